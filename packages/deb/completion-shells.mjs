@@ -12,13 +12,13 @@
 function lister(program, kind) {
   if (kind === "directive")
     return "cm4all-slice directives 2>/dev/null | sed -n 's/^\\([A-Za-z]*=\\).*/\\1/p'";
-  // Ids of cgroups are long: the numbers of their records do, too.
+  // Ids of cgroups are long; the commands accept the numbers of their records instead.
   if (kind === "record")
     return "cm4all-spawn accounting list 2>/dev/null | sed -n 's/^\\([0-9]*\\)  .*/\\1/p'";
   if (kind !== "name") return undefined;
   if (program === "cm4all-spawn-netns")
     return "(ls /run/netns; ls /etc/cm4all/spawn/netns) 2>/dev/null | sed -n 's/\\.toml$//; /^[^.]*$/p' | sort -u";
-  // Only root may ask the daemon.
+  // Empty for users other than root, because they may not ask the daemon.
   if (program.startsWith("cm4all-spawn"))
     return 'cm4all-spawn list --json 2>/dev/null | sed -n \'s/^    "name": "\\(.*\\)",$/\\1/p\'';
   return undefined;
@@ -29,7 +29,10 @@ function wordsOf({ commands, flags, values }) {
   return [...commands, ...flags, ...values.map(([option]) => option)].sort();
 }
 
-/** @param {Help[]} commands @param {{ name: string, first: string, setup: string, offer: string, kinds: string, end: string }} shell */
+/**
+ * @param {Help[]} commands
+ * @param {{ name: string, first: string, setup: string, offer: string, kinds: string, end: string }} shell
+ */
 function formatPosix(commands, shell) {
   const options = commands.flatMap(({ path, values }) =>
     values.map(([option, kind]) => `            "${path.join(" ")} ${option}") expects=${kind} ;;`),

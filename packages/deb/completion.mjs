@@ -23,7 +23,11 @@ import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
  * @property {Kind[]} args  its arguments; the last one stands for all further arguments, too
  */
 
-/** Returns the kind of a value or an argument, from its name in the help. @param {string} text @returns {Kind} */
+/**
+ * Returns the kind of a value or an argument, from its name in the help.
+ * @param {string} text
+ * @returns {Kind}
+ */
 function kindOf(text) {
   if (/^(file|dir|directory|path|script|cgroup)$/i.test(text)) return "file";
   if (text === "name") return "name";
@@ -33,7 +37,12 @@ function kindOf(text) {
   return text === "user" ? "user" : "other";
 }
 
-/** Parses the text that commander prints for `--help`. Pure. @param {string} text @param {string[]} path @returns {Help} */
+/**
+ * Parses the text that commander prints for `--help`. Pure.
+ * @param {string} text
+ * @param {string[]} path
+ * @returns {Help}
+ */
 export function parseHelp(text, path = []) {
   /** @type {Help} */
   const help = { path, commands: [], flags: [], values: [], args: [] };
@@ -69,7 +78,12 @@ function readHelp(bundle, path) {
   return parseHelp(stdout, path);
 }
 
-/** Reads the help of a command and of all its subcommands. @param {string} bundle @param {string[]} path @returns {Help[]} */
+/**
+ * Reads the help of a command and of all its subcommands.
+ * @param {string} bundle
+ * @param {string[]} path
+ * @returns {Help[]}
+ */
 export function readCommands(bundle, path = []) {
   const help = readHelp(bundle, path);
   const below = help.commands.filter((command) => command !== "help");

@@ -84,7 +84,11 @@ function withLinks(body, path, known) {
   });
 }
 
-/** Embeds the pictures, so that a page is a single file. @param {string} body @param {string} path */
+/**
+ * Embeds the pictures, so that a page is a single file.
+ * @param {string} body
+ * @param {string} path
+ */
 function withPictures(body, path) {
   return body.replace(/<img src="([^"]*\.svg)"/g, (_, target) => {
     const picture = readFileSync(resolve(root, dirname(path), target)).toString("base64");

@@ -8,7 +8,10 @@ import { join } from "node:path";
 /** The values of `e_machine`, by Debian's name of the architecture. */
 const EM = { amd64: 62, arm64: 183 };
 
-/** Returns `e_machine` of a file; undefined if it is not an ELF file. Pure. @param {Buffer} bytes */
+/**
+ * Returns `e_machine` of a file; undefined if it is not an ELF file. Pure.
+ * @param {Buffer} bytes
+ */
 export function elfMachine(bytes) {
   const isElf = bytes.length >= 20 && bytes.readUInt32BE(0) === 0x7f454c46;
   // EI_DATA: 1 is little-endian.
@@ -16,6 +19,7 @@ export function elfMachine(bytes) {
 }
 
 /**
+ * Compares the ELF files in a Debian package with its architecture.
  * @param {string} path of a .deb file
  * @returns {string[]} a line for each ELF file that is for another machine than the package, and
  *   for each ELF file in a package for all architectures

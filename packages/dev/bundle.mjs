@@ -42,6 +42,7 @@ const hasSourceMaps = process.env["SOURCE_MAPS"] === "1";
 const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).href;';
 
 /**
+ * Bundles a program, and throws an Error if the bundle is over its budget.
  * @param {object} options
  * @param {string} options.entry     the entry module
  * @param {string} options.outfile   the bundle, below `dist/`
@@ -52,8 +53,8 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  *                                   there by import.meta.url
  * @param {string[]} [options.nodeOptions] options of Node that the program starts with, besides
  *                                   the one that keeps the debugger closed
- * @param {string} [options.keepsIgnoredSignals] the subcommand that runs a command, which
- *                                   ignores the signals that its caller ignores
+ * @param {string} [options.keepsIgnoredSignals] the subcommand that runs a command, which is to
+ *                                   ignore the signals that our caller ignores
  */
 export async function bundle({
   entry,

@@ -2,7 +2,7 @@
 /** Finds the C compiler, if there is one. Runs on a bare checkout. */
 import { spawnSync } from "node:child_process";
 
-/** The message if there is none. */
+/** The message if there is no compiler. */
 export const NO_COMPILER =
   "No C compiler with libc's headers (gcc, libc6-dev): system calls go through ffi-rs alone, " +
   "and take longer.";

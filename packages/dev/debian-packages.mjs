@@ -55,7 +55,7 @@ export function crossBuildPackages(architecture) {
   return [`gcc-${gnu}-linux-gnu`, `libc6-dev-${architecture}-cross`, ...libraries];
 }
 
-/** The Debian packages with which a Debian with our packages is booted. */
+/** The Debian packages with which tests boot a Debian that has our packages. */
 export const e2ePackages = [
   "e2fsprogs",
   "kmod",

@@ -8,7 +8,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fail, installDependencies, root, turbo } from "./setup.mjs";
+import { EX_USAGE, fail, installDependencies, root, turbo } from "./setup.mjs";
 
 /** How long a reader that hangs may run beyond its time, seconds. */
 const GRACE_SECONDS = 60;
@@ -32,12 +32,15 @@ function ownScript(name) {
   return scripts?.["fuzz"] === undefined ? undefined : join(root, "packages", name);
 }
 
+const own = packages.filter((each) => ownScript(each) !== undefined);
+const names = [...subjects.map(({ subject }) => subject), ...own].sort();
 const [name, seconds = "60", ...seed] = process.argv.slice(2);
 if (name === undefined || !/^[0-9]+$/.test(seconds)) {
-  const own = packages.filter((each) => ownScript(each) !== undefined);
-  const names = [...subjects.map(({ subject }) => subject), ...own].sort();
-  fail(`usage: npm run fuzz -- SUBJECT SECONDS [SEED]; there are ${names.join(", ")}`);
+  const usage = "usage: npm run fuzz -- SUBJECT SECONDS [SEED]";
+  fail(`${usage}; there are ${names.join(", ")}`, EX_USAGE);
 }
+if (!names.includes(name))
+  fail(`there is no subject ${name}; there are ${names.join(", ")}`, EX_USAGE);
 installDependencies();
 turbo(["run", "build", "--filter=./packages/linux", "--output-logs=errors-only"]);
 const found = subjects.find(({ subject }) => subject === name);
@@ -46,7 +49,6 @@ process.exit(found === undefined ? runOwn(name) : await runSubject(found));
 /** @param {string} subject @returns {number} the exit status */
 function runOwn(subject) {
   const directory = ownScript(subject);
-  if (directory === undefined) return fail(`there is no subject ${subject}`);
   const args = ["run", "fuzz", "--", seconds, ...seed];
   return spawnSync("npm", args, { cwd: directory, stdio: "inherit" }).status ?? 1;
 }

@@ -9,7 +9,8 @@
  * lists it among the inherited traps. The file is a script in both languages: to JavaScript, the
  * two lines of shell are strings and comments.
  *
- * The shell reads the mask for `subcommand`, and for options, which the subcommand may follow.
+ * The shell reads the mask only if the first argument is `subcommand`, or an option, because the
+ * subcommand may follow it.
  * @param {string} subcommand
  * @param {string} options options of Node
  */

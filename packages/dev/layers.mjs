@@ -75,7 +75,10 @@ export function sourceFiles(root) {
     .sort();
 }
 
-/** Returns the entry files of all packages, by the name with which they are imported. @param {string} root */
+/**
+ * Returns the entry files of all packages, by the name with which they are imported.
+ * @param {string} root
+ */
 export function packageEntries(root) {
   /** @type {Map<string, string>} */
   const entries = new Map();
@@ -95,7 +98,11 @@ export function packageEntries(root) {
   return entries;
 }
 
-/** Returns the source among the targets of an export. @param {unknown} target @returns {string | undefined} */
+/**
+ * Returns the source among the targets of an export.
+ * @param {unknown} target
+ * @returns {string | undefined}
+ */
 function firstSource(target) {
   if (typeof target === "string") return target.endsWith(".ts") ? target : undefined;
   if (typeof target !== "object" || target === null) return undefined;
@@ -144,7 +151,11 @@ function directoryOf(block) {
   return first.slice(0, length < 0 ? first.length : length).join("/");
 }
 
-/** @param {readonly Layer[]} block @param {readonly string[]} files @param {readonly Import[]} imports */
+/**
+ * @param {readonly Layer[]} block
+ * @param {readonly string[]} files
+ * @param {readonly Import[]} imports
+ */
 function checkBlock(block, files, imports) {
   const problems = [];
   const directory = directoryOf(block);
@@ -161,7 +172,11 @@ function checkBlock(block, files, imports) {
   return problems;
 }
 
-/** Returns the circular imports, each once. @param {readonly string[]} files @param {readonly Import[]} imports */
+/**
+ * Returns the circular imports, each once.
+ * @param {readonly string[]} files
+ * @param {readonly Import[]} imports
+ */
 function findCircles(files, imports) {
   /** @type {Map<string, string[]>} */
   const targets = new Map(files.map((file) => [file, []]));

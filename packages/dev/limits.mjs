@@ -9,7 +9,7 @@ import childProcess from "node:child_process";
 import { syncBuiltinESMExports } from "node:module";
 import { TestRunner } from "vitest";
 
-/** The share of the test's time limit, so that the error names the command. */
+/** The share of the test's time limit: a command ends earlier, with an error that names it. */
 const SHARE = 0.9;
 /** The limit outside a test, as in `beforeAll`, milliseconds: no preparation takes so long. */
 const PREPARATION_MS = 600_000;
@@ -21,7 +21,7 @@ const isTimeout = (error) =>
   error instanceof Error && "code" in error && error.code === "ETIMEDOUT";
 
 /**
- * Returns the arguments of a call with the limit of the test; undefined if they have a limit.
+ * Returns the arguments of a call with a time limit added; undefined if they already have one.
  * @param {unknown[]} args
  */
 function limited(args) {

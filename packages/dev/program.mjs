@@ -3,9 +3,8 @@ import { existsSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /**
- * Returns whether a module is the program that was started. Node has resolved symbolic links to
- * it.
- * @param {string} url import.meta.url
+ * Returns whether a module is the program that was started.
+ * @param {string} url import.meta.url, in which Node has resolved symbolic links
  */
 export function isProgram(url) {
   const [, program] = process.argv;

@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * Finds the source files that do no I/O: nothing in them or in their imports asks the system, a
- * clock or a random generator. Types do not count, and for the entry file of a package, only the
- * files whose names are imported from it.
+ * clock or a random generator. Imports of types do not count. What is imported from the entry file
+ * of a package counts as imported from the file that defines it.
  *
  * `npm run lint` compares them with the layers of docs/design.md whose name ends with ", pure".
  */

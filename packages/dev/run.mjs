@@ -5,7 +5,15 @@
  * need.
  */
 import { benchPackages, testPackages } from "./debian-packages.mjs";
-import { fail, installDebianPackages, installDependencies, root, run, turbo } from "./setup.mjs";
+import {
+  EX_USAGE,
+  fail,
+  installDebianPackages,
+  installDependencies,
+  root,
+  run,
+  turbo,
+} from "./setup.mjs";
 
 const [task, ...rest] = process.argv.slice(2);
 
@@ -38,7 +46,7 @@ switch (task) {
     run(process.execPath, [`${root}/packages/dev/mutation/mutate.mjs`, ...rest]);
     break;
   default:
-    fail(`usage: run.mjs build|test|typecheck|lint|bench|mutate|coverage`);
+    fail("usage: run.mjs build|test|typecheck|lint|bench|mutate|coverage", EX_USAGE);
 }
 
 /**
@@ -48,8 +56,10 @@ switch (task) {
 function test(args, testOptions = []) {
   const names = args.filter((arg) => !arg.startsWith("-"));
   for (const name of names)
-    if (testPackages[name] === undefined)
-      fail(`no package ${name} has tests; there are ${Object.keys(testPackages).join(", ")}`);
+    if (testPackages[name] === undefined) {
+      const known = Object.keys(testPackages).join(", ");
+      fail(`no package ${name} has tests; there are ${known}`, EX_USAGE);
+    }
   const wanted = names.length > 0 ? names : Object.keys(testPackages);
   installDebianPackages([...new Set(wanted.flatMap((name) => testPackages[name] ?? []))]);
   installDependencies();

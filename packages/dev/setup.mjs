@@ -68,8 +68,8 @@ function hasIndex() {
 }
 
 /**
- * Installs the Debian packages that are missing, after naming them. None of ours contains a
- * service, so nothing is started.
+ * Installs the Debian packages that are missing, after naming them. None of those that we need
+ * contains a service, so nothing is started.
  * @param {string[]} names
  */
 export function installDebianPackages(names) {
@@ -87,7 +87,7 @@ export function installDebianPackages(names) {
   run("apt-get", install, env);
 }
 
-/** @param {string[]} args arguments for pnpm, at the version that package.json pins */
+/** Runs pnpm, at the version that package.json pins. @param {string[]} args arguments for pnpm */
 export function pnpm(args) {
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   // A version that was fetched once does not need the registry again.
@@ -97,6 +97,7 @@ export function pnpm(args) {
   });
 }
 
+/** Installs the npm packages at the versions of the lockfile. */
 export function installDependencies() {
   const cpus = architectures().map((architecture) => `--cpu=${architecture}`);
   const options = ["--frozen-lockfile", "--prefer-offline", "--reporter=append-only"];

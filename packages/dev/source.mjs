@@ -6,7 +6,7 @@ import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } fro
 import { dirname, join } from "node:path";
 import { root } from "./setup.mjs";
 
-/** Names of directories that do not contain source, or not the same bytes everywhere. */
+/** Names of directories that contain no source, or whose bytes differ between equal checkouts. */
 const NOT_SOURCE = new Set([".git", ".turbo", ".data", "node_modules", "dist", "logs"]);
 
 /**
@@ -20,7 +20,11 @@ function sourceFiles() {
   return files.filter((file) => isFile(join(root, file)));
 }
 
-/** @param {string} directory below the root @returns {string[]} symbolic links, too */
+/**
+ * Returns the files in a directory below the root, and symbolic links.
+ * @param {string} directory
+ * @returns {string[]}
+ */
 function filesBelow(directory) {
   return readdirSync(join(root, directory), { withFileTypes: true })
     .filter(({ name }) => !NOT_SOURCE.has(name))

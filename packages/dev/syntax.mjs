@@ -41,7 +41,11 @@ export function childrenOf(node) {
   );
 }
 
-/** Returns the line number of an offset, counted from 1. @param {string} text @param {number} offset */
+/**
+ * Returns the line number of an offset, counted from 1.
+ * @param {string} text
+ * @param {number} offset
+ */
 export function lineOf(text, offset) {
   return text.slice(0, offset).split("\n").length;
 }

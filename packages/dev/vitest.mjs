@@ -6,8 +6,8 @@ import { defineConfig } from "vitest/config";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /**
- * The time limit of a test, milliseconds: generous for a busy machine, because a test that hangs
- * does so for ever.
+ * The time limit of a test, milliseconds. It is generous, for a busy machine: a test that hangs
+ * exceeds any limit.
  */
 const testTimeout = 60_000;
 

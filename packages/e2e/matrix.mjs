@@ -29,12 +29,15 @@ export const ARM64_VM = "virtual machine of arm64";
 const FIRST = { suite: "trixie", node: "debian" };
 
 /**
- * The places whose conditions are not part of those of another one: `worst` has those of `root`,
- * `blank` and `link`, which are for finding out which of them a failure comes from.
+ * The places that no other place covers. `worst` combines the conditions of `root`, `blank` and
+ * `link`; these show which of the conditions causes a failure.
  */
 const DISTINCT_PLACES = ["clone", "tarball", "worst"];
 
-/** @type {readonly Step[]} these places on the first cell, a fresh clone on each of the others */
+/**
+ * @type {readonly Step[]} these places on the first cell, a fresh clone on each of the others, and
+ *   the machines that are not bare
+ */
 export const steps = [
   ...DISTINCT_PLACES.map((where) => ({ ...FIRST, where })),
   ...["22", "24", "26"].map((node) => ({ suite: "trixie", node, where: "clone" })),

@@ -2,9 +2,9 @@
 /**
  * `npm run release-check [-- --list] [STEP...]`: runs everything that .ci/run leaves out because
  * it takes hours: every cell of the matrix of Debian, Node and architecture, the distinct places,
- * and the virtual machines. Steps that have passed with the same source are not repeated, so that an
+ * and the virtual machines. Steps that have passed with the same source are not repeated, so an
  * interrupted run can be continued. At the end it prints the table of docs/platforms.md, with new
- * rows for the steps that have results, also for those of an interrupted run.
+ * rows for the steps that have results, including those of an interrupted run.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
 // @ts-check
-/** Builds the addon of src/addon.ts into dist, for the architecture that is built for. */
+/** Builds the addon of src/addon.ts into dist, for the target architecture. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,7 +14,7 @@ const words = (flags = "") => flags.split(/\s+/).filter((word) => word !== "");
 const flags = [
   ...words(process.env["CPPFLAGS"]),
   ...words(process.env["CFLAGS"] ?? "-O2"),
-  // The same bytes wherever it is built: nothing of the directory, as -g would record.
+  // The addon has the same bytes wherever it is built: -g would record the directory.
   ...["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g0"],
   ...["-fPIC", "-shared", "-fvisibility=hidden"],
   // Node has Node-API's functions itself, so they stay undefined here.
@@ -27,12 +27,12 @@ const outfile = join("dist", syscallAddon(hostArchitecture()));
 mkdirSync("dist", { recursive: true });
 const compiler = findCompiler();
 if (compiler === undefined) {
-  // One of a build before that had a compiler would be of another source.
+  // An addon of an earlier build, which had a compiler, may be of an older source.
   rmSync(outfile, { force: true });
-  // packages/dev/setup.mjs has said so, unless this was started without it.
+  // packages/dev/setup.mjs has reported that already, unless this was started without it.
   if (process.env["CM4ALL_COMPILER"] === undefined) console.log(NO_COMPILER);
 } else {
-  // A running program has it mapped: overwritten in place, it would crash that.
+  // A running program may have the old file mapped, and would crash if it were overwritten.
   const unfinished = `${outfile}.${process.pid}`;
   const args = [...flags, "-o", unfinished, "c/syscall.c"];
   const { status, error } = spawnSync(compiler.command, args, { stdio: "inherit" });

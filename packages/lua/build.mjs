@@ -7,5 +7,5 @@ await bundle({
   ffi: true,
 });
 
-// Runs a program of Lua, for tests and for the suites of others.
+// Runs a Lua program with our interpreter, for tests and for the test suites of other projects.
 await bundle({ entry: "suites/lua.ts", outfile: "dist/lua.js", budgetKiB: 600, stays: true });

@@ -6,7 +6,7 @@ import { bundle } from "@cm4all/dev/bundle";
 
 const moduleName = "libnss_cm4all_logname.so.2";
 
-/** It can be a cross-compiler: `CC=aarch64-linux-gnu-gcc node build.mjs`, in this directory. */
+/** May be a cross-compiler: `CC=aarch64-linux-gnu-gcc node build.mjs`, in this directory. */
 const compiler = process.env.CC || "gcc";
 const flags = [
   ...["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-fvisibility=hidden"],

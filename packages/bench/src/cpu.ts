@@ -23,7 +23,7 @@ export function treeSeconds(pid: number): number {
     try {
       return processSeconds(child);
     } catch {
-      // The child has ended in the meantime, and counts as such.
+      // The child has ended in the meantime: its time is in the parent's cutime and cstime.
       return 0;
     }
   });
@@ -38,7 +38,7 @@ export interface MachineTime {
   readonly all: number;
 }
 
-/** Returns the time of all CPUs together, since the start of the machine. */
+/** Returns the time of all CPUs together since boot. */
 export function machineSeconds(): MachineTime {
   const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");
   // cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL (GUEST and GUEST_NICE are in USER, too)

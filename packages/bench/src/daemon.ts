@@ -23,7 +23,7 @@ const ROUNDS = 5;
  * the memory that it does not need.
  */
 const REST_MS = 18_000;
-/** The number of bursts before the first measurement; one comes before each of the others. */
+/** The number of bursts before the first measurement; one more comes before each of the others. */
 const BURSTS = 12;
 const BURST = 2000;
 
@@ -43,9 +43,9 @@ function memoryOf(pid: number): Memory {
 const PROCESSES = ["daemon", "script host"];
 
 /**
- * Prints the medians of the memory.
+ * Prints the medians of the memory, and notes the goals.
  * @param rounds the memory of each process, in each round
- * @param goals MiB, of the daemon and of its script host
+ * @param goals the kind of memory, and its maxima for the daemon and for the script host, MiB
  */
 function printMemory(
   when: string,
@@ -67,7 +67,7 @@ function printMemory(
   );
 }
 
-/** Returns the memory of a daemon and its script host once all has been quiet for a while. */
+/** Waits until both have freed what they do not need, and returns their memory. */
 async function memoryAtRest({ pids }: RunningReaper): Promise<Memory[]> {
   await delay(REST_MS);
   return pids.map(memoryOf);

@@ -1,7 +1,7 @@
 /**
- * Measures the cost of a request, a new name and a cgroup when there are few or many others. It is
- * a multiple of the floor's, which is measured in turn: the speed of the machine changes by more
- * than a fifth within minutes.
+ * Measures the cost of a request, a new name and a cgroup when there are few or many others. The
+ * cost is given as a multiple of the floor's, and both are measured in turn, because the speed of a
+ * machine may change by more than a fifth within minutes.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -24,20 +24,23 @@ import { type Reaper, reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** The numbers of others. There can be at most 10,000 names; no configuration allows more. */
+/** The numbers of names that exist already. No configuration allows more than 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
-/** Names with an init and its descriptor each; fewer levels, because each takes a process. */
+/** The same for PID names. The levels are fewer, because each name takes an init, a process. */
 const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 7;
-/** The CPU of clients and servers: on two of them, times depend on which parts meet on one. */
+/**
+ * The CPU on which clients and servers run: on two CPUs, the times would depend on which of them
+ * happen to share one.
+ */
 const CPU = 1;
-/** The percentage by which a multiple may exceed the smallest one. */
+/** The percentage by which the largest multiple of the floor's time may exceed the smallest. */
 const GOAL = 20;
 
 const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(9)).join("");
 
-/** The CPU time of a piece of work with a number of others, microseconds. */
+/** The CPU time of a piece of work, at one number of others, microseconds. */
 interface Level {
   readonly ours: number;
   readonly floor: number;
@@ -45,7 +48,7 @@ interface Level {
 
 const cpuOf = ({ daemon_cpu_us_per_op }: Measurement) => daemon_cpu_us_per_op;
 
-/** Measures both in turns. */
+/** Measures both in turn, and returns the medians. */
 function compare(measureOurs: () => number, measureFloor: () => number): Level {
   const ours: number[] = [];
   const floor: number[] = [];
@@ -56,7 +59,7 @@ function compare(measureOurs: () => number, measureFloor: () => number): Level {
   return { ours: median(ours), floor: median(floor) };
 }
 
-/** Measures ours and a floor that has no names yet, in turns. */
+/** Measures ours and a floor that has no names yet, in turn. */
 async function compareWithNewFloor(
   program: string,
   mode: "create-ipc" | "create-pid",
@@ -69,7 +72,7 @@ async function compareWithNewFloor(
   );
 }
 
-/** Prints the CPU time for each number of others, and how much it grows. */
+/** Prints the CPU time for each number of others, and how its multiple of the floor's grows. */
 function printLevels(title: string, levels: readonly Level[]): void {
   const times = levels.map(({ ours, floor }) => ours / floor);
   const growth = (Math.max(...times) / Math.min(...times) - 1) * 100;
@@ -91,7 +94,10 @@ function printLevels(title: string, levels: readonly Level[]): void {
 const MANY_NAMES =
   "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
 
-/** Measures new PID names alone: to start an init, the kernel copies the descriptors of all. */
+/**
+ * Measures new PID names in a daemon of their own: whenever it starts an init, the kernel copies
+ * its table of descriptors, which has those of all names.
+ */
 async function measurePidNames(): Promise<void> {
   const program = compile("nsbench");
   await using daemon = await startDaemon({ config: MANY_NAMES });

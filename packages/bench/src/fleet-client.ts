@@ -13,7 +13,7 @@ import { EXAMPLES } from "./programs.ts";
 /** The program's first argument, if it is to run as such a process. */
 export const FLEET_CLIENT = "fleet-client";
 
-/** The hosts of a process. The program's second argument has them in JSON. */
+/** The hosts of a process. The program's second argument is this in JSON. */
 export interface FleetHosts {
   readonly first: number;
   readonly count: number;
@@ -37,7 +37,7 @@ const CUSTOMERS = 50;
 /** The number of handlers of a host that wait for the database at the same time. */
 const HANDLERS = 4;
 
-/** Nobody has to know that a run has begun, because the script bears repetition. */
+/** Permits every run at once: no run has to be recorded, because the script may be repeated. */
 const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
 
 /** A host: the script, and the calls of its handler. */

@@ -207,7 +207,7 @@ async function measureRun(run: Run): Promise<void> {
     rows: rows / run.processes,
     rowsPerSecond: rowsPerSecond === undefined ? undefined : rowsPerSecond / run.processes,
   };
-  // The server's planning in each session and V8's compilation are not to be measured.
+  // So that neither the server's planning in each session nor V8's compilation is measured.
   const warmUp = { batch, rows: WARM_UP_ROWS / run.processes };
   await Promise.all(processes.map((one) => one.carryOut(warmUp)));
 

@@ -67,7 +67,10 @@ function readCommandLine(): CommandLine | undefined {
   return { subjects: positionals.length === 0 ? USUAL : positionals, only };
 }
 
-/** Does a part of a measurement that needs a process of its own. @returns false if not asked to */
+/**
+ * Does the part of a measurement for which another run of this program has started this process.
+ * @returns false if the arguments name no such part
+ */
 async function runInside([what, argument = ""]: readonly string[]): Promise<boolean> {
   if (what === FLEET_CLIENT) await runFleetClient(JSON.parse(argument));
   else if (what === NETNS_INSIDE) await measureNetnsInside();
@@ -95,7 +98,7 @@ async function main(): Promise<void> {
   printGoals();
 }
 
-// So that the listeners of "exit" end the servers.
+// A process that dies of a signal does not call its listeners of "exit", which end the servers.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => process.exit(128 + constants.signals[signal]));
 

@@ -1,7 +1,8 @@
 /**
- * Measures the namespace service compared with a floor: a server in C that does the least that
- * any server must do. Absolute figures depend on the machine and on everything else that it does;
- * only the ratios of one run can be compared. docs/performance.md explains how to read them.
+ * Measures the namespace service and compares it with a floor: a server in C that does the least
+ * that any server must do. Absolute figures depend on the machine and on everything else that it
+ * does, so what counts is their ratio within one run. docs/performance.md explains how to read
+ * them.
  */
 import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
@@ -33,8 +34,8 @@ import { temporaryDirectory } from "./temporary.ts";
 const ROUNDS = 5;
 
 /**
- * The goals for CPU time and rate, as multiples of the floor's, or in microseconds and per
- * second.
+ * The goals for the CPU time and the rate: as multiples of the floor's, or absolute, in
+ * microseconds and in operations per second.
  */
 interface Goal {
   readonly cpuTimes?: number;
@@ -47,7 +48,7 @@ interface Subject extends Work {
   readonly title: string;
   readonly client: ClientOptions;
   readonly goal?: Goal;
-  /** The work of the floor in the meantime; by default the same. */
+  /** The work with which the floor is measured; by default the same. */
   readonly floor?: Work;
 }
 
@@ -132,7 +133,7 @@ function figuresOf(runs: readonly Measurement[]): Figures {
 
 /**
  * Measures each server in turn, so that everything else that the machine does affects all of
- * them.
+ * them alike. The floor is the last of the servers.
  */
 function compare(
   program: string,
@@ -151,8 +152,9 @@ function compare(
 }
 
 /**
- * Does the same for creating names. Before each measurement the earlier names are removed,
- * because a process with many descriptors takes longer to start another.
+ * Does the same for creating names. Each measurement begins without names, because a process with
+ * many descriptors takes longer to start another: the daemon's are purged, and the floor, which
+ * cannot remove any, is started anew.
  */
 async function compareCreation(
   program: string,
@@ -182,7 +184,7 @@ async function compareCreation(
 function warmUp(program: string, daemon: RunningDaemon): void {
   measure(program, daemon, { ...LEASE, count: 4000 }, { asSpawner: true });
   measure(program, daemon, { mode: "rt", count: 5000 });
-  // Each stage of V8's compilers comes after some hundred calls, the last after 2,000 names.
+  // Each of V8's compilers waits for some hundred more calls; the last has run after 2,000 names.
   for (let i = 0; i < 15; i++) {
     measure(program, daemon, { mode: "create-both", count: 200 });
     purge(daemon);
@@ -231,7 +233,7 @@ function noteGoal(
 
 /** Prints the cost of requests to the namespace service, compared with the floor in C. */
 export async function measureNamespaces(): Promise<void> {
-  // Other users may run it, too.
+  // The measurements as a spawner run it as another user.
   using directory = temporaryDirectory();
   const nsbench = join(directory.path, "nsbench");
   copyFileSync(compile("nsbench"), nsbench);

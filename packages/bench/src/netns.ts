@@ -2,9 +2,9 @@
  * Measures `up` and `down` of a network namespace compared with the commands that they replace:
  * those of ip(8) that the original unit runs, with `true` as the set-up script, and the
  * corresponding commands for other kinds of links.
- * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. They are measured
- * in turn, so that everything else that the machine does affects all of them; the ratio of the
- * medians counts.
+ * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. Ours and the others
+ * are measured in turn, so that everything else that the machine does affects all of them alike;
+ * what counts is the ratio of the medians.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -75,19 +75,19 @@ const ourDown = (name: string): Command[] => [[process.execPath, PROGRAM, "down"
 
 type Measured = () => Promise<void>;
 
-/** The name under which ours without the addon is printed. */
+/** The name under which our program without the addon is printed. */
 const WITHOUT = "without the addon";
 
 interface Compared {
   /** The median of the first, milliseconds. */
   readonly firstMs: number;
-  /** The medians of the others, as multiples of it. */
+  /** The medians of the others, as multiples of the first. */
   readonly ratios: readonly number[];
 }
 
 /**
- * Measures each work in turn, and prints the medians, those after the first also as multiples of
- * the first.
+ * Measures several pieces of work in turn, and prints their medians; those after the first also as
+ * multiples of the first.
  * @param works by the names under which they are printed
  */
 async function compare(
@@ -218,7 +218,7 @@ async function measureVeth(names: readonly string[], nodeMs: number): Promise<vo
     ours: () => ourCrowd(),
     [WITHOUT]: () => ourCrowd(WITHOUT_ADDON),
   });
-  // This includes two starts of Node, which cannot be avoided.
+  // Our times include two starts of Node, one for `up` and one for `down`.
   const floor = `Node ${((2 * nodeMs) / alone.firstMs).toFixed(2)} x`;
   noteTimes("one at a time", alone, 1.5, floor);
   noteTimes(`${AT_A_TIME} at a time`, crowd, 2);
@@ -248,7 +248,7 @@ async function measureKinds(): Promise<void> {
   }
 }
 
-/** Measures, within namespaces of its own. */
+/** Does the measurements, in a process that has namespaces of its own. */
 export async function measureNetnsInside(): Promise<void> {
   const names = Array.from({ length: 100 }, (_, i) => `b${i}`);
   await prepare(names);

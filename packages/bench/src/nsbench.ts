@@ -1,4 +1,4 @@
-/** Runs the client in C, and reads the JSON lines that it prints. */
+/** Runs the client in C, and reads the line of JSON that it prints. */
 import { execFileSync } from "node:child_process";
 import type { RunningServer } from "./programs.ts";
 
@@ -45,8 +45,8 @@ export interface Work {
 }
 
 /**
- * Runs a command as the spawners of beng-proxy and Workshop run: as a user of their own, with
- * CAP_SYS_ADMIN.
+ * The beginning of a command that runs a program as the spawners of beng-proxy and Workshop run:
+ * as a user other than root, with CAP_SYS_ADMIN.
  */
 export const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"].concat([
   "--inh-caps=+sys_admin",
@@ -55,7 +55,7 @@ export const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-g
 
 export interface ClientOptions {
   readonly asSpawner?: boolean;
-  /** The CPU on which it runs; by default any. */
+  /** The CPU on which the client runs; by default any. */
   readonly cpu?: number;
 }
 
@@ -91,6 +91,6 @@ export const measure = (
 export const measureMemory = (program: string, server: RunningServer, count: number) =>
   run<MemoryMeasurement>(program, server, { mode: "mem", count });
 
-/** Returns the CPU time and wake-ups of a server without requests. */
+/** Returns the wake-ups and the memory of a server without requests. */
 export const measureIdle = (program: string, server: RunningServer, seconds: number) =>
   run<IdleMeasurement>(program, server, { mode: "idle", count: seconds });

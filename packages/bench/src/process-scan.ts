@@ -1,9 +1,9 @@
 /**
- * Measures the cost of finding out which PID namespaces are in use, by the walk over `/proc`
- * before names expire, and if clients are answered in the meantime.
+ * Measures the walk over `/proc` by which the daemon finds out, before names expire, which PID
+ * namespaces are in use: its cost, and how long clients wait for answers in the meantime.
  *
  * Starts a daemon with many names, each with a PID namespace and its init, and as many other
- * processes. Takes some two minutes, and ends all of them.
+ * processes; ends all of them after about two minutes.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -73,8 +73,8 @@ function describe(what: string, { rate, lat_us: { p50, p99, p999, max } }: Measu
 }
 
 /**
- * Measures the answers while idle names are purged, which is the walk and then the end of all of
- * them.
+ * Measures how fast clients are answered while all idle names are purged: the daemon walks over
+ * `/proc`, then ends the names.
  */
 async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<void> {
   console.log(

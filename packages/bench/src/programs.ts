@@ -45,13 +45,16 @@ interface StartedDaemon extends RunningDaemon {
 
 let servers = 0;
 
-/** Those that run. */
+/** The processes of the servers that run. */
 const running = new Set<ChildProcess>();
 process.once("exit", () => {
   for (const child of running) child.kill("SIGTERM");
 });
 
-/** Makes a server of a process, which ends with this one at the latest. @param held disposed of together with the server */
+/**
+ * Makes a server of a process, which ends with this one at the latest.
+ * @param held disposed of together with the server
+ */
 function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {
   if (child.pid === undefined) throw new Error("the server was not started");
   running.add(child);
@@ -94,7 +97,7 @@ async function startDaemonWith(
   writeFileSync(configFile, config);
   const fd = openSync(log, "w");
   const outputFd = openSync(output ?? "/dev/null", "a");
-  // Started through its first line, as systemd does, and with the Node that runs this program.
+  // Started through its #! line, as systemd starts it, but with the Node that runs this program.
   const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const startMs = performance.now();
   const child = spawn(
@@ -183,8 +186,8 @@ export async function startReaper(place: ReaperPlace): Promise<StartedReaper> {
 }
 
 /**
- * The files that are read of each cgroup without controllers, which most cgroups do not have
- * here.
+ * The files that the daemon tries to read of each cgroup even if no controllers are enabled, as
+ * in most of the cgroups that are measured.
  */
 const FLOOR_FILES = ["cpu.stat", "memory.events", "pids.events", "io.stat"];
 const PRESSURE_FILES = ["cpu.pressure", "memory.pressure", "io.pressure"];
@@ -211,8 +214,8 @@ export async function startFloor(creates = false): Promise<RunningServer> {
 }
 
 /**
- * Waits until the kernel has removed the namespaces and processes of an earlier measurement, which
- * it does in the background.
+ * Gives the kernel time to remove the namespaces and processes of an earlier measurement, which it
+ * does in the background.
  */
 export async function settle(): Promise<void> {
   await delay(500);

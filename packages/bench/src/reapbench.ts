@@ -1,4 +1,4 @@
-/** Runs the workload in C, and reads the JSON lines that it prints. */
+/** Runs the workload in C, and reads the line of JSON that it prints. */
 import { execFileSync } from "node:child_process";
 
 /** Latencies, milliseconds. */
@@ -31,8 +31,9 @@ export interface IdleMeasurement {
   readonly pss_kb: number;
 }
 
-/** A reaper to be measured, and the places of its work. */
+/** A reaper to be measured, and the workload that measures it. */
 export interface Reaper {
+  /** The path of the workload's program. */
   readonly program: string;
   /** The scope's directory. */
   readonly scope: string;

@@ -1,7 +1,7 @@
 /**
  * Measures the reaper: the daemon and its script host together, with a script whose handler
- * prints the path, compared with a floor: a reaper in C that does the least. Only ratios of one
- * run can be compared. docs/performance.md explains how to read them.
+ * prints the path. Compares both with a floor, a reaper in C that does the least; what counts is
+ * the ratio within one run. docs/performance.md explains how to read it.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -45,12 +45,12 @@ const SUBJECTS: readonly Subject[] = [
 ];
 
 const WATCHED = 10_000;
-/** The parts into which the minute is divided in which the idle reaper is measured. */
+/** The idle reaper is measured for a minute, in this number of equal parts. */
 const IDLE_PARTS = 5;
 const IDLE_SECONDS = 60 / IDLE_PARTS;
 /**
- * The wake-ups that are allowed in a minute, which may include one of the checks of all cgroups
- * every five minutes.
+ * The wake-ups that are allowed in a minute: one of the checks of all cgroups, which come every
+ * five minutes, may fall into it.
  */
 const CHECK_WAKEUPS = 10;
 /**
@@ -87,7 +87,7 @@ type Figures = ReturnType<typeof figuresOf>;
 
 interface Compared {
   readonly ours: Figures;
-  /** Ours without the addon; undefined where it is not measured. */
+  /** Ours without the addon; undefined if that is not measured. */
   readonly without: Figures | undefined;
   readonly floor: Figures;
 }
@@ -135,7 +135,7 @@ function measureRuns({ ours, without, floor }: Reapers): void {
     const floors: ReapMeasurement[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       runs.push(reap(ours, subject));
-      // At a given rate they would take minutes, and most of the CPU time is for waking up.
+      // At a given rate, this would take minutes more, and most of the CPU time is for waking up.
       if (subject.rate === undefined) withouts.push(reap(without, subject));
       floors.push(reap(floor, subject));
     }
@@ -220,7 +220,7 @@ export async function measureReaper(): Promise<void> {
     printWatching(watching);
     await using daemonWithout = await start("without", true);
     const without = reaperOf(scopeOf("without"), daemonWithout);
-    // As much work as the other has had, for V8 to compile.
+    // The work that the other daemon has had, so that V8 has compiled as much here.
     watch(without, WATCHED);
     const floorScope = scopeOf("floor");
     await using floor = await startReaperFloor(floorScope, handlerLog);

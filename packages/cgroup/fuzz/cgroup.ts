@@ -11,7 +11,7 @@ import {
 import { tryParseRecord } from "../src/record.ts";
 
 function checkNumber(value: number | undefined): void {
-  // A figure of the kernel has at most 64 bits, longer ones no number at all.
+  // Infinity passes: it comes from more digits than a figure of the kernel, of 64 bits, can have.
   if (value !== undefined && !(value >= 0)) throw new Error(`a figure of ${value}`);
 }
 

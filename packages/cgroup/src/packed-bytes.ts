@@ -1,5 +1,5 @@
 /**
- * Bytes in JSON, with at most two bytes for each. JSON has six bytes for a control character,
+ * Bytes in JSON, with at most two bytes for each. JSON escapes a control character as six bytes,
  * and names of cgroups may consist of these. So a control character, the quotation mark and the
  * backslash are replaced by the character 256 places further on, which needs no escape. The
  * characters of bytes end at 255, so that JSON without replacements (of earlier versions) has
@@ -28,6 +28,6 @@ export function packBytes(bytes: ByteString): string {
 
 /** Returns the bytes for a text in JSON. */
 export function unpackBytes(text: string): ByteString {
-  // The byte is the lower one of each code unit.
+  // Takes the lower byte of each code unit.
   return bytesOfLatin1(SHIFTED.test(text) ? Buffer.from(text, "latin1").toString("latin1") : text);
 }

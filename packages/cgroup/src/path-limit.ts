@@ -7,8 +7,8 @@ export const MAX_PATH_BYTES = 1024 * 1024;
 
 /**
  * Returns the record itself if its path is not too long. Otherwise returns a record with the
- * path of the nearest cgroup above whose path is not too long, and the attributes from there
- * on.
+ * path of the nearest cgroup above whose path is not too long, and the attributes of that cgroup
+ * and of those above it.
  */
 export function limitPath(record: CgroupRecord): CgroupRecord {
   const { snapshot, xattrs } = record;

@@ -12,8 +12,8 @@ import { parseCpuTotalUsec, parseSingleValue, type Values } from "./parse.ts";
 type Usage = { -readonly [Name in FigureName]?: CgroupUsage[Name] };
 
 /**
- * Files that a controller adds if the kernel has them at all, by the file of that controller
- * that every kernel has: without the latter they need not be looked for.
+ * Files of a controller that only newer kernels have, by the file of the same controller that
+ * every kernel has: if that is missing, they need not be looked for.
  */
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   "memory.events": ["memory.peak", "memory.swap.peak"],
@@ -56,7 +56,7 @@ function planSteps(): Step[] {
     }
     figures.push([name, key]);
   }
-  // Files that show if others exist come first.
+  // Files that show whether others can exist come first.
   return [
     ...steps.filter(({ file }) => file in COMPANIONS),
     ...steps.filter(({ file }) => !(file in COMPANIONS)),
@@ -89,7 +89,7 @@ export class CgroupReader {
 
   /**
    * Reads all figures.
-   * @param directoryFd an open directory, so that they are of the same cgroup
+   * @param directoryFd the open directory of the cgroup, so that all are of the same cgroup
    */
   read(directoryFd: number): CgroupUsage {
     const usage: Usage = { ...NOTHING };
@@ -119,7 +119,7 @@ export class CgroupReader {
   }
 
   /**
-   * Returns undefined, and reports the file, if it cannot be read.
+   * Returns what `read` returns; if the file cannot be read, reports it and returns undefined.
    * @throws system errors if descriptors or memory are short
    */
   #guard<T>(file: string, read: () => T): T | undefined {

@@ -58,7 +58,7 @@ export function tryDecodeRecord(json: string): EncodedRecord | undefined {
   return record === undefined ? undefined : encoded(record.snapshot, json);
 }
 
-/** Returns a copy of a record that is another report of its cgroup. */
+/** Returns the record with another report number. */
 export function withReport(record: EncodedRecord, report: number): EncodedRecord {
   if (record.report === report) return record;
   // The JSON is our own, so it is valid. Parsing it again is acceptable, because this is rare.

@@ -95,7 +95,7 @@ describe("a directory that looks like a cgroup with all controllers", () => {
     expect(complaints).toEqual(["memory.peak"]);
   });
 
-  it("returns nothing rather than a part while no more files can be opened", async () => {
+  it("throws, rather than return a part, while no more files can be opened", async () => {
     const fd = openSync(directory, "r");
     const canOpen = () => {
       try {
@@ -133,7 +133,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () =>
     expect(scratch.path.startsWith(`${textOf(mount)}/`)).toBe(true);
   });
 
-  it("counts as unused when it is new, and as used after a process", async () => {
+  it("counts as unused when it is new, and as used after a process has run in it", async () => {
     const path = scratch.make("a");
     expect(measure(path).used).toBe(false);
     await scratch.runToEnd("a", "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");

@@ -67,7 +67,7 @@ export class SpawnClient {
     this.close();
   }
 
-  /** Runs `work` after everything before it; its time counts from then on. */
+  /** Runs `work` after all earlier work; its time limit counts from then on. */
   #enqueue<T>(work: (deadlineMs: number) => Promise<T>): Promise<T> {
     const result = this.#queue.then(() => work(performance.now() + this.#timeoutMs));
     this.#queue = result.catch(() => undefined);

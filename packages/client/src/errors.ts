@@ -2,7 +2,8 @@
  * The reasons why the spawn daemon gave no namespaces:
  * - `unavailable`: nobody listens on the socket, or it cannot be connected to
  * - `refused`: the daemon refused the request; the message has the reason
- * - `closed`: the daemon closed the connection without an answer, and then a second one
+ * - `closed`: the daemon closed the connection without an answer, and then a second one; or the
+ *   client was closed
  * - `timeout`: the answer did not come in time
  * - `protocol`: this library does not understand the answer
  */

@@ -1,6 +1,6 @@
 /**
- * A daemon for tests, for answers that the real one never gives: the test decides on them. It
- * polls its sockets with a timer, in the process of the test.
+ * A fake daemon, which gives the answers that a test chooses, such as those that the real daemon
+ * never gives. It polls its sockets with a timer, in the process of the test.
  */
 import { openSync } from "node:fs";
 import {

@@ -37,8 +37,8 @@ class Handles {
 }
 
 /**
- * Takes over the descriptors of `answer`, which are exactly those that were asked for;
- * otherwise closes them all.
+ * Takes over the descriptors of `answer` if they are exactly those that were asked for; otherwise
+ * closes them all.
  * @throws SpawnError of kind `refused` or `protocol`
  */
 export function takeGrant<W extends Wanted>(answer: Answer, wanted: W): Grant<W> {

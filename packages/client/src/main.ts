@@ -35,7 +35,7 @@ interface GlobalOptions {
 type KindOptions = { readonly [Kind in NamespaceKind]?: true };
 
 interface NamespaceOptions extends GlobalOptions, KindOptions {
-  /** Lines. */
+  /** The lines of uid_map; `gidMap` has those of gid_map. */
   readonly uidMap?: readonly string[];
   readonly gidMap?: readonly string[];
 }
@@ -53,7 +53,7 @@ const EXIT_STATUS: Readonly<Record<SpawnErrorKind, number>> = {
   protocol: EX_PROTOCOL,
 };
 
-/** The options of the kinds, for messages. */
+/** The options that ask for namespaces, for messages. */
 const KIND_OPTIONS = NAMESPACE_KINDS.map(({ kind }) => `--${kind}`);
 
 const program = new Command("cm4all-spawn-client")

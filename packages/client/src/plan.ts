@@ -14,15 +14,15 @@ export interface Surroundings {
  * Returns the words before the command. Each program takes one step and executes the next, so
  * that all of them are one process.
  *
- * The order matters: the IPC and PID namespaces belong to the initial user namespace, so that
- * to enter them and to mount their `/proc` takes privileges there, which are lost once a user
- * namespace is entered. And only a process with a single thread may enter one, which Node does
- * not have: so nsenter(1) does it, as the last step.
+ * The order matters: the IPC and PID namespaces belong to the initial user namespace, so entering
+ * them and mounting their `/proc` takes privileges there, which are lost once another user
+ * namespace is entered. And only a process with a single thread may enter a user namespace, but
+ * Node has several threads: so nsenter(1) enters it, after `/proc` is mounted.
  */
 export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundings): string[] {
   const words: string[] = [];
-  // It is mounted in a mount namespace of its own, which is made private first: nothing outside
-  // changes.
+  // /proc is mounted in a mount namespace of its own, which is made private first: nothing changes
+  // outside.
   if (privateProc) words.push("unshare", "--mount-proc", "--");
   if (user !== undefined) {
     words.push("nsenter", `--user=/proc/self/fd/${user.fd}`, "--preserve-credentials");
@@ -36,7 +36,7 @@ export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundin
   return words;
 }
 
-/** The greatest id; the next one stands for none. */
+/** The greatest id; the next number means "no id". */
 const MAX_ID = 0xfffffffe;
 
 /** Returns the mistake in a line of uid_map or gid_map; undefined if there is none. Pure. */

@@ -36,8 +36,8 @@ export type WantedNamespaces = Omit<Wanted, "user" | "lease"> & {
 
 /**
  * Runs a command inside the namespaces of `name`, and holds a lease until it has ended. The
- * command ignores the signals that were ignored when this program was started, and has its
- * environment.
+ * command ignores the signals that were ignored when this program was started, and has this
+ * program's environment.
  * @param command the command and its arguments, which are any bytes
  * @returns its exit status; 128 plus the number of a signal that has ended it
  * @throws CommandFailure, SpawnError
@@ -49,7 +49,7 @@ export async function run(
   command: readonly Buffer[],
 ): Promise<number> {
   const ignoredSignals = takeIgnoredSignals();
-  // Node waits for the child with SIGCHLD.
+  // SIGCHLD is not ignored here, because Node waits for the child with it.
   ignoreSignals(ignoredSignals.filter((signal) => signal !== constants.signals.SIGCHLD));
   findCommand(command[0] ?? Buffer.alloc(0));
   using grant: Grant<Wanted> = await client.request(name, { ...wanted, lease: true });
@@ -65,7 +65,7 @@ export async function run(
   for (const tool of steps) if (tool === "unshare" || tool === "nsenter") requireTool(tool);
   const argv = [...steps.map((word) => Buffer.from(word)), ...command];
 
-  // This enters all but the user namespace, which only a process with a single thread can
+  // This thread enters all but the user namespace, which only a process with a single thread can
   // enter.
   let start = () => startCommand(argv, grant.user?.fd);
   for (const { kind } of NAMESPACE_KINDS) {

@@ -25,7 +25,7 @@ export interface Child {
 }
 
 /**
- * Starts a child, and passes the signals that this process gets on to it.
+ * Starts a child, and passes on to it the signals that this process gets.
  *
  * The child stays in our process group, so that pipelines and Ctrl-Z work as the shell expects.
  * In the foreground of a terminal it gets the terminal's signals itself; to pass them on would
@@ -40,7 +40,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
       return;
     if (running !== undefined) trySignal(running, signal);
   };
-  // The signals are caught before the child exists: it may ask for one as soon as it does.
+  // The signals are caught before the child exists, because it may ask for one as soon as it runs.
   for (const signal of PASSED_ON)
     if (!ignored.includes(constants.signals[signal])) process.on(signal, pass);
   const pid = start();
@@ -51,7 +51,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
   return { pid, exit };
 }
 
-/** Sends a signal; ignores that the child may have become a user whom we may not signal. */
+/** Sends a signal; without effect if the child has become a user whom we may not signal. */
 function trySignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

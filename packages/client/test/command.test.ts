@@ -1,4 +1,4 @@
-/** The command, with a daemon of the tests that gives answers that the real one never gives. */
+/** Tests the command with a fake daemon, whose answers the tests choose. */
 import { encodeError, encodeResponse, NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { copyBundle } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
@@ -29,7 +29,7 @@ describe("help", () => {
   });
 });
 
-it("an argument that has to be text is refused if it is not, and not taken for anything else", async () => {
+it("an argument that has to be text is refused if it is not UTF-8, not taken for another text", async () => {
   const script = 'exec "$@" --socket "$(printf "/tmp/\\\\377")" request foo --ipc';
   const running = new Running("sh", ["-c", script, "sh", process.execPath, bundle]);
   const { status, stderr } = await running.result;

@@ -21,7 +21,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a client", () => {
 
     const second = await Daemon.start({ socket });
     try {
-      // Once over a new connection, and once after the old one has ended.
+      // This request finds no connection, the one to the third daemon a connection that has ended.
       (await client.request("foo", { ipc: true })).close();
     } finally {
       await second.stop();

@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
     return result.stdout;
   }
 
-  it("leaves the flags of the pipe for the command's output alone", () => {
+  it("does not change the flags of the pipe that takes the command's output", () => {
     const args = runArgs("foo", "--ipc", "--", "grep", "flags", "/proc/self/fdinfo/1");
     const pipeline = ["-c", '"$@" | cat', "sh", process.execPath, ...args];
     const { stdout } = spawnSync("sh", pipeline, { encoding: "utf8" });
@@ -104,7 +104,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       const lines = (await shell("ps -o pid= -o args= -A", "--pid")).split("\n");
       expect(lines[0]?.trim()).toMatch(/^1 /);
       expect(lines.length).toBeLessThan(10);
-      // Ours is as it was.
+      // Our own /proc is as it was.
       expect(readdirSync("/proc")).toContain(String(process.pid));
     });
 
@@ -167,7 +167,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       ["exit 7", 7],
       ["kill -TERM $$", 143],
       ["kill -KILL $$", 137],
-      // Real-time signals, of which Node's own child_process makes the status 0.
+      // Real-time signals, for which Node's own child_process reports the status 0.
       ["kill -34 $$", 162],
       ["kill -64 $$", 192],
     ])("%s ends it with %d", async (script, expected) => {
@@ -203,7 +203,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       try {
         chmodSync(directory, 0o755);
         const file = Buffer.concat([Buffer.from(`${directory}/M`), Buffer.of(0xfc)]);
-        // Without #!, as the shell and execvp(3) run it.
+        // Without #!: shells and execvp(3) run such a file, too.
         writeFileSync(file, "cat /proc/$$/environ /proc/$$/cmdline | od -An -v -tx1\n", {
           mode: 0o755,
         });
@@ -319,7 +319,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   });
 
   describe("signals that the caller ignores", () => {
-    /** Runs `script` in a shell; PROGRAM is the bundle, by its own first line. */
+    /** Runs `script` in a shell; PROGRAM in it runs the bundle, through its #! line. */
     const outside = (script: string, ...words: string[]) =>
       new Running("sh", ["-c", script.replaceAll("PROGRAM", '"$@"'), "sh", ...runArgs(...words)]);
     const options = ["--ipc", "--pid", "--user", ...MAPS];
@@ -361,7 +361,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(await running.result).toEqual({ status: 3, stdout: "ready\n", stderr: "" });
     });
 
-    it("leave no variable, and the statuses as they are", async () => {
+    it("leave no variable behind, and do not change exit statuses", async () => {
       const script = "trap '' HUP; exec env a.b=1 'BASH_FUNC_f%%=() { :; }' PROGRAM";
       const { stdout } = await outside(script, "foo", "--ipc", "--", "env").result;
       expect(stdout).toContain("PATH=");
@@ -384,7 +384,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   describe("in a terminal", () => {
     const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
-    /** Runs a shell script in the namespaces and in a terminal, as script(1) makes one. */
+    /** Runs a shell script in the namespaces, and in a terminal that script(1) makes. */
     function inTerminal(shellScript: string): Running {
       // With exec there is no other shell that signals of the terminal could end.
       const words = [process.execPath, ...runArgs("foo", "--ipc", "--pid", "--")];

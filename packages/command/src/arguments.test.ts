@@ -8,7 +8,7 @@ describe("arguments that are any bytes", () => {
       expect(bytesOfArgument(text)).toEqual(Buffer.from(text));
     }
     const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
-    // Overlong, a surrogate, cut off, above U+10FFFF, and two that follow each other.
+    // Overlong, a surrogate, cut off, above U+10FFFF, two in a row, and one before a character.
     const bad = ["c080", "eda080", "e282", "f4908080", "ff80", "c3c3a4"].map((hex) =>
       Buffer.from(hex, "hex"),
     );

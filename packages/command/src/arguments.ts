@@ -13,7 +13,7 @@ import { EX_USAGE } from "./sysexits.ts";
 const ESCAPE = 0xdc00;
 const ESCAPED = /([\udc80-\udcff])/u;
 
-/** The longest sequence of UTF-8. */
+/** The number of bytes of the longest character in UTF-8. */
 const LONGEST = 4;
 
 /** Returns the bytes as text, with lone surrogates for bytes that are not UTF-8. Pure. */
@@ -45,14 +45,14 @@ export function bytesOfArgument(argument: string): Buffer {
   );
 }
 
-/** Collects the bytes of each of several arguments, as commander calls it. */
+/** Collects the bytes of each of several arguments: a parser for commander. */
 export function collectBytes(argument: string, collected: Buffer[] = []): Buffer[] {
   collected.push(bytesOfArgument(argument));
   return collected;
 }
 
 /**
- * Returns `process.argv` without the loss of any bytes of the arguments.
+ * Returns `process.argv` with every byte of the arguments, as `argumentOfBytes` represents them.
  * @see proc_pid_cmdline(5)
  */
 export function commandLine(): string[] {
@@ -65,8 +65,8 @@ export function commandLine(): string[] {
 }
 
 /**
- * Refuses an argument that has to be text and is not UTF-8, instead of using another name for
- * it.
+ * Refuses arguments that have to be text and are not UTF-8, instead of taking them for another
+ * text.
  * @throws CommandFailure
  */
 export function requireText(command: Command): void {

@@ -8,7 +8,7 @@ export type Alignment = "left" | "right";
 
 /**
  * Returns titles with texts beside them, two blanks apart. Texts that are wider than the
- * terminal are continued below; lines are too wide only if a word is.
+ * terminal are continued below.
  * @param columns the width of the terminal; undefined for a line each, however wide
  */
 export function wrapRows(
@@ -23,7 +23,10 @@ export function wrapRows(
   );
 }
 
-/** Returns the lines of a text, broken at blanks so that they are no wider than `columns`. */
+/**
+ * Returns the lines of a text, broken so that they are no wider than `columns`: at blanks, and
+ * inside words that are too long for a line.
+ */
 export function wrapText(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";

@@ -13,10 +13,10 @@ export class CommandFailure extends Error {
   }
 }
 
-/** Errors that mean that the call itself was wrong, so that the program has a defect. */
+/** The errors of calls that were wrong in themselves: the program has a defect. */
 const DEFECTS: ReadonlySet<string> = new Set(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK"]);
 
-/** Errors of Node if it has no descriptor, no thread or no memory for a worker. */
+/** The codes of Node's errors if it gets no descriptor, thread or memory for a worker. */
 const WORKER_REFUSED: ReadonlySet<string> = new Set([
   "ERR_WORKER_INIT_FAILED",
   "ERR_WORKER_OUT_OF_MEMORY",

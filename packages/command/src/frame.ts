@@ -42,8 +42,8 @@ export const SCROLL_HINT = ": Up, Down, Page Up, Page Down";
 const KEY = /\x1b(?:[[O]([AB])|\[([56])~)/g;
 
 /**
- * Returns the index of the first line to show after keys were typed, which never leaves rows
- * empty.
+ * Returns the index of the first line to show after keys were typed. No row stays empty unless
+ * there are fewer lines than rows.
  * @param first the index before
  * @param typed what the terminal has sent; empty if only the number of lines or the size changed
  */

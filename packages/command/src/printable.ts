@@ -1,11 +1,12 @@
 /**
  * Makes text of others printable: a control character could forge lines or control the terminal
- * of an administrator, and a change of the direction could show a text other than it is. Pure.
+ * of an administrator, and a change of the writing direction could make a text look like another.
+ * Pure.
  */
 
 /**
- * Control characters, separators of lines, and what has no form of its own, such as a change of
- * the direction.
+ * Control characters, separators of lines and paragraphs, and characters that are not visible
+ * themselves, such as those that change the writing direction.
  */
 const CONTROL = /[\p{C}\p{Zl}\p{Zp}]/gu;
 

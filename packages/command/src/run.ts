@@ -25,9 +25,9 @@ export function leaveOutput(command: Command): Command {
 }
 
 /**
- * Parses the command line and runs the command. After a mistake in it the exit status is
- * EX_USAGE, after a failure of the action that of the failure; nothing is thrown. Arguments
- * that may be any bytes have a parser that makes a Buffer of them (arguments.ts).
+ * Parses the command line and runs the command. After a mistake in the command line the exit
+ * status is EX_USAGE, after a failure of the action that of the failure; nothing is thrown.
+ * Arguments that may be any bytes have a parser that makes a Buffer of them (arguments.ts).
  */
 export async function runCommand(
   program: Command,
@@ -86,9 +86,9 @@ function override(command: Command, path: readonly string[], watch: () => void):
 }
 
 /**
- * Adds the subcommand `help`, also if the command has an action of its own, as the daemon's
- * has. Commander's own prints the whole help for an unknown command, and does not say that it
- * is unknown.
+ * Adds the subcommand `help`, even if the command has an action of its own, as the daemon's
+ * has. For an unknown command, Commander's own `help` prints the whole help, and does not say
+ * that the command is unknown.
  */
 function declareHelp(parent: Command): void {
   const others = [...parent.commands];

@@ -24,7 +24,7 @@ export interface WatchOptions {
   readonly output: WriteStream;
 }
 
-/** Returns the size of a terminal, also if it does not know it, and says 0. */
+/** Returns the size of a terminal; 80 by 24 if the terminal does not know it, and reports 0. */
 function sizeOf({ columns = 0, rows = 0 }: Partial<Size>): Size {
   return { columns: columns || 80, rows: rows || 24 };
 }

@@ -75,7 +75,10 @@ function tryUnquoted(line: string): [key: string, value: string] | undefined {
   return /^[\w.-]+$/.test(key) && /^[^"'[{][^"']*$/.test(text) ? [key, text] : undefined;
 }
 
-/** The parser rejects duplicate and conflicting keys, so walking the path is enough. */
+/**
+ * Returns the table at a path, and creates those that are missing. The parser has rejected
+ * duplicate and conflicting keys.
+ */
 function descend(table: LocatedTable, keys: readonly string[], line: number): LocatedTable {
   let current = table;
   for (const key of keys) {

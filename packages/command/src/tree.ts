@@ -84,7 +84,7 @@ export class Place implements Disposable {
   }
 }
 
-/** A directory that is held open, in which names are looked up; none of them is followed. */
+/** A directory that is held open. Names are looked up in it; symbolic links are not followed. */
 export class TreeDirectory implements Disposable {
   readonly #step: Step;
 
@@ -113,7 +113,7 @@ export class TreeDirectory implements Disposable {
     if (stats.isSymbolicLink())
       return { kind: "special", what: `a symbolic link to ${readlinkSync(path)}` };
     if (!stats.isFile()) return { kind: "special", what: "not a regular file" };
-    // If somebody has replaced it since, that is an error.
+    // Fails if somebody has replaced the file with a symbolic link since.
     const file = openRegularFile(path, constants.O_NOFOLLOW);
     try {
       return { kind: "file", content: readBounded(file, maxBytes) };
@@ -264,7 +264,7 @@ export class Tree {
  * @throws CommandFailure if it cannot be used
  */
 export function openTree(root: string | undefined): Tree {
-  // This happens if a variable in a script is unset; it would mean the current directory.
+  // An empty name, as of a script's variable that is unset, would mean the current directory.
   if (root === "") throw new CommandFailure("--root: the name is empty", EX_USAGE);
   if (!existsSync("/proc/self/fd")) throw new CommandFailure("/proc is not mounted", EX_OSERR);
   if (root === undefined) return new Tree("/");

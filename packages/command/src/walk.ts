@@ -37,10 +37,12 @@ export function join(directory: string, name: string): string {
 }
 
 /**
+ * Walks `path` below `root`.
  * @param missing `make`: missing directories are created with mode 0755, including that of the
  * last name
- * @returns the directory in which `path` ends, which the caller closes, and the last name
- * unless it is that of a directory: it is not a symbolic link, and need not exist
+ * @returns the directory in which `path` ends, which the caller closes, and the last name, which
+ * is not a symbolic link and need not exist; if `path` leads to a directory, that directory and no
+ * name
  * @throws the error of the failed system call
  */
 export function walk(
@@ -101,7 +103,7 @@ function openDirectory(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
 }
 
-/** Returns undefined if `path` is not a directory, but a symbolic link, for example. */
+/** Opens a directory. @returns undefined if there is none, or a symbolic link in its place */
 function tryOpenDirectory(path: string): number | undefined {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
@@ -129,7 +131,7 @@ function tryClose(fd: number | undefined): boolean {
   return true;
 }
 
-/** Returns undefined if `path` is not a symbolic link. */
+/** Returns the target of a symbolic link; undefined if `path` is none. */
 function tryReadlink(path: string): string | undefined {
   try {
     return readlinkSync(path);

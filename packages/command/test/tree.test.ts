@@ -79,7 +79,7 @@ describe("locate", () => {
   });
 
   it("never follows a link to the outside", () => {
-    // What is there inside, under the same name, is nothing.
+    // Inside the tree, there is nothing at the paths to which the links lead.
     link(join(directory, "outside/conf"), "etc/absolute");
     link("../../outside/conf", "etc/relative");
     link(join(directory, "outside"), "directory");
@@ -187,7 +187,7 @@ describe("a directory of the tree", () => {
     expect(tree.tryOpenDirectory("/none/x")).toBeUndefined();
   });
 
-  it("is made with those above it, inside, whatever links there are", () => {
+  it("is made with its parents, inside the tree, whatever links there are", () => {
     link(join(directory, "outside"), "etc/away");
     using made = tree.makeDirectory("/etc/away/a/b");
     made.replace("f", "new", 0o644);

@@ -10,7 +10,7 @@ describe("the architecture for which the suite is built", () => {
     expect(hostArchitecture({ DEB_HOST_ARCH: "arm64" })).toBe("arm64");
   });
 
-  it("has an addon", () => {
+  it("is refused if it is neither amd64 nor arm64", () => {
     expect(() => hostArchitecture({ DEB_HOST_ARCH: "s390x" })).toThrow(
       "DEB_HOST_ARCH=s390x: the suite is built for amd64 and arm64",
     );

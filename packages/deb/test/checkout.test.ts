@@ -1,7 +1,7 @@
 /**
- * Tests the commands of README, CONTRIBUTING and docs that take a checkout instead of the
- * packages. Those that end soon and leave the checkout and the host alone are run; each other one
- * is read as the program would read it. They are taken from the pages as they stand.
+ * Tests the commands of README, CONTRIBUTING and docs that need a checkout, not the installed
+ * packages. Those that end soon and leave the checkout and the host alone are run; all others are
+ * only read, as their programs would read them. They are taken from the pages as they stand.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -81,7 +81,7 @@ const READ: readonly (readonly [RegExp, why: string, reader: Reader])[] = [
   [/^perf /, "perf is in a package of the running kernel's version", () => undefined],
 ];
 
-/** Words of a page that stand for something of the reader's. */
+/** Returns whether a word stands for one that the reader chooses, such as NAME. */
 const isPlaceholder = (word: string) => /^[A-Z]+(?::[A-Z]+)?$/.test(word);
 
 const unknown = (names: readonly string[], known: readonly string[]) =>
@@ -105,7 +105,7 @@ const measured = () =>
 const [, cases = ""] = read("packages/e2e/guest/cases/index.ts").split("export const cases");
 const caseNames = [...cases.matchAll(/^ {2}"?([\w-]+)"?[:,]/gm)].map(([, name = ""]) => name);
 
-/** Returns a name among the arguments of each of our scripts that does not exist. */
+/** For each of our scripts, a function that returns a name in its arguments that does not exist. */
 const ARGUMENTS: { readonly [script: string]: (args: string[]) => string | undefined } = {
   test: (args) => unknown(args, tested),
   coverage: (args) => unknown(args, tested),
@@ -193,7 +193,7 @@ function readTracer(words: readonly string[]): string | undefined {
   return status === 124 ? undefined : stderr;
 }
 
-describe("the commands that take a checkout", () => {
+describe("the commands that need a checkout", () => {
   const isRun = ({ text }: Command) => RUN.some((pattern) => pattern.test(text));
 
   const titled = (some: readonly Command[]) =>
@@ -220,7 +220,7 @@ describe("the commands that take a checkout", () => {
     (_, { directory, text }) => {
       const [, why, reader] = READ.find(([pattern]) => pattern.test(text)) ?? [];
       expect(why, `it is neither run nor is there a reason: ${text}`).toBeDefined();
-      // Between quotation marks a word has blanks.
+      // A word between quotation marks may have blanks.
       const words = [...text.matchAll(/"([^"]*)"|(\S+)/g)].map(
         ([, quoted, word]) => quoted ?? word,
       );
@@ -232,7 +232,7 @@ describe("the commands that take a checkout", () => {
     },
   );
 
-  it("has a use for each pattern", () => {
+  it("match each pattern at least once", () => {
     const patterns = [...RUN, ...READ.map(([pattern]) => pattern)];
     expect(patterns.filter((pattern) => !commands.some(({ text }) => pattern.test(text)))).toEqual(
       [],
@@ -240,7 +240,7 @@ describe("the commands that take a checkout", () => {
   });
 });
 
-it.each(PAGES)("%s names scripts in its sentences, and arguments, that exist", (page) => {
+it.each(PAGES)("%s names in its sentences only scripts and arguments that exist", (page) => {
   const inline = [...read(page).matchAll(/`(npm (?:run|test|start)\b[^`]*)`/g)];
   const wrong = inline.flatMap(([, command = ""]) => {
     const problem = readNpm(command.split(/\s+/));

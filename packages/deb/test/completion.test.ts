@@ -34,7 +34,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** Makes the program list records in place of those of a daemon. */
+/** Makes the program list some records without a daemon. */
 function listRecords(program: string): void {
   const [first = "", ...rest] = readFileSync(program, "utf8").split("\n");
   const list = "printf 'record  cgroup\\n7  /a\\n12  /b\\n15  /c\\n'";

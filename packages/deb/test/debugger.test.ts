@@ -16,7 +16,7 @@ const installed = readdirSync(join(root, "debian"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
-/** Those that people do not call, with what they say if nobody gives them instructions. */
+/** The bundles that people do not call, and what each prints if nobody gives it instructions. */
 const INNER = new Map([
   ["packages/spawn/dist/cm4all-spawn-report.js", "JSON"],
   ["packages/spawn/dist/cm4all-spawn-script-host.js", "the daemon starts this program"],
@@ -30,7 +30,7 @@ const START =
 const LAUNCHER =
   /^#!\/bin\/bash -p\n':' \/\/; .*\n':' \/\/; exec \/usr\/bin\/env node (.*) "\$0" "\$@"\n/;
 
-/** Runs a command while SIGUSR1 is sent all the time from its start to its end. */
+/** Runs a command, and sends it SIGUSR1 again and again from its start to its end. */
 async function runInStorm(command: readonly string[]) {
   const [file = "", ...args] = [...SIGUSR1_PENDING, ...command];
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -71,7 +71,7 @@ describe("programs", () => {
       expect(stderr).toContain("Debugger listening");
     });
 
-    test.each([...INNER])("%s does not, without instructions", async (path, complaint) => {
+    test.each([...INNER])("%s opens none, without instructions", async (path, complaint) => {
       const { end, stderr, sent, listening } = await runInStorm([join(root, path)]);
       expect(stderr).toContain(complaint);
       expect([1, 64, "SIGUSR1"]).toContain(end);
@@ -80,7 +80,7 @@ describe("programs", () => {
       expect(listening).toEqual([]);
     });
 
-    test.each(installed.filter((path) => !INNER.has(path)))("%s does not", async (path) => {
+    test.each(installed.filter((path) => !INNER.has(path)))("%s opens none", async (path) => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);

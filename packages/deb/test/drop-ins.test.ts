@@ -28,18 +28,18 @@ function install(): string {
     env: { PATH: process.env["PATH"], DPKG_ROOT: system },
   });
   expect(status).toBe(0);
-  // It complains if it is not called by dpkg.
+  // deb-systemd-helper complains if dpkg does not call it.
   const said = stderr.replace(/^\S*deb-systemd-helper was not called from dpkg.*\n/gm, "");
   return said.replaceAll(`${join(system, units)}/`, "");
 }
 
-test("there is no message without drop-ins, or about ours", () => {
+test("there is no message without drop-ins, or about drop-ins for our own units", () => {
   expect(install()).toBe("");
   write("cm4all-spawn.service.d/mine.conf", "[Service]\nUser=root\n");
   expect(install()).toBe("");
 });
 
-test("each is named, with its present effect", () => {
+test("each drop-in for the original's units is named, with its present effect", () => {
   write(
     "cm4all-spawn-reaper.service.d/override.conf",
     "[Service]\nUser=me\nMemoryMax=100M\nEnvironment=A=b\nExecStart=\nExecStart=/usr/sbin/cm4all-spawn-reaper -v\n",
@@ -74,7 +74,7 @@ describe("an upgrade from a version in which scripts are always child processes"
   }
 
   test.each(["Environment=PGPASSWORD=x", "ReadWritePaths=/srv", "SupplementaryGroups=a"])(
-    "masks the unit if the daemon's has %s",
+    "masks the socket of scripts if a drop-in for the daemon has %s",
     (line) => {
       write("cm4all-spawn.service.d/mine.conf", `[Service]\n${line}\n`);
       expect(upgrade()).toContain("have settings for a script: cm4all-spawn.service.d/mine.conf\n");

@@ -43,7 +43,7 @@ describe("the script after a removal", () => {
     expect(existsSync(directory)).toBe(true);
   });
 
-  it("takes it away when it is purged, and says how many records go", async () => {
+  it("deletes the journal at a purge, and says how many records it has", async () => {
     await writeRecords("/a", '/"snapshot":{', "/b\n");
     expect(postrm("purge")).toEqual({
       status: 0,
@@ -64,7 +64,7 @@ describe("the script after a removal", () => {
 });
 
 it.skipIf(missing("root", "systemd") !== undefined)(
-  "tmpfiles.d makes it accessible only to root",
+  "tmpfiles.d makes the journal's directory, accessible only to root",
   () => {
     mkdirSync(system, { recursive: true });
     const file = join(root, "debian/cm4all-spawn.tmpfiles");
@@ -76,7 +76,7 @@ it.skipIf(missing("root", "systemd") !== undefined)(
   },
 );
 
-it("the service may write there, and starts without it", () => {
+it("the service may write into the journal's directory, and starts without it", () => {
   const unit = readFileSync(join(root, "systemd/cm4all-spawn.service"), "utf8");
   expect(unit).toMatch(/^ReadWritePaths=-\/var\/lib\/cm4all-spawn$/m);
   // If a state directory could not be made, the namespace service would not start.

@@ -44,7 +44,7 @@ function run(script: string, args: readonly string[], architectures = 1): void {
 
 const text = () => readFileSync(join(system, "etc/nsswitch.conf"), "utf8");
 
-it("the first installation adds it, an upgrade does not, and a removal removes it", () => {
+it("the first installation adds the service, an upgrade does not, and a removal removes it", () => {
   run("postinst", ["configure", ""]);
   expect(text()).toBe(WITH);
   writeFileSync(join(system, "etc/nsswitch.conf"), WITHOUT);

@@ -95,7 +95,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(field(path("libnss-cm4all-logname"), "Multi-Arch")).toBe("same");
   });
 
-  test("have the files that administrators change as conffiles, and no script that hides an old one", () => {
+  test("have spawn.toml as their only conffile, and no script in /etc", () => {
     const etc = (name: string) =>
       execFileSync("dpkg-deb", ["-c", path(name)], { encoding: "utf8" })
         .split("\n")

@@ -106,7 +106,11 @@ function withoutComments(text, comments) {
   return code;
 }
 
-/** Returns whether a child is only a name, of a property or a type. @param {Node} parent @param {string} key */
+/**
+ * Returns whether a child is only a name, of a property or a type.
+ * @param {Node} parent
+ * @param {string} key
+ */
 function isName(parent, key) {
   return (
     key.startsWith("type") ||
@@ -118,7 +122,8 @@ function isName(parent, key) {
 
 /**
  * @param {Node} node @param {string} text
- * @param {boolean} isCondition true if it is already replaced by true and by false, one of which is the opposite
+ * @param {boolean} isCondition true for a condition, which is replaced by true and by false: the
+ *   opposite comparison would reveal nothing more
  * @param {(range: { start: number, end: number }, replacement: string) => void} add
  */
 function change(node, text, isCondition, add) {
@@ -166,7 +171,8 @@ function change(node, text, isCondition, add) {
       if (typeof node["directive"] !== "string") add(node, ";");
       break;
     case "ReturnStatement":
-      // `return false` and `return undefined` have the same effect as a return without a value.
+      // A return without a value has the same effect as `return undefined`, and mostly as
+      // `return false`.
       if (node["argument"] === null) add(node, ";");
       else if (
         !/^(false|undefined)$/.test(text.slice(node["argument"].start, node["argument"].end))
@@ -193,7 +199,10 @@ function changeOperator({ left, right, operator }, text, isCondition, add) {
       add({ start, end: start + operator.length }, other);
 }
 
-/** @param {Node} node @param {(range: { start: number, end: number }, replacement: string) => void} add */
+/**
+ * @param {Node} node
+ * @param {(range: { start: number, end: number }, replacement: string) => void} add
+ */
 function changeLiteral(node, add) {
   const { value, bigint } = node;
   if (typeof bigint === "string") add(node, `${BigInt(bigint) + 1n}n`);
@@ -203,13 +212,20 @@ function changeLiteral(node, add) {
     add(node, value === "" ? '"other"' : '""');
 }
 
-/** Returns the body with the parentheses of an object literal. @param {Node} node @param {string} text */
+/**
+ * Returns the body with the parentheses of an object literal.
+ * @param {Node} node
+ * @param {string} text
+ */
 function arrowBody({ body, end }, text) {
   const before = text.slice(0, body.start).trimEnd();
   return before.endsWith("(") ? { start: before.length - 1, end } : body;
 }
 
-/** @param {Node} callee @param {(range: { start: number, end: number }, replacement: string) => void} add */
+/**
+ * @param {Node} callee
+ * @param {(range: { start: number, end: number }, replacement: string) => void} add
+ */
 function changeMethod(callee, add) {
   if (callee.type !== "MemberExpression" || callee["computed"]) return;
   const other = OTHER_METHODS.get(callee["property"].name);

@@ -71,7 +71,7 @@ async function runTests() {
     const run = await withLimit(vitest.runTestSpecifications([specification]), limitMs);
     if (run === undefined) return HANGS;
     if (usualMs === undefined) durations.set(specification.moduleId, performance.now() - start);
-    // With those of earlier runs, which may have failed with another text.
+    // The result also has the files of earlier runs, which may have failed with another text.
     const own = run.testModules.filter(({ moduleId }) => moduleId === specification.moduleId);
     for (const testModule of own) {
       const [test] = testModule.children.allTests("failed");

@@ -4,18 +4,30 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EX_USAGE, root } from "../setup.mjs";
 
+const E2E = "packages/e2e/run.mjs";
 const MUTATE = "packages/dev/mutation/mutate.mjs";
 
 it.each([
   [MUTATE, "--nonsense"],
   [MUTATE, "--seconds=soon"],
   [MUTATE, "nonsense"],
+  ["packages/dev/run.mjs", "test nonsense"],
+  ["packages/dev/fuzz.mjs", "nonsense 1"],
   ["packages/e2e/release.mjs", "nonsense"],
-  ["packages/e2e/run.mjs", "--nonsense"],
   ["packages/e2e/release.mjs", "--nonsense"],
+  [E2E, "--nonsense"],
+  [E2E, "nonsense"],
+  [E2E, "--suite nonsense"],
+  [E2E, "--arch nonsense"],
+  [E2E, "--bare nonsense"],
+  [E2E, "--bare trixie nonsense"],
+  [E2E, "--bare trixie --node nonsense"],
+  [E2E, "--bare trixie --commands start,nonsense"],
   ["packages/deb/build-packages.mjs", "--nonsense"],
-])("%s %s ends with EX_USAGE and one line", (program, argument) => {
-  const run = spawnSync(process.execPath, [join(root, program), argument], { encoding: "utf8" });
+])("%s %s ends with EX_USAGE and one line", (program, args) => {
+  const run = spawnSync(process.execPath, [join(root, program), ...args.split(" ")], {
+    encoding: "utf8",
+  });
   const line = expect.stringMatching(/^.*(nonsense|soon).*\n$/);
   expect(run).toMatchObject({ status: EX_USAGE, stdout: "", stderr: line });
 });

@@ -10,7 +10,7 @@ it.each([
   ["a class", "/** About b. */\nconst b = 1;\n\nexport class A {}\nexport class B {}", "A"],
   ["a public method", "/** About A. */\nexport class A {\n  a() {}\n}", "A.a"],
   ["a static method", "/** About A. */\nexport class A {\n  static a() {}\n}", "A.a"],
-])("%s", (_what, text, name) => {
+])("finds %s without a docstring", (_what, text, name) => {
   expect(undocumented("a.ts", text)[0]).toMatch(
     new RegExp(`^a\\.ts:[0-9]+: ${name.replace(".", "\\.")} has no docstring$`),
   );
@@ -27,6 +27,6 @@ it.each([
   ],
   ["methods of an interface", "/** About A. */\nexport class A implements B { a() {} }"],
   ["private methods", "/** About A. */\nexport class A { #a() {} private b() {} }"],
-])("not %s", (_what, text) => {
+])("accepts %s", (_what, text) => {
   expect(undocumented("a.ts", text)).toEqual([]);
 });

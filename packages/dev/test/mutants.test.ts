@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { mutantsOf } from "../mutation/mutants.mjs";
 
-/** Returns the text with each mutant, one after the other. */
+/** Returns the text once for each mutant, with that mutant in it. */
 const mutated = (text: string) =>
   mutantsOf("a.ts", text).map(
     ({ start, end, replacement }) => text.slice(0, start) + replacement + text.slice(end),
@@ -26,7 +26,7 @@ it.each([
   ],
   ["a loop", "while (a) b;", ["while (false) b;", "while (a) ;"]],
   ["a statement", "a();", [";"]],
-  ["a method beside another", "const a = b.min(c);", ["const a = b.max(c);"]],
+  ["a method with a counterpart", "const a = b.min(c);", ["const a = b.max(c);"]],
   ["a function that returns an object", "const a = () => ({});", ["const a = () => undefined;"]],
   ["an early return", "function a() { return b; }", ["function a() { return; }"]],
   ["an error", "function a() { throw b; }", ["function a() { ; }"]],

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 const packages = fileURLToPath(new URL("../..", import.meta.url));
 const text = readFileSync(new URL("../../../docs/promises.md", import.meta.url), "utf8");
 
-/** Removes line breaks and escaped quotes of the source, which are not part of a title. */
+/** Joins strings that the source concatenates, and removes the backslashes before quotes. */
 const plain = (source: string) => source.replaceAll(/"\s*\+\s*"|\\(?=["'`])/g, "");
 
 describe("docs/promises.md", () => {

@@ -17,11 +17,11 @@ it.each(
   readdirSync(join(root, "packages"))
     .map((name) => join("packages", name, "package.json"))
     .filter((manifest) => existsSync(join(root, manifest))),
-)("%s has it", (manifest) => {
+)("%s has the suite's version", (manifest) => {
   expect(versionOf(join(root, manifest))).toBe(version);
 });
 
-it("debian/changelog begins with it", () => {
+it("debian/changelog begins with the suite's version", () => {
   const [, latest] =
     /^\S+ \((.*)\)/.exec(readFileSync(join(root, "debian/changelog"), "utf8")) ?? [];
   expect(latest).toBe(version);

@@ -89,7 +89,7 @@ const known = {
   // The second start has to work with whatever the first has left.
   offline: async () => terminal.mustStart(`unshare --net ${readme().start}`, "offline.log"),
   deb: () => terminal.mustRun(`sh -c '${DEB}'`, "deb.log", limitSeconds),
-  // For the virtual machine of that architecture.
+  // For the virtual machine of arm64.
   cross: () => terminal.mustRun(`sh -c '${CROSS}'`, "cross.log", limitSeconds),
 };
 

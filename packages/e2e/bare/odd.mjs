@@ -33,8 +33,8 @@ const CONTAINER =
 const PASS_ON = 'sh -c "trap \\"kill -INT -1\\" INT; \\"\\$@\\" & wait; wait" sh';
 
 /**
- * Runs with the system call filter and the capabilities that podman gives its containers; the
- * filter is that of Docker.
+ * Returns a set-up after which the command runs in a container, with the capabilities and the
+ * system call filter that podman gives its containers; the filter is that of Docker.
  * @param {string} options options of podman-run(1) @param {string} [first] the first process
  */
 const inPodman = (options, first = "") =>

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The places and ways in which a newcomer may have got the suite. Each is on a machine of its
- * own.
+ * The places in which a newcomer may have the suite, and the ways in which it may have got there.
+ * Each is tried on a machine of its own.
  *
  * @typedef {object} Place
  * @property {string} title
@@ -28,7 +28,7 @@ export const places = {
     tarball: true,
     gcc: true,
   },
-  // All at once of what a clone can have: `tarball` alone lacks git.
+  // Everything that a clone can have, at once; being without git is left to `tarball`.
   worst: {
     title: "in /root, with blanks, behind a link, with the service's user",
     directory: "/root/my files/spawn suite",
@@ -38,8 +38,8 @@ export const places = {
 };
 
 /**
- * Returns the commands to try in a place: `npm run deb` if the path or the source is unusual, and
- * the odd hosts once.
+ * Returns the commands to try in a place. They include `npm run deb` if the path or the source is
+ * unusual; the odd hosts are tried in one place only.
  * @param {string} name
  */
 export function commandsOf(name) {

@@ -9,7 +9,7 @@ const BLOCK = /^<!-- tested by: packages\/e2e\/bare\/newcomer\.mjs -->\n\n((?: {
 
 /**
  * Returns the command that shows the daemon and the one that runs the tests. Pure.
- * @param {string} readme its text @throws Error if it has not these two
+ * @param {string} readme its text @throws Error if it does not have exactly these two
  */
 export function twoCommands(readme) {
   const [, block = ""] = BLOCK.exec(readme) ?? [];

@@ -42,15 +42,15 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
  * @property {import("./newcomer.mjs").Step[]} steps
  * @property {string} output a directory with logs and built packages
  * @property {[string, import("./test-output.mjs").Counts][]} packages the counts of `npm test`
- * @property {string[]} report its messages about failed tests
+ * @property {string[]} report the messages of `npm test` about failed tests
  */
 
 /**
- * Runs commands in one place and prints a line for each.
+ * Runs commands in one place.
  * @param {object} options
  * @param {Cell} options.cell
  * @param {string} options.name      the name of the place
- * @param {string[]} options.commands some of `start`, `test`, `deb`, `offline`, in this order
+ * @param {string[]} options.commands some of those that newcomer.mjs knows; run in this order
  * @param {string} options.output    a directory, which is emptied first
  * @param {AbortSignal} options.signal ends it at once
  * @returns {Promise<PlaceResult>}

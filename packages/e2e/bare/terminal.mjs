@@ -1,5 +1,8 @@
 // @ts-check
-/** A newcomer's terminal: runs command lines in the checkout, Ctrl-C, and a second terminal. */
+/**
+ * A newcomer's terminal: runs command lines in the checkout, presses Ctrl-C, and stands in for a
+ * second terminal.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, readdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -40,7 +43,10 @@ export class Terminal {
       ended: new Promise((resolve) =>
         child.once("close", (code, signal) => resolve(code ?? signal ?? "unknown")),
       ),
-      /** Sends a signal to all processes of the group, as Ctrl-C does. @param {NodeJS.Signals} signal */
+      /**
+       * Sends a signal to all processes of the group, as Ctrl-C does.
+       * @param {NodeJS.Signals} signal
+       */
       kill(signal) {
         if (child.pid !== undefined && !running.hasEnded) process.kill(-child.pid, signal);
       },
@@ -57,6 +63,7 @@ export class Terminal {
   }
 
   /**
+   * Runs a command line to its end.
    * @param {string} line @param {string} log @param {number} limitSeconds
    * @returns its exit status, or the signal that ended it, and the end of its output
    */
@@ -68,7 +75,10 @@ export class Terminal {
     return { status, printed: running.printed };
   }
 
-  /** @param {string} line @param {string} log @param {number} limitSeconds */
+  /**
+   * Does the same, but throws an Error unless the exit status is 0.
+   * @param {string} line @param {string} log @param {number} limitSeconds
+   */
   async mustRun(line, log, limitSeconds) {
     const { status, printed } = await this.run(line, log, limitSeconds);
     if (status !== 0) throw new Error(`ended with ${status}: ${lastLines(printed)}`);
@@ -104,7 +114,10 @@ export class Terminal {
     if (remaining.length > 0) throw new Error(`${remaining.join(", ")} is left in /run`);
   }
 
-  /** Makes a request in the network namespace of `pid`, where the daemon's socket is. @param {number | undefined} pid */
+  /**
+   * Makes a request in the network namespace of `pid`, where the daemon's socket is.
+   * @param {number | undefined} pid
+   */
   #request(pid) {
     const client = ["node", "packages/client/dist/cm4all-spawn-client.js", "run", "foo"];
     const args = [...client, "--ipc", "--pid", "--", "sh", "-c", 'echo "I am $$"'];
@@ -130,7 +143,7 @@ async function untilPrinted(running, words) {
 /** @param {string} text */
 const lastLines = (text) => text.trimEnd().split("\n").slice(-6).join("\n");
 
-/** Returns the names of our directories in /run; the set-up installs packages that have others. */
+/** Returns the names of our directories in /run; packages that the set-up installs make others. */
 const ourDirectories = () => readdirSync("/run").filter((name) => name.startsWith("cm4all-"));
 
 /** Returns the number of processes on this machine. */

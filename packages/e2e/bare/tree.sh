@@ -7,7 +7,7 @@ suite=$1 node=$2 tree=$3
 include=ca-certificates,git
 case $node in
     debian) include+=,nodejs,npm ;;
-    # The builds of nodejs.org are linked with it from version 25 on.
+    # From version 25 on, the builds of nodejs.org are linked with libatomic.
     2[5-9]) include+=,libatomic1 ;;
 esac
 mmdebstrap -q --mode=root --variant=minbase --include=$include \

@@ -14,7 +14,7 @@ export interface Case {
   readonly title: string;
   /** True to skip the case in a container, where cgroup2 has no controllers. */
   readonly needsControllers?: boolean;
-  /** Runs after the system was rebooted after `run`. */
+  /** If given, the system is rebooted after `run`, and then this runs. */
   afterReboot?(context: Context): void | Promise<void>;
   run(context: Context): void | Promise<void>;
 }

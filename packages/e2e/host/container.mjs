@@ -11,7 +11,8 @@ const script = fileURLToPath(new URL("container.sh", import.meta.url));
  * @param {object} options
  * @param {string} options.tree
  * @param {string} options.input  a directory with `run`
- * @param {string} options.output a directory for `console`, the output of systemd, and `lines`, that of `run`
+ * @param {string} options.output a directory for `console`, the output of systemd, and `lines`,
+ *   that of `run`
  * @param {AbortSignal} options.signal ends it at once
  */
 export async function runContainer({ tree, input, output, signal }) {

@@ -1,15 +1,15 @@
 // @ts-check
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** A run was ended before it was complete. */
+/** Thrown if a run was ended before it was complete. */
 export class Ended extends Error {
   /** @override */
   name = "Ended";
 }
 
 /**
- * Runs `work` such that, whatever ends this program, the machine ends with it, and its files are
- * removed.
+ * Runs `work` such that the time limit and the signals that end this program first end the machine,
+ * and its files are removed.
  * @template T
  * @param {number} seconds its time limit
  * @param {string} output  the directory to which the error refers the reader

@@ -1,7 +1,7 @@
 #!/bin/bash
 # foreign.sh COMMAND...: runs a command such that the kernel executes programs for arm64 in
-# qemu-user. This is registered in a user namespace of its own (Linux 6.7), so that nothing else
-# on this machine is affected.
+# qemu-user. qemu-user is registered in a user namespace of its own, which takes Linux 6.7 or
+# newer, so that nothing else on this machine is affected.
 set -euo pipefail
 if [ "${1-}" = --inside ]; then
     shift

@@ -11,7 +11,9 @@ const foreignScript = fileURLToPath(new URL("foreign.sh", import.meta.url));
 const nodeScript = fileURLToPath(new URL("newer-node.sh", import.meta.url));
 const diskScript = fileURLToPath(new URL("disk.sh", import.meta.url));
 
-/** The age up to which an image is used, days, so that it has Debian's updates. */
+/**
+ * The age up to which an image is used, days. It is limited, so that images have Debian's updates.
+ */
 const MAX_AGE_DAYS = 14;
 
 /** Returns `E2E_CACHE`, or a directory below the user's cache directory, or /var/cache for root. */
@@ -22,6 +24,7 @@ export function cacheDirectory() {
 }
 
 /**
+ * Makes the root tree, unless there is a recent one.
  * @param {string} suite `trixie` or `bookworm`
  * @param {string} architecture Debian's name
  * @returns the tree's directory
@@ -44,6 +47,7 @@ export function ours() {
 }
 
 /**
+ * Makes the disk image, unless there is a recent one.
  * @param {string} suite @param {string} architecture
  * @param {string} tree made by rootTree
  * @returns a directory with the disk and the kernel

@@ -9,7 +9,7 @@ include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,sudo,n
 # none of these needs them.
 if [ "$architecture" != arm64 ]; then
     include+=,jq,openssh-client,postgresql,prometheus
-    # Debian 12 has it in the package prometheus.
+    # Debian 12 has promtool in the package prometheus.
     [ "$suite" = bookworm ] || include+=,promtool
 fi
 kernel='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; export APT_CONFIG
@@ -38,7 +38,7 @@ in=/dev/disk/by-id/virtio-in out=/dev/disk/by-id/virtio-out
 if systemd-detect-virt -q --container; then
     exec >>/e2e/out/lines 2>&1
 else
-    # The names of the kernel, because udev may not have run yet.
+    # The kernel's names of these devices, because udev may not have run yet.
     for lines in /dev/vport*p1 /dev/ttyS1; do [ ! -c "$lines" ] || break; done
     exec >"$lines" 2>&1
     udevadm settle

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Boots the disk in a virtual machine: cgroup2 alone, with all controllers, but some twenty times
- * slower, because the machine is emulated everywhere: /dev/kvm does not exist, or is emulated,
- * too.
+ * Boots the disk in a virtual machine. It has cgroup2 alone, with all controllers, but is about
+ * twenty times slower than a container: it is always emulated, because /dev/kvm may be missing, or
+ * emulated itself.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -54,7 +54,7 @@ export async function runVm({ architecture, image, input, output, workDirectory,
  * `output`.
  * @typedef {object} Machine
  * @property {string} program
- * @property {string} console the kernel's parameters
+ * @property {string} console the kernel's parameters for the console, and others of this machine
  * @property {(output: string) => string[]} args
  */
 
@@ -82,7 +82,9 @@ const machines = {
   },
 };
 
-/** @param {{ machine: Machine, image: string, inTar: string, outTar: string, output: string }} options */
+/**
+ * @param {{ machine: Machine, image: string, inTar: string, outTar: string, output: string }} options
+ */
 function qemuArguments({ machine, image, inTar, outTar, output }) {
   const kernel = [
     `root=/dev/nvme0n1 rw ${machine.console} quiet panic=-1 net.ifnames=0 mitigations=off`,

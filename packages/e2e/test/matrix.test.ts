@@ -54,6 +54,6 @@ it("aligns the columns", () => {
   expect(new Set(lengths).size).toBe(1);
 });
 
-it("has a name for each step", () => {
+it("gives each step a name of its own", () => {
   expect(new Set(steps.map(stepName)).size).toBe(steps.length);
 });

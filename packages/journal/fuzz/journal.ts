@@ -80,7 +80,7 @@ async function readJournal(segment: Buffer, name: string): Promise<void> {
     await journal.read(number).catch((error: unknown) => {
       if (!(error instanceof NoRecord)) throw error;
     });
-  // Whatever was there, a record can be appended, and is there the next time.
+  // Whatever the segment contains, a record can be appended, and is there at the next start.
   const number = await journal.append(Buffer.from("new"));
   await journal.close();
   const again = await Journal.open(memory);

@@ -17,8 +17,8 @@ beforeEach(async () => {
 
 const record = (text: string) => Buffer.from(JSON.stringify({ text }));
 
-describe("marks of a record that goes on", () => {
-  it("are dropped, but for the latest", async () => {
+describe("marks of a live record", () => {
+  it("are dropped, except for the latest", async () => {
     const parked = await journal.append(record("parked"));
     const waiting = await journal.append(record("waiting"));
     for (let i = 0; i < 3000; i++) {
@@ -50,7 +50,7 @@ describe("marks of a record that goes on", () => {
     for (let round = 0; round < 30; round++)
       for (const number of numbers) await journal.mark(number, RecordState.PARKED, `${round}`);
     await journal.settle();
-    // 3,000 marks of 32 bytes begin 24 segments; most of these are removed as they are.
+    // 3,000 marks of 32 bytes fill 23 segments; most of these are removed, not rewritten.
     expect(created).toBeLessThan(60);
     expect(journal.bytes).toBeLessThan(5 * OPTIONS.segmentBytes);
   });
@@ -77,7 +77,7 @@ describe("a segment", () => {
     for (const number of numbers.slice(10, 100)) await journal.mark(number, RecordState.GONE);
     await journal.settle();
     expect(journal.state(numbers[5] ?? 0)).toBe(RecordState.WAITING);
-    // Also with all others: what is left of it is for a person to look at.
+    // The file stays even when all other records are gone: a person may look at the damage.
     for (const number of numbers.filter((_, i) => i !== 5))
       await journal.mark(number, RecordState.GONE);
     await journal.settle();
@@ -109,7 +109,7 @@ describe("a segment that cannot be rewritten", () => {
     vi.useRealTimers();
   });
 
-  /** Nine of ten records are done with, the first of each file not. */
+  /** Marks nine of ten records as gone; the first record stays. */
   async function finishMost(): Promise<void> {
     const marks = numbers.filter((_, i) => i % 10 > 0);
     await Promise.all(marks.map((number) => journal.mark(number, RecordState.GONE)));
@@ -122,7 +122,7 @@ describe("a segment that cannot be rewritten", () => {
     ["open", FIRST],
     ["create", `${FIRST}.tmp`],
     ["rename", `${FIRST}.tmp`],
-  ])("because of %s holds up no other, and is left alone for a while", async (call, name) => {
+  ])("because %s fails holds up no other, and is left alone for a while", async (call, name) => {
     disk.fail = (aCall, aName) => {
       if (aCall !== call || aName !== name) return undefined;
       tries++;
@@ -144,7 +144,7 @@ describe("a segment that cannot be rewritten", () => {
     await journal.append(record("after the pause"));
     await journal.settle();
     expect(tries).toBe(2);
-    // Records are written all the time.
+    // Records could be written all the time.
     expect(troubles).toEqual([]);
     expect(stuck).toEqual([`${FIRST}: simulated EIO`]);
 
@@ -156,7 +156,7 @@ describe("a segment that cannot be rewritten", () => {
     expect(journal.state(numbers[0] ?? 0)).toBe(RecordState.WAITING);
   });
 
-  it("is rewritten although a failed rewrite has left a file", async () => {
+  it("is rewritten later, although the failed rewrite has left its file", async () => {
     disk.fail = (call, name) =>
       name === `${FIRST}.tmp` && ["rename", "remove"].includes(call) ? "EIO" : undefined;
     await finishMost();
@@ -168,13 +168,13 @@ describe("a segment that cannot be rewritten", () => {
     expect([...disk.files().keys()].filter((file) => file.endsWith(".tmp"))).toEqual([]);
   });
 
-  it("for lack of room leaves the room to smaller ones, when the disk is full", async () => {
+  it("because the disk is full leaves the room to those that need less", async () => {
     await journal.close();
     await disk.remove("reserve");
     journal = await Journal.open(disk, { ...OPTIONS, reserveBytes: 0 });
     await journal.settle();
     const isFirst = (number: number) => number < 2 ** 25;
-    // Two fifths of the first stay, a tenth of the others.
+    // In the first segment two fifths of the records stay, in the others a tenth.
     const finished = numbers.filter((number, i) => (isFirst(number) ? i % 5 > 1 : i % 10 > 0));
     const markBytes = frameSize(1) * finished.length + 2 * encodeHeader(0).length;
     disk.capacityBytes = disk.usedBytes + markBytes + 1000;

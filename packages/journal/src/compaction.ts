@@ -1,5 +1,5 @@
 /**
- * Frees the room of records that are done with, a segment in each step.
+ * Frees the room of records that are done with, one segment at a time.
  *
  * A mark has to stay for as long as any file has its record, or the record would come back at
  * the next start. So a segment without live records is removed when no mark in it is about a
@@ -21,7 +21,7 @@ import {
   TEMPORARY_SUFFIX,
 } from "./segments.ts";
 
-/** The time for which a segment is left alone that could not be removed or rewritten. */
+/** The time for which a segment that could not be removed or rewritten is left alone. */
 const PAUSE_MS = 10_000;
 
 /** The part of a segment that is kept. */
@@ -39,7 +39,7 @@ export class Compaction {
   readonly #onFailure: (segment: Segment, reason: string) => void;
   /** Segments that are left alone because the disk had no room to rewrite them. */
   readonly #lackRoom = new Set<Segment>();
-  /** True if a change of names may not be on the disk yet. */
+  /** True if a removal or renaming of a file may not be on the disk yet. */
   #isUnsynced = false;
 
   /**
@@ -73,7 +73,7 @@ export class Compaction {
   }
 
   /**
-   * Rewrites a segment that is worth it. Returns true if there was one.
+   * Rewrites a segment that is worth rewriting. Returns true if there was one.
    * @throws system errors of syncing the directory
    */
   tryRewrite(active: Segment | undefined): Promise<boolean> {
@@ -86,7 +86,10 @@ export class Compaction {
     );
   }
 
-  /** Takes a step with the oldest segment that is meant and with which it succeeds. */
+  /**
+   * Takes `step` with the oldest segment that `isMeant` accepts and with which it succeeds. Returns
+   * false if there is none.
+   */
   async #tryFirst(
     isMeant: (segment: Segment) => boolean,
     step: (segment: Segment) => Promise<void>,
@@ -115,7 +118,7 @@ export class Compaction {
     else this.#onFailure(segment, errorText(error));
   }
 
-  /** Tries the segments again for which there was no room: there is more than before. */
+  /** Ends the pauses of segments that the disk had no room for: there is more than before. */
   #endPausesForRoom(): void {
     for (const segment of this.#lackRoom) segment.pausedUntilMs = Number.NEGATIVE_INFINITY;
     this.#lackRoom.clear();
@@ -143,7 +146,7 @@ export class Compaction {
     return segment.isDamaged && this.#segments.hasRecordsBefore(segment);
   }
 
-  /** Syncs the last change of names, which has to be on the disk before the next one. */
+  /** Syncs the last removal or renaming, which has to be on the disk before the next one. */
   async #sync(): Promise<void> {
     if (!this.#isUnsynced) return;
     await this.#directory.sync();
@@ -187,7 +190,7 @@ export class Compaction {
     const header = encodeHeader(segment.sequence);
     const bytes = Buffer.concat([header, encodeFrames(kept)]);
     const name = `${segment.name}${TEMPORARY_SUFFIX}`;
-    // The file is left of a rewrite that has failed, if it could not be removed then.
+    // A rewrite that failed may have left the file, if that could not be removed either.
     await this.#removeIfThere(name);
     const file = await this.#directory.create(name);
     try {
@@ -199,7 +202,7 @@ export class Compaction {
       await file.close();
     }
     if (this.#overtaking().has(segment.sequence)) {
-      // Records that went while it was read are dropped the next time.
+      // The next rewrite drops the records that have gone while this one read the segment.
       segment.isStale = true;
       return this.#directory.remove(name);
     }
@@ -238,7 +241,7 @@ export class Compaction {
 
   /**
    * Returns the frames that are still needed, with copies of their payloads, the number of
-   * those that are not, and whether all needed frames were there; undefined if the file was
+   * those that are not, and whether all live records were there; undefined if the file was
    * removed.
    */
   async #collect(segment: Segment): Promise<Collected | undefined> {

@@ -18,7 +18,7 @@ function openFlags(name: string): number {
     try {
       if (readlinkSync(`/proc/self/fd/${fd}`) !== join(path, name)) continue;
     } catch {
-      // It was that of readdir.
+      // It was the descriptor of readdir, which is closed now.
       continue;
     }
     const [, flags = ""] =

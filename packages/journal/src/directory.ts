@@ -14,11 +14,11 @@ export interface JournalFile {
    * @throws Error if the file was removed: nobody would find the bytes there
    */
   write(bytes: Buffer, position: number): Promise<void>;
-  /** Reads into `buffer` and returns how many bytes came; 0 at the end of the file. */
+  /** Reads into `buffer` and returns the number of bytes; 0 at the end of the file. */
   read(buffer: Buffer, position: number): Promise<number>;
   /** Returns when everything that was written to the file is on the disk. @see fdatasync(2) */
   sync(): Promise<void>;
-  /** Frees the room after the first `length` bytes. @see ftruncate(2) */
+  /** Cuts off what comes after the first `length` bytes. @see ftruncate(2) */
   truncate(length: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -32,22 +32,22 @@ export interface JournalDirectory {
   open(name: string): Promise<JournalFile>;
   /** Opens an existing file for writing and reading. */
   reopen(name: string): Promise<JournalFile>;
-  /** Renames a file, in place of another one if there is one. */
+  /** Renames a file, which replaces any file that has the new name. */
   rename(from: string, to: string): Promise<void>;
   remove(name: string): Promise<void>;
   /** Returns when the names in the directory are on the disk. @see fsync(2) */
   sync(): Promise<void>;
-  /** Returns the free room of its disk. @see statfs(2) */
+  /** Returns the free space of the directory's file system. @see statfs(2) */
   freeBytes(): Promise<number>;
 }
 
-/** The files have the names and usage of customers' processes, which nobody else may read. */
+/** The files contain the names and usage of customers' processes, which nobody else may read. */
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
 /**
- * A write returns when it is on the disk. A separate fdatasync(2) would be another round
- * through the threads of libuv, which costs more than the call.
+ * Makes a write return only when it is on the disk. A separate fdatasync(2) would be another
+ * round trip through libuv's threads, which costs more than the call itself.
  * @see open(2), O_DSYNC
  */
 const WRITTEN = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_DSYNC;
@@ -100,7 +100,7 @@ export class DiskDirectory implements JournalDirectory {
     this.path = path;
   }
 
-  /** Creates the directory, and those above it, if it is missing. */
+  /** Creates the directory, and those above it, if they are missing. */
   async make(): Promise<void> {
     await makeDirectories(this.path, DIRECTORY_MODE);
   }

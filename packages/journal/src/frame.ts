@@ -12,7 +12,7 @@
  *
  * A batch is a set of frames that was written and synced at once: if one of its frames is
  * there, everything before the batch was on the disk. Frames of older versions have a distance
- * of 0, which is right for every use of it.
+ * of 0, with which a gap before them counts as damage.
  *
  * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
  * multiple of 8. MAGIC begins with a zero byte, which JSON text never contains, so that a
@@ -111,8 +111,8 @@ export function tryReadFrame(
 }
 
 /**
- * Returns true if the frame at `offset` ends where `bytes` does, although its header has
- * another size: then it is damaged, and not cut off.
+ * Returns true if the frame at `offset` is whole, and ends where `bytes` does, except that its
+ * header gives another size: then it is damaged, and not cut off.
  */
 export function isWholeButForSize(bytes: Buffer, offset: number): boolean {
   const frame = Buffer.from(bytes.subarray(offset));
@@ -126,8 +126,8 @@ export function isWholeButForSize(bytes: Buffer, offset: number): boolean {
 }
 
 /**
- * Returns the size in the header of the frame with which `bytes` begins; there must be more
- * than the header.
+ * Returns the size in the header of the frame with which `bytes` begins. `bytes` must contain the
+ * whole header.
  */
 export function payloadSize(bytes: Buffer): number {
   return bytes.readUInt32LE(20);
@@ -135,7 +135,7 @@ export function payloadSize(bytes: Buffer): number {
 
 /**
  * Returns the end of the payload according to the header with which `bytes` should begin;
- * undefined if the header is zeros or cut off, 0 if it is anything else.
+ * undefined if the header is zeros or cut off, 0 if `bytes` begins with anything else.
  */
 export function payloadEnd(bytes: Buffer): number | undefined {
   if (bytes.length < FRAME_HEADER_SIZE || bytes.readUInt32LE(0) === 0) return undefined;

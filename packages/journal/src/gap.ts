@@ -1,6 +1,6 @@
 /**
- * Bytes in a segment that are no whole frame: either the rest of a batch that a power failure
- * has cut off before it was confirmed, or damage.
+ * Bytes in a segment that are part of no whole frame: either the rest of a batch that a power
+ * failure has cut off before it was confirmed, or damage.
  *
  * It was a power failure if both conditions hold:
  * - Nothing shows that the batch was on the disk: all frames after the gap, if there are any,
@@ -13,8 +13,8 @@
  *   the last frame a reserve has zeros anyway.
  *
  * Then the rest of the batch after the gap is dropped, as if the write had been cut off at the
- * gap. A batch that was confirmed, and of which the disk has zeroed sectors before anything
- * else was written, cannot be distinguished from this: the bytes are the same.
+ * gap. A confirmed batch in which the disk has zeroed sectors before anything else was
+ * written cannot be distinguished from this: the bytes are the same.
  */
 import { type Frame, payloadEnd, type StoredFrame } from "./frame.ts";
 
@@ -28,7 +28,7 @@ export class Gap {
   bytes = 0;
   /** The offset after the last of them. */
   #end: number;
-  /** The number of bytes in the incomplete sector, and whether all of them are zero. */
+  /** The number of the gap's bytes in the current sector, and whether all of them are zero. */
   #partBytes = 0;
   #isZero = true;
   #hasLostSector = false;

@@ -93,7 +93,7 @@ describe("a journal", () => {
   });
 
   it.each(["write", "pause", "closing"] as const)(
-    "has a mark that is in no hurry on the disk after the next %s, and no sooner",
+    "writes a deferred mark at the next %s, and no sooner",
     async (next) => {
       const disk = new SimulatedDisk(seeded(4));
       const journal = await Journal.open(disk, OPTIONS);
@@ -117,13 +117,13 @@ describe("a journal", () => {
   );
 
   it.each(["mark", "markLater"] as const)(
-    "writes nothing after its end, and leaves no %s unanswered that comes meanwhile",
+    "writes nothing after it is closed, and answers each %s that comes while it closes",
     async (method) => {
       const disk = new SimulatedDisk(seeded(6));
       const journal = await Journal.open(disk, OPTIONS);
       const numbers: number[] = [];
       for (let i = 0; i < 100; i++) numbers.push(await journal.append(payload(`record ${i}`)));
-      // The reader has a file then, which takes a turn to close.
+      // Then the reader has a file open, and closing it takes a turn of the event loop.
       await journal.read(numbers[0] ?? 0);
       await journal.settle();
       let isClosed = false;
@@ -167,7 +167,7 @@ describe("a journal", () => {
     await journal.close();
   });
 
-  it("writes records at once that come while it tidies up", async () => {
+  it("writes a mark that comes while it tidies up", async () => {
     const disk = new SimulatedDisk(seeded(9));
     let journal = await Journal.open(disk, OPTIONS);
     const kept = await journal.append(payload("kept"));
@@ -211,7 +211,7 @@ describe("a journal", () => {
   });
 });
 
-describe("after damage", () => {
+describe("a damaged journal", () => {
   /** Returns the bytes of a journal of one segment with a few records, one of them gone. */
   async function made(): Promise<{ disk: SimulatedDisk; name: string; bytes: Buffer }> {
     const disk = new SimulatedDisk(seeded(4));
@@ -224,7 +224,7 @@ describe("after damage", () => {
     return { disk, name, bytes: Buffer.from(disk.files().get(name)?.cached ?? []) };
   }
 
-  it("cut off at any byte, the whole records before it are there, and no start fails", async () => {
+  it("has the whole records before the byte at which it is cut off, and no start fails", async () => {
     const { disk, name, bytes } = await made();
     let last = -1;
     for (let length = 0; length <= bytes.length; length++) {
@@ -248,7 +248,7 @@ describe("after damage", () => {
     expect(last).toBe(5);
   });
 
-  it("of any single bit, all other records are there, and the damage is reported", async () => {
+  it("has all other records after any single bit has flipped, and reports the damage", async () => {
     const { disk, name, bytes } = await made();
     for (let bit = 0; bit < bytes.length * 8; bit += 5) {
       const file = disk.files().get(name);
@@ -264,7 +264,7 @@ describe("after damage", () => {
     }
   });
 
-  it("by a newer version or by rubbish, the file is set aside, and the rest is used", async () => {
+  it("leaves a file of rubbish alone, and uses the rest", async () => {
     const { disk } = await made();
     const rubbish = await disk.create("00000007.journal");
     await rubbish.write(Buffer.from("this is no journal, and it is longer than a header"), 0);
@@ -277,17 +277,17 @@ describe("after damage", () => {
 });
 
 /**
- * A daemon that appends, marks, is killed, loses its power, and meets errors of the disk
- * at any call; and what has to be true of its journal.
+ * Runs a daemon four times that appends and marks, meets errors of the disk at any call, and is
+ * killed, loses its power or stops. Checks at each start what has to be true of its journal.
  */
 async function torture(seed: number): Promise<void> {
   const random = seeded(seed);
   const disk = new SimulatedDisk(random);
   const faultRate = random() < 0.5 ? 0 : 0.05;
   const isSmall = random() < 0.3;
-  /** The certain knowledge of each record. */
+  /** The states that each confirmed record may have. */
   const promised = new Map<string, { states: Set<RecordState> }>();
-  /** Not confirmed: they may be there or not, once. */
+  /** Records that were not confirmed: each may be there once, or not at all. */
   const doubtful = new Set<string>();
   let nextId = 0;
 
@@ -299,7 +299,7 @@ async function torture(seed: number): Promise<void> {
       segmentBytes: 1024,
       reserveBytes: 1024,
     });
-    // Nothing is damaged here: whoever sees damage parks records.
+    // The journal must report no damage, or the daemon would park records.
     for (const { file, what } of journal.damage) throw new Error(`${file}: ${what}`);
     const found = await contents(journal);
     for (const [id, states] of found) {

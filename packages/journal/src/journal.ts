@@ -18,9 +18,9 @@ import { takeNumber, Writer } from "./writer.ts";
 export interface JournalOptions {
   /** Appends are refused beyond this many bytes; marks are always taken. */
   readonly limitBytes: number;
-  /** A new segment is begun when the last one has this size. */
+  /** A new segment is begun when the last one has reached this size. */
   readonly segmentBytes: number;
-  /** The room on the disk that is kept for marks, in addition. */
+  /** The room on the disk that is kept for marks, in addition to the limit. */
   readonly reserveBytes: number;
 }
 
@@ -35,7 +35,7 @@ export const DEFAULT_OPTIONS: JournalOptions = {
 const MARK_BYTES = 1024 * 1024;
 /** The time after a failure until marks are tried again. */
 const RETRY_MS = 1000;
-/** The time that a mark without urgency waits for another write that takes it along. */
+/** The time that a mark of `markLater` waits for another write that takes it along. */
 const LATER_MS = 50;
 
 export class Journal {
@@ -54,7 +54,7 @@ export class Journal {
 
   /** Called when `lastError` changes. */
   onTrouble: ((error: string | undefined) => void) | undefined;
-  /** Called with damage that is found later; for the log. */
+  /** Called with damage that is found after the journal was opened; for the log. */
   onDamage: ((damage: Damage) => void) | undefined;
   /** Called with the reason why the room of a file cannot be freed; for the log. */
   onStuck: ((file: string, reason: string) => void) | undefined;
@@ -138,7 +138,7 @@ export class Journal {
 
   /**
    * Returns the name of a damaged file in which a later mark of a record may have been lost;
-   * undefined if its state is certain. A mark makes it certain.
+   * undefined if its state is certain. A new mark makes it certain.
    */
   doubtfulFor(number: number): string | undefined {
     return this.#segments.doubtfulFor(number);
@@ -227,7 +227,7 @@ export class Journal {
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
       if (this.#writer.isIdle || this.#isClosing) return;
-      // Of the operations that the disk has refused only marks are left, and may wait.
+      // The disk has refused something. Marks are tried again later, but new records at once.
       if (!isTaken && this.#writer.hasMarksAlone) this.#startIn(RETRY_MS);
       else this.#start();
     });
@@ -258,7 +258,7 @@ export class Journal {
     for (;;) {
       while (!this.#writer.isIdle) {
         if (!(await this.#writer.tryWrite())) {
-          // Once between two successful writes: each failed one may leave an empty segment.
+          // Only once between two successful writes: each failed one may leave an empty segment.
           if (hasMadeRoom || !this.#writer.lacksRoom || !(await this.#makeRoom())) return false;
           hasMadeRoom = true;
           continue;
@@ -287,7 +287,7 @@ export class Journal {
       const isNeeded = isIdle || this.bytes > this.#options.limitBytes / 2;
       return isNeeded && (await this.#compaction.tryRewrite(active));
     } catch {
-      // The names are synced before the next step. If the disk is faulty, writes fail and
+      // The next step tries again to sync the directory. If the disk is faulty, writes fail and
       // report it.
       return false;
     }

@@ -1,6 +1,6 @@
 /**
- * Reads a file with unreadable blocks. Such a block is replaced by zeros, which count as damage
- * when frames are looked for, and the blocks after it are used.
+ * Reads a file that may have unreadable blocks. Such a block is replaced by zeros, which count as
+ * damage when frames are looked for, and the blocks after it are used.
  */
 import { isErrno } from "@cm4all/linux";
 import type { JournalFile } from "./directory.ts";

@@ -35,13 +35,13 @@ async function readOn(after: number, count = Infinity): Promise<unknown[]> {
 const upTo = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
 describe("reading on", () => {
-  it("returns the records in their order, from any on, as many as are wanted", async () => {
+  it("returns the records in their order, from any one on, as many as are wanted", async () => {
     expect(await readOn(-1)).toEqual(upTo(0, COUNT));
     expect(await readOn(numbers[122] ?? 0, 300)).toEqual(upTo(123, 423));
     expect(await readOn(numbers.at(-1) ?? 0)).toEqual([]);
   });
 
-  it("leaves out records that are gone, also those that went after it began", async () => {
+  it("leaves out records that are gone, even if they were marked after it began", async () => {
     for (const number of numbers.slice(0, 100)) await journal.mark(number, RecordState.GONE);
     expect(await readOn(-1, 3)).toEqual([100, 101, 102]);
     const found: unknown[] = [];
@@ -64,7 +64,6 @@ describe("reading on", () => {
   });
 
   it("reports each record of a removed file as missing", async () => {
-    disk.files().get("00000001.journal");
     await disk.remove("00000001.journal");
     const found = await readOn(-1);
     expect(found).toHaveLength(COUNT);
@@ -94,7 +93,7 @@ describe("notes", () => {
   });
 });
 
-describe("a block that the disk does not give", () => {
+describe("an unreadable block", () => {
   it("costs only the records in it, at startup and later, and is reported once", async () => {
     disk.unreadable = { name: "00000002.journal", from: 20_000, to: 20_001 };
     const told: Damage[] = [];
@@ -121,7 +120,7 @@ describe("a block that the disk does not give", () => {
     expect(disk.files().get("00000002.journal")?.cached.length).toBeGreaterThan(60_000);
   });
 
-  it("that fails with all others leaves the rest of the journal in use", async () => {
+  it("leaves the other files in use, even if all blocks of its file are unreadable", async () => {
     disk.unreadable = { name: "00000001.journal", from: 0, to: 2 ** 30 };
     let visited = 0;
     await journal.visit(() => visited++);

@@ -48,7 +48,7 @@ export class Reader {
   readonly #onDamage: (damage: Damage) => void;
   /** Settled when the last requested reading is done. */
   #lastRead: Promise<unknown> = Promise.resolve();
-  /** The segment that was read last. */
+  /** The segment that was read last, with its open file. */
   #reading: { readonly segment: Segment; readonly file: JournalFile } | undefined;
 
   /** @param onDamage called once for a segment with an unusable part */
@@ -84,7 +84,7 @@ export class Reader {
     const segment = this.#segments.find(number);
     if (segment === undefined) throw new NoRecord(`there is no record ${number}`);
     const file = await this.#openForReading(segment);
-    // The offset is another one if the file was rewritten in the meantime.
+    // The offset has changed if the file was rewritten in the meantime.
     const offset = segment.table.offset(indexOf(number));
     if (offset === undefined) throw new NoRecord(`there is no record ${number}`);
     return readRecord(file, offset, number);
@@ -213,8 +213,8 @@ export class Reader {
   }
 
   /**
-   * Returns undefined if the segment was removed, by us or, if it is still needed, by somebody
-   * else.
+   * Opens the file of a segment. Returns undefined if it was removed, by the journal or, although
+   * it is still needed, by somebody else.
    */
   async #tryOpen(segment: Segment): Promise<JournalFile | undefined> {
     try {

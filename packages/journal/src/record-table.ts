@@ -1,7 +1,7 @@
 /**
  * The offsets and states of the records of a segment, and the segments of their latest marks.
- * In a long outage a million records wait. So a record is no object but takes five bytes here, and
- * four more after any record of its segment was marked as something other than gone.
+ * In a long outage a million records wait. So a record is not an object, but takes five bytes here,
+ * and four more once any record of its segment was marked as anything other than gone.
  */
 
 /** The state of a record in the journal. */
@@ -98,7 +98,10 @@ export class RecordTable {
     return this.has(index) ? this.#offsets[index] : undefined;
   }
 
-  /** Returns the sequence number of the segment with the record's latest mark; undefined if none is known. */
+  /**
+   * Returns the sequence number of the segment with the record's latest mark; undefined if none
+   * is known.
+   */
   markedIn(index: number): number | undefined {
     const sequence = this.has(index) ? this.#marks?.[index] : undefined;
     return sequence === 0 ? undefined : sequence;

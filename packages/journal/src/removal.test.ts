@@ -1,4 +1,4 @@
-/** Somebody removes the files, or all of the directory, while the journal is open. */
+/** Somebody removes the files, or the whole directory, while the journal is open. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ afterEach(async () => {
   rmSync(path, { recursive: true, force: true });
 });
 
-it("of the directory makes appends fail until it exists again", async () => {
+it("removal of the directory makes appends fail until it exists again", async () => {
   rmSync(path, { recursive: true });
   for (let i = 0; i < 2; i++)
     await expect(journal.append(Buffer.from("lost"))).rejects.toThrow(JournalError);
@@ -32,7 +32,7 @@ it("of the directory makes appends fail until it exists again", async () => {
   expect(readdirSync(path)).toHaveLength(1);
 });
 
-it("of the files leaves the rest of the journal in use", async () => {
+it("removal of the files leaves the rest of the journal in use", async () => {
   for (const name of readdirSync(path)) rmSync(join(path, name));
   await expect(journal.append(Buffer.from("lost"))).rejects.toThrow("the file was removed");
   const after = await journal.append(Buffer.from("after"));

@@ -32,7 +32,7 @@ const record = (id: number) => Buffer.from(JSON.stringify({ id, filler: "x".repe
 const append = (count: number) =>
   Promise.all(Array.from({ length: count }, (_, i) => journal.append(record(i))));
 
-/** All that others have taken of the disk, and what is taken of it later, is too much. */
+/** Makes the disk just large enough for its present files. */
 function fillDisk(): void {
   let bytes = 0;
   for (const { cached } of disk.files().values()) bytes += cached.length;
@@ -48,14 +48,14 @@ describe("on a full disk", () => {
     await journal.mark(first, RecordState.GONE);
     await expect(journal.append(record(4))).rejects.toThrow(/ENOSPC/);
     await journal.mark(second, RecordState.PARKED, "because");
-    // It goes on to be told that it takes no records.
+    // The marks were written, but the trouble lasts: the disk takes no records.
     expect(troubles).toEqual(["simulated ENOSPC"]);
     disk.capacityBytes = Number.POSITIVE_INFINITY;
     vi.advanceTimersByTime(10_000);
     await journal.append(record(5));
     expect(troubles).toEqual(["simulated ENOSPC", undefined]);
     expect(disk.files().get("reserve")?.cached.length).toBe(8192);
-    // What was not needed of the one before is given back.
+    // The part of the earlier reserve that was not needed is given back.
     const sizes = [...disk.files()].map(([name, { cached }]) =>
       name === "reserve" ? 0 : cached.length,
     );
@@ -88,7 +88,7 @@ describe("on a full disk", () => {
     expect(journal.count(RecordState.PARKED)).toBe(350);
   });
 
-  it("a daemon that starts has the reserve of an earlier one, and marks go on", async () => {
+  it("a daemon that starts uses the reserve of an earlier one for its marks", async () => {
     const [first = 0] = await append(1);
     fillDisk();
     await journal.close();
@@ -97,19 +97,19 @@ describe("on a full disk", () => {
     await journal.close();
     await open();
     expect(journal.state(first)).toBe(RecordState.BEGAN);
-    // It is the reserve's file, whose end is still empty.
+    // The segment was the reserve; its unused end was cut off.
     expect(journal.damage).toEqual([]);
     expect(journal.bytes).toBeLessThan(1000);
   });
 
-  it("no reserve takes the last room of others", async () => {
+  it("no reserve is made that would take the last room from others", async () => {
     await journal.close();
     disk = new SimulatedDisk(() => 0.5);
     disk.capacityBytes = 10_000;
     await open();
     expect([...disk.files().keys()]).toEqual([]);
   });
-  it.each(["reopen", "rename"])("the reserve stays if it cannot be used (%s)", async (call) => {
+  it.each(["reopen", "rename"])("the reserve stays if %s fails", async (call) => {
     const [first = 0] = await append(1);
     fillDisk();
     disk.fail = (each) => (each === call ? "EMFILE" : undefined);
@@ -125,7 +125,7 @@ describe("on a full disk", () => {
     await mark;
     expect(journal.state(first)).toBe(RecordState.BEGAN);
   });
-  it("failed attempts use up no numbers", async () => {
+  it("failed attempts use up no sequence numbers", async () => {
     await journal.close();
     disk.capacityBytes = 0;
     await open();
@@ -136,7 +136,7 @@ describe("on a full disk", () => {
     await append(1);
     expect([...disk.files().keys()]).toContain("00000001.journal");
   });
-  it("records are tried again when the disk shows room", async () => {
+  it("records are not tried again before the disk has room", async () => {
     const [first = 0] = await append(1);
     fillDisk();
     await expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
@@ -189,7 +189,7 @@ describe("on a full disk", () => {
       expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
     });
 
-    it("so do segments whose records are forgotten in turns", async () => {
+    it("segments whose records are forgotten in turns make room", async () => {
       const older = await append(150);
       const newer = await append(150);
       const [last = 0] = await append(1);
@@ -220,10 +220,10 @@ describe("on a full disk", () => {
       expect(states).toEqual(new Set([RecordState.WAITING]));
     });
 
-    it("so do segments of which little is needed", async () => {
+    it("segments of which little is needed make room", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       fillDisk();
-      // What is needed has to be written before the rest goes.
+      // The needed records have to be written anew before the old file is removed.
       disk.capacityBytes += 4000;
       const kept = numbers.filter((_, i) => i % 60 === 0);
       const gone = numbers.filter((number) => !kept.includes(number));
@@ -234,7 +234,7 @@ describe("on a full disk", () => {
       expect([...journal.records()].map(({ number }) => number)).toEqual(kept);
     });
 
-    it("no room is made of records whose turn has not come", async () => {
+    it("records whose marks have to wait for an earlier mark make no room", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       const [first = 0] = numbers;
       const second = Math.floor((numbers.at(-1) ?? 0) / 2 ** 24);
@@ -245,12 +245,12 @@ describe("on a full disk", () => {
       await forget(inSecond);
       await journal.close();
       await open(WITHOUT);
-      // Either all of it is on the disk, or nothing.
+      // Either all of the marks are on the disk, or none.
       expect(journal.state(first)).toBe(RecordState.WAITING);
       for (const number of inSecond) expect(journal.state(number)).toBe(RecordState.WAITING);
     });
 
-    it("each time there is one failed attempt, which leaves nothing behind", async () => {
+    it("failed attempts leave no files behind", async () => {
       const numbers = await append(300);
       fillDisk();
       disk.capacityBytes += 300;

@@ -11,12 +11,12 @@ import { TEMPORARY_SUFFIX } from "./segments.ts";
 
 const NAME = "reserve";
 
-/** The pause between two attempts to make a new one. */
+/** The pause between two attempts to make a new reserve. */
 const PAUSE_MS = 10_000;
 
 /**
- * The multiple of its size that has to be free before it is made, so that as much is left to
- * others.
+ * The multiple of the reserve's size that has to be free before it is made, so that as much as it
+ * takes is left to others.
  */
 const DISTANCE = 2;
 
@@ -45,7 +45,7 @@ export class Reserve {
     return this.#isThere;
   }
 
-  /** True if it is missing and it is time to try again. */
+  /** True if the reserve is missing and it is time to try again. */
   get isDue(): boolean {
     return !this.#isThere && this.#bytes > 0 && performance.now() - this.#triedMs >= PAUSE_MS;
   }
@@ -84,12 +84,12 @@ export class Reserve {
   }
 
   /**
-   * Renames the reserve and opens it; its zeros are to be overwritten. The caller closes the
+   * Renames the reserve to `name` and opens it. The caller overwrites its zeros, and closes the
    * file.
    * @throws system errors
    */
   async become(name: string): Promise<JournalFile> {
-    // It is opened first: a caller that gets no file removes the file of that name.
+    // It is opened first: a caller that gets no file removes any file called `name`.
     const file = await this.#directory.reopen(NAME);
     try {
       // The caller syncs the directory.

@@ -22,7 +22,7 @@ export interface Visitor {
 
 /** Reads a file to its end. Returns its size. @throws system errors of reading */
 export async function scan(source: PatientReader, visitor: Visitor): Promise<number> {
-  // The buffer is reused: those for a gigabyte would occupy memory until the next collection.
+  // The buffer is reused: new ones for a gigabyte would occupy memory until they are collected.
   let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   /** The bytes before `base` are done with. */
   let base = 0;
@@ -63,8 +63,8 @@ function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visit
 }
 
 /**
- * Returns the end of the junk if there is no frame in this window: it is looked for in the next
- * one, with the same alignment.
+ * Returns the end of the junk if no further frame begins in this window: such a frame is looked
+ * for in the next window, with the same alignment.
  */
 function endOfJunk(length: number, offset: number, isAtEnd: boolean): number {
   return isAtEnd ? length : length - ((length - offset) % 8);

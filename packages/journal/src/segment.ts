@@ -57,7 +57,7 @@ export class UnknownSegment extends Error {
 }
 
 /**
- * Calls `visit` for each frame after the header of a segment that counts.
+ * Reads a segment, and calls `visit` for each frame that counts, except for the header.
  * @param visit called with a frame, which is valid during the call, and its offset
  * @throws UnknownSegment; system errors of reading
  */
@@ -107,13 +107,13 @@ function checkHeader(payload: Buffer): void {
   try {
     version = JSON.parse(payload.toString()).version;
   } catch (error) {
-    throw new UnknownSegment("its header is no JSON", { cause: error });
+    throw new UnknownSegment("its header is not JSON", { cause: error });
   }
   if (typeof version !== "number" || version > FORMAT_VERSION)
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns true for the record of that number; its marks have the same number. */
+/** Returns true if a frame is the record of that number, not a mark, which has the same number. */
 export function isRecord(frame: Frame, number: number): boolean {
   return frame.kind === FrameKind.RECORD && frame.number === number;
 }

@@ -11,7 +11,7 @@ export const TEMPORARY_SUFFIX = ".tmp";
 export const DAMAGED_SUFFIX = ".damaged";
 
 /**
- * A record's number is its segment's sequence number and its index there, so that it
+ * A record's number consists of its segment's sequence number and its index there, so that it
  * leads to its segment, and is never used again even if a segment cannot be read.
  */
 const RECORDS_PER_SEGMENT = 2 ** 24;
@@ -35,7 +35,7 @@ function segmentName(sequence: number): string {
   return `${String(sequence).padStart(8, "0")}.journal`;
 }
 
-/** Beyond it the numbers of records would not be safe integers. */
+/** The highest sequence number: beyond it the numbers of records would not be safe integers. */
 const MAX_SEQUENCE = Math.floor(Number.MAX_SAFE_INTEGER / RECORDS_PER_SEGMENT);
 
 function tryParseName(name: string): number | undefined {
@@ -135,7 +135,7 @@ export class Segments {
     return segment;
   }
 
-  /** Undoes `append`. There must be no file of that number, and nothing that was confirmed. */
+  /** Undoes `append`. The segment must have no file, and nothing in it may have been confirmed. */
   giveBack(segment: Segment): void {
     this.remove(segment);
     if (segment.sequence === this.#nextSequence - 1) this.#nextSequence--;

@@ -1,7 +1,7 @@
 /**
  * A disk for tests, which loses unsynced data when the power fails: afterwards it has any part
  * of the data that was written since the last sync, in units of a sector, and any of the
- * changes of names.
+ * creations, renamings and removals of files.
  */
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 
@@ -34,8 +34,8 @@ class Inode {
   }
 
   /**
-   * Writes a part of the bytes, as a failed write may. Within the file the part ends with a
-   * sector: the kernel copies whole pages.
+   * Writes a part of the bytes, as a failed write may. If the bytes do not extend the file, the
+   * part ends with a sector: the kernel copies whole pages.
    */
   writePart(bytes: Buffer, position: number, share: number): void {
     const end = position + Math.floor(share * bytes.length);
@@ -48,7 +48,7 @@ class Inode {
     this.durable = Buffer.from(this.cached);
   }
 
-  /** Makes each unsynced sector the old one or the new one. */
+  /** Gives each unsynced sector either its old or its new contents. */
   loseUnsynced(random: Random): void {
     const size = random() < 0.5 ? this.cached.length : this.durable.length;
     const after = Buffer.alloc(size);

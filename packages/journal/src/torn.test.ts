@@ -19,7 +19,7 @@ let lastFrame: number;
 
 const record = (id: string) => Buffer.from(JSON.stringify({ id, filler: "x".repeat(100) }));
 
-/** The records that are found, and whether damage was told. */
+/** Opens the journal. Returns the records that it finds, and whether it reports damage. */
 async function start(): Promise<{ ids: string[]; isDamaged: boolean }> {
   const journal = await Journal.open(disk, OPTIONS);
   const ids: string[] = [];
@@ -31,7 +31,7 @@ async function start(): Promise<{ ids: string[]; isDamaged: boolean }> {
   return { ids, isDamaged: journal.damage.length > 0 };
 }
 
-/** Appends some at once, so that one sync covers them. */
+/** Appends records at once: the first is written alone, and all others in the next batch. */
 async function append(journal: Journal, prefix: string, count: number): Promise<number[]> {
   const ids = Array.from({ length: count }, (_, i) => `${prefix}${i}`);
   const numbers = await Promise.all(ids.map((id) => journal.append(record(id))));
@@ -52,7 +52,7 @@ const flipped = (offset: number): Buffer => {
   return bytes;
 };
 
-// What comes first is written alone, and the others meanwhile wait for the next batch.
+// The record b0 was confirmed, the rest of its `append` is the last batch.
 const EARLIER = ["a0", "a1", "b0"];
 const LATER = Array.from({ length: 19 }, (_, i) => `b${i + 1}`);
 
@@ -69,7 +69,7 @@ beforeEach(async () => {
 
 describe("of a write that was never confirmed", () => {
   it.each([0, 8192])(
-    "the power may leave any sectors, before %d zeros of a reserve: what counts is what is whole before the first gap",
+    "any sectors may be left, before %d zeros of a reserve: the whole records before the first gap count",
     async (zeros) => {
       const first = Math.floor(confirmedBytes / SECTOR);
       const sectors = Math.ceil(whole.length / SECTOR) - first;
@@ -94,14 +94,14 @@ describe("of a write that was never confirmed", () => {
     },
   );
 
-  it("nothing comes back, even if the disk does not let it be cut off", async () => {
+  it("nothing comes back, even if the rest cannot be cut off", async () => {
     setBytes(Buffer.from(whole).fill(0, confirmedBytes, 2 * SECTOR));
     disk.fail = (call) => (call === "reopen" ? "EROFS" : undefined);
     for (let i = 0; i < 2; i++) {
       expect(await start()).toEqual({ ids: EARLIER, isDamaged: false });
       expect(disk.files().get(NAME)?.cached.length).toBe(whole.length);
     }
-    // Nor when what is left is written anew.
+    // Nor does it when the segment is rewritten.
     const journal = await Journal.open(disk, OPTIONS);
     const [number = 0] = [...journal.records()].map((each) => each.number);
     await journal.mark(number, RecordState.GONE);
@@ -123,12 +123,12 @@ describe("of what was confirmed", () => {
     }
   });
 
-  it("a flipped bit is damage, also before the zeros of a reserve", async () => {
+  it("a flipped bit is damage, even before the zeros of a reserve", async () => {
     for (let at = confirmedBytes; at < whole.length; at++) {
       setBytes(Buffer.concat([flipped(at), Buffer.alloc(8192)]));
       const { ids, isDamaged } = await start();
       if (ids.length === 22) continue;
-      // The last frame's size, which may be another one's that was cut off.
+      // With another size, the last frame may look like a larger one that was cut off.
       if (at - lastFrame >= 20 && at - lastFrame < 24) continue;
       expect(isDamaged, `byte ${at}`).toBe(true);
       expect(ids).toHaveLength(21);
@@ -168,7 +168,7 @@ describe("of what was confirmed", () => {
     expect(ids).toContain("a99");
   });
 
-  it("a flipped bit is damage, also if a write after it was cut off", async () => {
+  it("a flipped bit is damage, even if a write after it was cut off", async () => {
     const bytes = flipped(confirmedBytes + 40);
     setBytes(Buffer.concat([bytes, whole.subarray(confirmedBytes, confirmedBytes + 50)]));
     const { ids, isDamaged } = await start();

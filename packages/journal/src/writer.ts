@@ -3,7 +3,7 @@
  *
  * Invariants:
  * - An operation is confirmed when a write that contains it is on the disk. A write contains
- *   all operations that came while the write before it ran.
+ *   all operations that came while the write before it ran, up to BATCH_BYTES.
  * - Nothing is written after a write that failed: the file may have lost pages that the kernel
  *   considers written, and a second write would not report that (fsync(2), NOTES). The segment
  *   is left and a new one is begun.
@@ -99,7 +99,7 @@ export class Writer {
   }
 
   /**
-   * Returns the sequence numbers of segments that have to stay until marks are written. To drop
+   * Returns the sequence numbers of segments that have to stay until marks are written. Dropping
    * a record that is gone has the effect of its mark, which must not come before that of an
    * earlier mark about an older record: a replaced record would come back if the later record
    * that replaces it were forgotten first. So the oldest segment may always be removed.
@@ -134,7 +134,7 @@ export class Writer {
     return this.#fullError !== undefined && this.#reserve.isThere && !this.isIdle;
   }
 
-  /** Tries if a full disk has room again. */
+  /** Checks whether a full disk has room again. If not, waiting records are rejected. */
   async #lookForRoom(): Promise<void> {
     const { isThere } = this.#reserve;
     // Records that are tried in vain would delay the marks in their batch.

@@ -1,6 +1,6 @@
 /**
- * The journal on a real disk, while the system calls of its writing fail or kill it:
- * `npm run torture` tries each call of a life, a run of all tests a sample.
+ * The journal on a real disk, while the system calls with which it writes fail, or its process is
+ * killed in them: `npm run torture` tries each call of a process, `npm test` only a sample.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -15,7 +15,7 @@ const RECORDS = 16;
 
 const isTorture = process.env["TORTURE"] === "all";
 
-/** The interval of the calls that are tried. */
+/** Every STEP-th call is tried. */
 const STEP = isTorture ? 1 : 13;
 
 /** The errors of each call, in addition to a kill, a faulty disk and a full one. */
@@ -30,9 +30,9 @@ const CALLS = {
 const FAULTS = ["signal=KILL", "error=EIO", "error=ENOSPC"];
 
 interface Life {
-  /** State by name, as they were found. */
+  /** The states of the records that were found, by name. */
   readonly found: ReadonlyMap<string, number>;
-  /** Returns the states that a name may have; undefined among them if it may be missing. */
+  /** The states that each record may have, by name; among them undefined if it may be missing. */
   readonly possible: ReadonlyMap<string, readonly (number | undefined)[]>;
   readonly isWhole: boolean;
   readonly wasHit: boolean;
@@ -59,11 +59,11 @@ describe.skipIf(missing("strace") !== undefined)("the system calls of a journal"
     const [program = "", ...args] = injection === undefined ? command : [...strace, ...command];
     const { stdout, stderr, error } = spawnSync(program, args, {
       encoding: "utf8",
-      // One thread makes all calls, so that they are counted as one.
+      // strace counts the calls of each thread separately, so one thread makes all of them.
       env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
     });
     if (error !== undefined) throw error;
-    // A Node that could not even start says so in its own words.
+    // Node itself may report that it could not even start; that is no failed assertion.
     expect(stderr).not.toContain("AssertionError");
     const hit = injection === undefined ? "" : readFileSync(trace, "utf8");
     return { ...parse(stdout), wasHit: /INJECTED|killed by SIGKILL/.test(hit) };
@@ -91,7 +91,7 @@ describe.skipIf(missing("strace") !== undefined)("the system calls of a journal"
     }
 });
 
-/** The output of a life about its records. */
+/** Parses what a process has printed about its records. */
 function parse(stdout: string): Omit<Life, "wasHit"> {
   const found = new Map<string, number>();
   const possible = new Map<string, readonly (number | undefined)[]>();
@@ -100,7 +100,7 @@ function parse(stdout: string): Omit<Life, "wasHit"> {
     const [word, name = "", state] = line.split(" ");
     const before = possible.get(name) ?? [];
     if (word === "found") {
-      // Twice would be booked twice.
+      // A record that is there twice would be booked twice.
       expect(found.has(name), `${name} is there twice`).toBe(false);
       found.set(name, Number(state));
     } else if (word === "append") possible.set(name, [undefined, RecordState.WAITING]);

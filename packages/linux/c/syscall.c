@@ -6,8 +6,8 @@
  *
  * It makes the calls of the list below and no others. A call belongs on the list if it is made
  * often and if libc's function does nothing else: no clone, vfork or exec, no signals and no
- * set*id, in which libc has a part. Integers must be such that a double holds them exactly. The
- * caller is responsible for their meaning, above all for addresses.
+ * set*id, for which libc does work of its own. Integers must be such that a double holds them
+ * exactly. The caller is responsible for their meaning, above all for addresses.
  *
  * The list has only calls that exist on every Linux architecture: epoll_pwait, not epoll_wait.
  */

@@ -166,7 +166,7 @@ export class ByteWriter {
 
   /** Appends `count` zero bytes. */
   zeros(count: number): this {
-    // What was not written yet is zero.
+    // Memory that was not written yet is zero.
     this.#grow(count);
     return this;
   }

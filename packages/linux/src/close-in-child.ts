@@ -2,7 +2,7 @@
  * Closes descriptors without waiting, whatever they refer to.
  *
  * close(2) can take as long as somebody else likes: for a TCP socket with SO_LINGER it waits for
- * the network. Everybody can send such a socket over a Unix socket, and then it is closed by the
+ * the network. Anybody can send such a socket over a Unix socket, and then it is closed by the
  * process that reads the message, or that closes the Unix socket without reading. A process that
  * exits does not linger (tcp_close and others check PF_EXITING). So the last close is left to a
  * child that has a copy of our descriptors, and is killed.

@@ -2,9 +2,9 @@
  * Sets the user and the groups of this process.
  * @see setresuid(2), setgroups(2)
  *
- * The functions of glibc change all threads. Node's functions refuse to work if Node may use
- * io_uring, because its requests would keep the old user; that does not matter to a program that
- * is executed right afterwards.
+ * The functions of glibc change the ids of all threads. Node's functions refuse to work if Node may
+ * use io_uring, because its requests would keep the old user; that does not matter to a program
+ * that is executed right afterwards.
  */
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";

@@ -41,7 +41,7 @@ describe("SyscallError", () => {
   });
 });
 
-it("descriptors or memory are short if the call says so", () => {
+it("a lack of descriptors or memory is a shortage, and a full disk is not", () => {
   const failures = [23, 24, 12, 28].map((errno) => new SyscallError("open", errno));
   expect(failures.map(({ code }) => code)).toEqual(["ENFILE", "EMFILE", "ENOMEM", "ENOSPC"]);
   expect(failures.map(isShortage)).toEqual([true, true, true, false]);

@@ -94,7 +94,7 @@ export function inodeOf(fd: number): number {
  */
 export function readOpenLink(fd: number): string {
   link ??= allocateNative(256);
-  // The path argument is an empty string: the NUL behind the last byte that can be written.
+  // The path argument is an empty string: the NUL after the last byte that can be written.
   const length = libc.readlinkat(fd, link.address + 255, link.address, 255);
   return link.bytes.toString("latin1", 0, check(length, "readlinkat", { fd }));
 }

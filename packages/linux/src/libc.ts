@@ -25,8 +25,8 @@ const addon = tryLoadAddon();
 export const callEngine: "addon" | "ffi-rs" = addon === undefined ? "ffi-rs" : "addon";
 
 /**
- * The system calls of functions in libc that have another name. The arguments that only the system
- * call has are 0: no address (sendto, recvfrom), no signal mask (epoll_pwait).
+ * The system calls whose names differ from those of the functions in libc. The arguments that only
+ * the system call has are 0: no address (sendto, recvfrom), no signal mask (epoll_pwait).
  */
 const CALL_OF: Readonly<Record<string, string>> = {
   epoll_wait: "epoll_pwait",

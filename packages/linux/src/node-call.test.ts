@@ -9,9 +9,9 @@ it("one of Node's functions returns what the system call does: a result, or a ne
 
 it.each([
   ["an error of another kind", new RangeError("no errno")],
-  ["an errno that is no number", Object.assign(new Error("x"), { errno: "ENOENT" })],
-  ["a thing that is no error", { errno: -2 }],
-])("%s is thrown on", (_what, thrown) => {
+  ["an errno that is not a number", Object.assign(new Error("x"), { errno: "ENOENT" })],
+  ["something that is not an error", { errno: -2 }],
+])("%s is thrown again", (_what, thrown) => {
   const call = () =>
     withoutException(() => {
       throw thrown;

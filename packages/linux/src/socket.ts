@@ -280,7 +280,7 @@ export class MessageBuffer {
   /**
    * Receives one message like `receive`, but makes no object for it.
    * @returns the flags of the message (MSG_TRUNC, MSG_CTRUNC), or a negated errno;
-   *   `controlLength` is then the number of bytes that the kernel wrote to `control`
+   *   `controlLength` is afterwards the number of bytes that the kernel wrote to `control`
    */
   receiveFlags(fd: number, flags: number): number {
     const header = this.#prepare(this.data.bytes.length, this.#controlBytes);

@@ -12,7 +12,7 @@ const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 
-/** Sizes for glibc's opaque types, larger than the actual 336, 80 and 128 bytes on x86-64. */
+/** Sizes for glibc's opaque types, at least the actual 336, 80 and 128 bytes on x86-64. */
 const ATTRIBUTES_BYTES = 512;
 const FILE_ACTIONS_BYTES = 128;
 const SIGSET_BYTES = 128;

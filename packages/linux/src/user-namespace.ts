@@ -47,7 +47,7 @@ export function createUserNamespace(maps: IdMaps): Fd {
   }
 }
 
-/** Writes a map, which the kernel requires to be done with one write. @see user_namespaces(7) */
+/** Writes a map, with one write(2) as the kernel requires. @see user_namespaces(7) */
 function writeMap(pid: number, name: "uid_map" | "gid_map", map: string | undefined): void {
   if (map === undefined) return;
   try {

@@ -26,7 +26,7 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
       expect(numbers).not.toHaveProperty(name);
   });
 
-  it("takes safe integers alone, at most six", () => {
+  it("takes only safe integers, at most six", () => {
     const { call, numbers } = load();
     const { close = Number.NaN } = numbers;
     expect(call(close, 99_999)).toBe(-EBADF);
@@ -37,13 +37,13 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
     expect(() => call(close, 0, 0, 0, 0, 0, 0, 0)).toThrow("six arguments at most");
   });
 
-  it("passes on 64 bits", () => {
+  it("passes all 64 bits of an argument", () => {
     const { call, numbers } = load();
     const { read = Number.NaN } = numbers;
     const [reader, writer] = pipe(O_NONBLOCK);
     expect(call(read, reader.number, 2 ** 46, 1)).toBe(-EAGAIN);
     signalEventfd(writer.number);
-    // If it were truncated to 32 bits, it would be NULL with a length of 0.
+    // Truncated to 32 bits, the address would be NULL and the length 0.
     expect(call(read, reader.number, 2 ** 52, 2 ** 40)).toBe(-EFAULT);
     expect(call(read, reader.number, 2 ** 52, 2 ** 32)).toBe(-EFAULT);
     for (const fd of [reader, writer]) fd.close();

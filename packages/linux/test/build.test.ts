@@ -29,13 +29,13 @@ function build(name: string, env: NodeJS.ProcessEnv = {}): { output: string; fil
   return { output: stdout + stderr, files: readdirSync(join(cwd, "dist")) };
 }
 
-it("is left out, with one line of output, if there is no compiler", () => {
+it("the addon is left out, with one line of output, if there is no compiler", () => {
   const { output, files } = build("without", { CC: "/nonexistent/gcc" });
   expect(output).toMatch(/^No C compiler with libc's headers .*\n$/);
   expect(files).toEqual([]);
 });
 
-it.skipIf(missing("gcc") !== undefined)("has the same bytes everywhere", () => {
+it.skipIf(missing("gcc") !== undefined)("the addon has the same bytes wherever it is built", () => {
   const file = `syscall.linux-${process.arch}.node`;
   const flags = "-g -O2 -fstack-protector-strong";
   for (const name of ["a", "another place"])

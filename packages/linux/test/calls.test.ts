@@ -3,12 +3,12 @@ import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import * as linux from "../src/index.ts";
 
-it.skipIf(missing("gcc") !== undefined)("are made in the way that is to be tested", () => {
+it.skipIf(missing("gcc") !== undefined)("calls are made in the way that is to be tested", () => {
   const isWithoutAddon = process.env["CM4ALL_WITHOUT_ADDON"] === "1";
   expect(linux.callEngine).toBe(isWithoutAddon ? "ffi-rs" : "addon");
 });
 
-it("wait for events, with tokens of more than 32 bits", () => {
+it("calls wait for events, with tokens of more than 32 bits", () => {
   const [reader, writer] = linux.pipe(linux.O_NONBLOCK);
   using epoll = new linux.Epoll();
   epoll.add(reader.number, linux.EPOLLIN, 2 ** 40);
@@ -22,7 +22,7 @@ it("wait for events, with tokens of more than 32 bits", () => {
   expect(look()).toBe(0);
 });
 
-it("send and receive without an address", () => {
+it("calls send and receive without an address", () => {
   const [left, right] = linux.socketpair(linux.SOCK_SEQPACKET, linux.SOCK_NONBLOCK);
   const buffer = new linux.MessageBuffer(64, 64);
   expect(buffer.receive(left.number)).toBeUndefined();
@@ -31,7 +31,7 @@ it("send and receive without an address", () => {
   for (const fd of [left, right]) fd.close();
 });
 
-it("throw the kernel's errno", () => {
+it("calls throw the kernel's errno", () => {
   using epoll = new linux.Epoll();
   expect(() => epoll.add(99_999, linux.EPOLLIN, 1)).toThrow("EBADF");
   expect(() => linux.unshare(-1)).toThrow("EINVAL");

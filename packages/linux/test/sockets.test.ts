@@ -61,7 +61,7 @@ describe("AF_UNIX seqpacket sockets", () => {
     expect(taken).toEqual(["message", "message", "descriptors", "descriptors"]);
     expect(next()).toBe("nothing");
     send("last", []);
-    // It has not read this, so that the end of its connection is first reported as ECONNRESET.
+    // The client does not read this, so the end of its connection is first reported as ECONNRESET.
     buffer.send(server.number, Buffer.from("answer"), Buffer.alloc(0));
     client.close();
     expect(next()).toBe("message");

@@ -1,11 +1,11 @@
-/** Compares the results of random expressions in LuaJIT and here. */
+/** Compares the results of random expressions in LuaJIT and in our interpreter. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Case, generateCases } from "./generate.ts";
 import { printedByLuajit, printedByUs } from "./side-by-side.ts";
 
-/** Prints `> EXPRESSION` and then its results. */
+/** The Lua program that prints `> EXPRESSION`, and then its results, for each line of a file. */
 const driver = join(import.meta.dirname, "../test/driver.lua");
 
 export interface Comparison extends Case {
@@ -34,7 +34,7 @@ function answers(printed: string): string[] {
     .map((answer) => comparable(answer.trimEnd()));
 }
 
-/** Addresses differ, and are left out. */
+/** Replaces addresses, which differ between the interpreters, by a fixed word. */
 function comparable(answer: string): string {
   return answer.replace(
     /\b(table|function|thread|userdata|builtin): ?(?:builtin)?(?:0x[0-9a-f]+|#\d+|[0-9a-f]{6,})/g,

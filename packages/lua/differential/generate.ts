@@ -73,7 +73,7 @@ class Generator {
     }
   }
 
-  /** Returns a literal of a short string of any bytes. */
+  /** Returns the literal of a short string of arbitrary bytes. */
   string(): string {
     return `"${this.many(0, 12, () =>
       this.pick([
@@ -120,7 +120,7 @@ class Generator {
         () => `(${single()}${this.pick(["*", "+", "-", "?", ""])})`,
         () => this.pick(["()", "%b()", "%f[%w]", "%1", "(%a+)", "(.-)"]),
       ])();
-    // Some are invalid patterns.
+    // Some patterns are invalid.
     const broken = () => this.pick(["[", "%", "(", ")", "[a", "%f", "%b", "%2", "[^", "[%"]);
     const body = this.many(1, 4, () => (this.int(0, 40) === 0 ? broken() : item()));
     return `"${this.pick(["", "", "^"])}${body}${this.pick(["", "", "$"])}"`;
@@ -159,7 +159,7 @@ class Generator {
   }
 }
 
-/** Returns a number that is not large, because a function might count up to it. */
+/** Returns an argument that is no large number, because a function might count up to it. */
 const argument = (g: Generator): string =>
   g.pick([
     () => String(g.int(-5, 5)),
@@ -235,7 +235,7 @@ const kinds: readonly Kind[] = [
           "t.x = 1 ",
         ]),
       ) +
-      // The place of a name between them is different in each process of LuaJIT.
+      // Where the key x comes among the others differs between processes of LuaJIT.
       "local s = {} for k, v in pairs(t) do if k ~= 'x' then s[#s + 1] = tostring(k) end end " +
       "return #t, table.concat(s, ' '), table.maxn(t), select('#', unpack(t)) end)()",
   },

@@ -1,10 +1,10 @@
-/** Runs the same Lua code in LuaJIT and here. */
+/** Runs the same Lua code in LuaJIT and in our interpreter. */
 import { spawnSync } from "node:child_process";
 import { LineOutput, newState } from "../src/compat/index.ts";
 import { loadFile } from "../src/compat/load.ts";
 import { fromBytes, type LuaFunction, lua, toBytes } from "../src/lua.ts";
 
-/** Returns the output of a program in LuaJIT, which LUAJIT may name. @throws if it fails */
+/** Returns what a program prints in LuaJIT, which $LUAJIT may name. @throws Error if it fails */
 export function printedByLuajit(program: string, ...args: string[]): string {
   const { stdout, stderr, status, error } = spawnSync(
     process.env["LUAJIT"] ?? "luajit",
@@ -16,7 +16,11 @@ export function printedByLuajit(program: string, ...args: string[]): string {
   return stdout;
 }
 
-/** Returns its output in a new state in this process. @param globals further functions */
+/**
+ * Returns what a program prints in a new Lua state of this process.
+ * @param globals further global functions
+ * @throws Error if the program fails
+ */
 export function printedByUs(
   program: string,
   args: string[],
@@ -39,7 +43,10 @@ export function printedByUs(
   return printed.join("");
 }
 
-/** Returns numbers from 0 to 1, the same each time, so that failures can be repeated. */
+/**
+ * Returns a generator of numbers from 0 up to 1, the same ones for the same seed, so that failures
+ * can be reproduced.
+ */
 export function sequence(seed: number): () => number {
   let state = seed;
   return () => {

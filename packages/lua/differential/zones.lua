@@ -1,5 +1,6 @@
--- Reads lines `Z NAME` and `T SECONDS` from the file `arg[1]`; prints local time and what
--- os.time makes of it again. `setzone` is ours; LuaJIT calls the C library.
+-- Reads lines `Z NAME` and `T SECONDS` from the file `arg[1]`; prints for each time the local time
+-- in the zone, and the seconds that os.time makes of it. Our interpreter has a global `setzone`;
+-- in LuaJIT the C library is called.
 local setzone = setzone
 if not setzone then
   local ffi = require("ffi")
@@ -7,7 +8,8 @@ if not setzone then
   function setzone(name) ffi.C.setenv("TZ", name, 1) ffi.C.tzset() end
 end
 
--- mktime(3) begins where its last call ended, which decides in the hour that comes twice.
+-- mktime(3) begins with the offset that its last call has found, which decides between the two
+-- answers in the hour that comes twice.
 setzone("UTC0")
 os.time({ year = 2000, month = 1, day = 1 })
 

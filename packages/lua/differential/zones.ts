@@ -1,4 +1,4 @@
-/** Times of the system's zones, in LuaJIT and here. */
+/** Compares local time in the system's zones in LuaJIT and in our interpreter. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,13 +20,13 @@ function isZone(name: string): boolean {
   try {
     return parseZoneFile(readFileSync(join(DIRECTORY, name))) !== undefined;
   } catch (error) {
-    // A directory.
+    // The name is that of a directory.
     if (error instanceof Error && "code" in error) return false;
     throw error;
   }
 }
 
-/** Returns times between 1600 and 2700, most of them in our time or near a change of the zone. */
+/** Returns times from 1605 to 2683, most of them from 1900 to 2106 or near a change of the zone. */
 function randomTimes(zone: string, count: number, random: () => number): number[] {
   const changes = zone.includes(",") ? [] : transitionTimes(zone);
   return Array.from({ length: count }, () => {
@@ -43,7 +43,7 @@ function transitionTimes(zone: string): number[] {
     const file = parseZoneFile(readFileSync(join(DIRECTORY, zone)));
     return file?.transitions.map(({ time }) => time).filter((time) => time > -1.2e10) ?? [];
   } catch {
-    // A rule, no file.
+    // The zone is a rule such as CET-1CEST, and no file.
     return [];
   }
 }

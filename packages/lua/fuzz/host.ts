@@ -5,7 +5,7 @@ import { MessageReader } from "../src/message-reader.ts";
 import { parseReply } from "../src/parse-reply.ts";
 import { encodeMessage, MAX_REPLY_BYTES, ProtocolError, type Reply } from "../src/protocol.ts";
 
-/** The messages that were read, and whether the stream was given up. */
+/** Returns the messages that were read, and the error at which reading ended, if there was one. */
 function readAll(input: Buffer, size: number): string[] {
   const reader = new MessageReader(MAX_REPLY_BYTES);
   const read: string[] = [];
@@ -25,7 +25,7 @@ function readAll(input: Buffer, size: number): string[] {
   return read;
 }
 
-/** Corrects the lengths in the input: otherwise it would have hardly any messages. */
+/** Puts the length of each line before it: random bytes would hardly ever be whole messages. */
 function framed(input: Buffer): Buffer {
   const parts = input.toString("latin1").split("\n");
   return Buffer.concat(

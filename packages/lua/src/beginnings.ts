@@ -72,9 +72,9 @@ export class Beginnings {
   }
 
   /**
-   * Notes that a run has ended; the daemon expects no question about it from then on. If the handler
-   * has returned, the cgroup is accounted, and coroutines that the handler has left may have
-   * effects. If it has failed, it may be called again, and they may have none.
+   * Notes that a run has ended; the daemon expects no question about it from then on. If the
+   * handler has returned, the cgroup is accounted, and coroutines that the handler has left behind
+   * may have effects. If it has failed, it may be called again, so its coroutines may have none.
    */
   ended(run: number, hasFailed: boolean): void {
     const refusal = hasFailed ? new Error("the handler that started this has failed") : undefined;

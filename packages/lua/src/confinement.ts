@@ -1,6 +1,6 @@
 /**
  * Gives up privileges of the script host before it reads the script: system calls that neither
- * a script nor a program that it starts needs, but that the daemon's unit has to allow for the
+ * a script nor a program started by it needs, but that the daemon's unit has to allow for the
  * daemon.
  */
 import { closeInherited, type RefusedCall, shutOutTracers, tryRefuseCalls } from "@cm4all/linux";
@@ -22,8 +22,8 @@ const REFUSED: readonly RefusedCall[] = [
   ...(["finit_module", "init_module", "kexec_file_load", "kexec_load", "quotactl"] as const),
   ...(["quotactl_fd", "reboot", "setdomainname", "sethostname", "settimeofday"] as const),
   ...(["swapoff", "swapon", "syslog"] as const),
-  // Parts of the kernel that are known for their vulnerabilities. Node may have made a ring
-  // before, which goes on to work through io_uring_enter.
+  // Parts of the kernel that are known for their vulnerabilities. An io_uring that Node has made
+  // before goes on working, because io_uring_enter is not refused.
   ...(["add_key", "bpf", "fanotify_init", "io_uring_setup", "keyctl"] as const),
   ...(["open_by_handle_at", "perf_event_open"] as const),
   ...(["request_key", "userfaultfd"] as const),
@@ -35,7 +35,7 @@ const REFUSED: readonly RefusedCall[] = [
  */
 export function confine(): string | undefined {
   closeInherited(HOST_FD + 1);
-  // A script's children have its user, and could take the descriptor to the daemon.
+  // A script's children run as the same user, and could take our descriptor to the daemon.
   shutOutTracers();
   if (tryRefuseCalls(REFUSED)) return undefined;
   return "the kernel has no seccomp filters: scripts can make all system calls of their user";

@@ -12,7 +12,7 @@ export interface ChildOptions {
   program: readonly string[];
   uid?: number | undefined;
   gid?: number | undefined;
-  /** Supplementary groups; none without a uid. */
+  /** Supplementary groups, by default none; ignored without a uid. */
   groups?: readonly number[] | undefined;
   env?: NodeJS.ProcessEnv | undefined;
   /** The heap of the host, MiB. */
@@ -39,7 +39,7 @@ export class HostChild extends EventEmitter<{ ended: [how: string] }> implements
       env: { ...(options.env ?? process.env), ...undecodableVariables() },
     });
     this.#child.on("error", (error) => this.emit("ended", error.message));
-    // Undefined if there was no descriptor for it; Node reports that by an event.
+    // The socket is undefined if there was no descriptor for it; Node reports that by an event.
     const socket = this.#child.stdio?.[HOST_FD];
     if (!(socket instanceof Socket))
       throw new Error("the script host cannot be started: there are no descriptors left");

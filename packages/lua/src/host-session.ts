@@ -7,10 +7,9 @@
  *
  * Invariants: every `run` is settled exactly once. While an answer is due there is a timer;
  * while none is due there is no timer, so that an idle daemon sleeps. The data that waits to be
- * sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. There is room
- * for the next request when the answer has come, which carries the number of the request.
- * Numbers are random, so that a host which does not read its requests cannot make room by
- * guessing.
+ * sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. An answer makes
+ * room for the next request, and carries the number of the request that it answers. Numbers are
+ * random, so that a host which does not read its requests cannot make room by guessing.
  */
 import { randomInt } from "node:crypto";
 import { EventEmitter } from "node:events";
@@ -50,7 +49,7 @@ interface RunningHandler {
   readonly settle: (outcome: Outcome) => void;
   /** The process has asked whether the run may take effect. */
   hasAsked: boolean;
-  /** The process was told that it may. */
+  /** The process was told that the run may take effect. */
   hasBegun: boolean;
 }
 
@@ -102,8 +101,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
 
   /**
    * Talks to a process; `ready`, `unusable`, `unfit` or `ended` follows.
-   * @param process owned
-   * by the session
+   * @param process owned by the session
    */
   constructor(process: HostProcess, options: SessionOptions) {
     super();
@@ -113,7 +111,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     this.#gone = new Promise((resolve) => this.once("ended", () => resolve()));
     process.once("ended", (how) => this.#ended(how));
     const { socket } = process;
-    // Writing to a process that is ending: its end is reported by `exit`.
+    // Writing to a process that is ending fails; its end is reported by `ended`.
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     this.#liveness = new Liveness({
@@ -139,7 +137,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     return this.#process.place;
   }
 
-  /** True if the process has said which one it is, and that was confirmed. */
+  /** True if the process has greeted, even if it cannot be used. */
   get hasGreeted(): boolean {
     return this.#hasGreeted;
   }
@@ -155,8 +153,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
 
   /**
    * Runs the handler.
-   * @throws ProtocolError if the records are too long for a message; half of
-   * them may still fit
+   * @throws ProtocolError if the records are too long for a message; half of them may still fit
    */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
     const number = randomNumber();
@@ -221,7 +218,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #receive(chunk: Buffer): void {
     try {
       for (const value of this.#reader.push(chunk)) {
-        // A process that is to be killed is no longer listened to.
+        // Nothing more is read from a process that is being killed.
         if (this.#verdict !== undefined) return;
         const reply = parseReply(value);
         this.#liveness.heard();
@@ -374,7 +371,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     const interrupted = this.#running;
     this.#running = new Map();
     const message = `the script host ended: ${reason}`;
-    // A run that was not allowed to begin has had no effect.
+    // A run that was not allowed to begin has had no effect, or bears repetition anyway.
     for (const { hasBegun, settle } of interrupted.values())
       settle({ type: "interrupted", message, effect: hasBegun ? "unanswered" : "none" });
     this.#onIdle?.();

@@ -2,10 +2,10 @@
  * A script host as a unit of its own: systemd starts an instance of a template for each
  * connection to a socket with Accept=yes, which is the host's descriptor 3.
  *
- * The credentials of this connection are systemd's. So the host sends its pid before it reads a
- * script, and the unit of that pid is read from the kernel: systemd has put it there, and no
- * process without privileges can leave. A host that hangs is ended through its pidfd; then
- * systemd ends whatever it has started.
+ * The peer credentials of this connection are systemd's. So the host sends its pid before it reads
+ * a script, and the unit of that pid is read from the kernel: systemd has put the process there,
+ * and a process without privileges cannot leave its unit. A host that hangs is ended through its
+ * pidfd; then systemd ends whatever it has started.
  * @see systemd.socket(5), cgroups(7)
  */
 import { EventEmitter } from "node:events";
@@ -82,7 +82,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     this.#pidfd = pidfd;
     const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
     const uid = parseUid(readText(`/proc/${pid}/status`));
-    // If it still exists now, it is the process of which we have read.
+    // If it still exists now, the files were its own, and not those of a later process.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
       return "it has greeted for a process that is in no unit of ours";
@@ -109,7 +109,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   }
 
   #closed(): void {
-    // It is about to exit, which is no failure of the unit. If it hangs, it is killed.
+    // The host is about to exit, which is no failure of the unit. If it hangs, it is killed.
     if (!this.#isKilled) setTimeout(() => this.#end(), END_MS).unref();
     const unit = this.#unit?.name ?? "cm4all-spawn-accounting@*";
     const how = `its unit has ended; see journalctl -u '${unit}'`;

@@ -2,7 +2,7 @@
 /// <reference path="./pg/pg.d.ts" />
 /**
  * The script host: the process that runs the script, a child of the daemon or a unit of its
- * own. It does what the daemon asks on descriptor 3, and ends with it.
+ * own. It does what the daemon asks for on descriptor 3, and ends with the daemon.
  */
 import { fstatSync, readFileSync, writeFileSync } from "node:fs";
 import { unpackRecord } from "@cm4all/cgroup";
@@ -44,7 +44,7 @@ class Host {
   #hasLostOutput = false;
   /** The number of runs that have been started and whose outcome was not sent. */
   #running = 0;
-  /** The number of runs in a row without enough memory: the script itself keeps it. */
+  /** The number of runs in a row without enough memory, because the script itself holds it. */
   #starved = 0;
   /**
    * Runs to start: one in each turn of the event loop, so that requests are answered in
@@ -63,8 +63,8 @@ class Host {
   }
 
   /**
-   * Handles a request. Runs no Lua code but the main chunk, because a handler may be blocked in
-   * the middle.
+   * Handles a request. Runs no Lua code but the main chunk, because a handler may be in the middle
+   * of a call that blocks.
    */
   #handle(request: Request): void {
     switch (request.type) {
@@ -121,8 +121,8 @@ class Host {
   }
 
   /**
-   * Reports lost output once: each further line is lost for the same reason. It is no failure
-   * that nobody reads.
+   * Reports lost output once: each further line is lost for the same reason. If nobody reads the
+   * output, that is no failure.
    */
   #tellLostOutput(error: unknown): void {
     if (this.#hasLostOutput || isErrno(error, "EPIPE")) return;
@@ -184,8 +184,8 @@ function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
 }
 
 /**
- * Runs the script host; the entry of its process. Returns at once; the process ends with the
- * daemon.
+ * Runs the script host; the entry point of its process. Returns at once; the process ends with
+ * the daemon.
  */
 export function runHost(): void {
   requireDaemon();
@@ -199,7 +199,7 @@ export function runHost(): void {
   if (warning !== undefined) host.tell(warning);
 }
 
-/** Ends the process if somebody else than the daemon has started it, by hand. */
+/** Ends the process if it was not started by the daemon, but by hand. */
 function requireDaemon(): void {
   try {
     if (fstatSync(HOST_FD).isSocket()) return;
@@ -216,8 +216,8 @@ function requireDaemon(): void {
  */
 function prepareOrExit(): string | undefined {
   try {
-    // A script that blocks does not see the end of the socket. Of a unit, systemd is the
-    // parent, which ends it with the daemon's unit.
+    // A script that blocks does not see the end of the socket. In a unit of its own, the parent
+    // is systemd, which stops the unit together with the daemon's.
     setParentDeathSignal(SIGKILL);
     setThreadName("script host");
     becomeKillable();
@@ -230,9 +230,9 @@ function prepareOrExit(): string | undefined {
 }
 
 /**
- * Makes this process the first victim of the kernel's OOM killer, because a script that takes
- * all memory has to go first: the daemon's unit exempts the daemon, and children inherit that.
- * To raise the value needs no privilege.
+ * Ends the exemption from the kernel's OOM killer that the daemon's unit gives the daemon, and
+ * that children inherit: a script that takes all memory has to go before the daemon. Raising the
+ * value needs no privilege.
  * @see proc_pid_oom_score_adj(5)
  */
 function becomeKillable(): void {

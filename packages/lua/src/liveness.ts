@@ -7,7 +7,7 @@ import { mostMiB, residentBytes } from "./host-process.ts";
 export interface LivenessOptions {
   /** A host that is silent for this time is condemned. */
   timeoutMs: number;
-  /** The heap it was given. */
+  /** The heap that the host was given, MiB. */
   memoryMiB: number;
   pid(): number | undefined;
   /** Asks for a sign of life. */
@@ -38,7 +38,7 @@ export class Liveness {
     this.#timer = setInterval(() => this.#check(), intervalMs);
   }
 
-  /** Notes that anything came from the host. */
+  /** Notes that the host has sent something, whatever it was. */
   heard(): void {
     this.#lastHeardMs = performance.now();
   }
@@ -50,7 +50,7 @@ export class Liveness {
     return wasDue;
   }
 
-  /** Ends the watch; an answer may still be due. */
+  /** Ends the watch, even if an answer is still due. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;

@@ -76,8 +76,7 @@ export function pushFailure(L: LuaState, message: string): number {
 }
 
 /**
- * Returns the argument as a string; a number is converted. Counts that the function reads all of
- * it.
+ * Returns the argument as a string; a number is converted. All of the string is counted as read.
  * @throws a Lua error for other types
  */
 export function checkText(L: LuaState, index: number): string {
@@ -87,8 +86,9 @@ export function checkText(L: LuaState, index: number): string {
 }
 
 /**
- * Does the same for a function that reads a part of the string, or none, and counts that itself:
- * scripts call such functions for each byte of a long string.
+ * Like `checkText`, for a function that reads only a part of the string, or nothing, and counts
+ * that itself: scripts call such functions for each byte of a long string.
+ * @throws a Lua error for other types
  */
 export function checkTextInPart(L: LuaState, index: number): string {
   if (lua.lua_type(L, index) !== lua.LUA_TSTRING) lauxlib.luaL_checkstring(L, index);
@@ -104,8 +104,8 @@ export function optText<T>(L: LuaState, index: number, otherwise: T): string | T
 }
 
 /**
- * Returns the value as a string; undefined if it is neither a string nor a number. Counts that
- * all of it is read.
+ * Returns the value as a string; undefined if it is neither a string nor a number. All of the
+ * string is counted as read.
  */
 export function toText(L: LuaState, index: number): string | undefined {
   const type = lua.lua_type(L, index);
@@ -124,7 +124,7 @@ export function raise(L: LuaState, message: string): never {
   return lauxlib.luaL_error(L, defs.to_luastring("%s"), toBytes(message));
 }
 
-/** Raises an error of our own with its message. */
+/** Raises an error of JavaScript as an error of Lua with the same message. */
 export function raiseError(L: LuaState, error: unknown): never {
   return raise(L, latin1Of(bytesOfText(errorText(error))));
 }

@@ -57,7 +57,7 @@ describe("MessageReader", () => {
     expect(() => values.next()).toThrow(new ProtocolError('not a message: "rubbish\\n"'));
   });
 
-  it("refuses each length above its maximum, however it comes", () => {
+  it("refuses any length above the maximum, in one chunk or in several", () => {
     for (const length of [MAX_REPLY_BYTES + 1, 0x7fffffff, 0x80000000, 0xffffffff]) {
       const prefix = Buffer.alloc(4);
       prefix.writeUInt32LE(length);
@@ -70,7 +70,7 @@ describe("MessageReader", () => {
     expect(readAll(new MessageReader(MAX_REPLY_BYTES), longest, 65_536)).toHaveLength(1);
   });
 
-  it("recognises rubbish of each kind", () => {
+  it("recognises rubbish of every kind", () => {
     for (const json of [
       "",
       " ",

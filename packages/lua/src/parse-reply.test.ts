@@ -32,7 +32,7 @@ const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
 };
 const ALL = Object.values(REPLIES);
 
-/** Any value of JSON in place of a field, except valid ones. */
+/** JSON values that are put in the place of each field; hardly any field accepts one of them. */
 const WRONG = [null, true, 0, -1, 1.5, 1e300, "", "none ", [], {}, ["done"], { type: "pong" }];
 
 /** Returns the paths of all fields. */
@@ -66,7 +66,7 @@ describe("parseReply", () => {
     expect(parseReply(JSON.parse(JSON.stringify(reply)))).toEqual(reply);
   });
 
-  it("accepts that optional fields are absent", () => {
+  it("accepts a reply without its optional fields", () => {
     for (const name of ["warning", "traceback"])
       for (const reply of ALL.filter((each) => name in each)) {
         const without = changed(reply, [name], undefined);

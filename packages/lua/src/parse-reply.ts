@@ -23,7 +23,7 @@ class Fields {
 
   constructor(value: unknown, where: string) {
     if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw new ProtocolError(`${where} that is no object`);
+      throw new ProtocolError(`${where} that is not an object`);
     this.#values = new Map(Object.entries(value));
     this.#where = where;
   }

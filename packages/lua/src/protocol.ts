@@ -1,6 +1,6 @@
 /**
- * The messages of the daemon and the script host over a socket pair. Bytes pass unchanged: JSON
- * has a character for each. Pure.
+ * The messages that the daemon and the script host exchange over a Unix socket. Strings of bytes
+ * pass unchanged: in JSON, each byte is one character. Pure.
  *
  *     u32 length          little-endian, of the object
  *     a JSON object       UTF-8
@@ -10,7 +10,7 @@ import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import type { Handlers, RunKind } from "./run-kinds.ts";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
 
-/** The settings that the host needs to begin. */
+/** The settings that the host needs to load and run the script. */
 export interface HostSettings {
   script: string;
   /** Instructions that a coroutine may run between two waits. */
@@ -19,7 +19,7 @@ export interface HostSettings {
   handlerTimeoutMs: number;
 }
 
-/** Requests to the host, but for runs, whose records are JSON already: see `encodeRun`. */
+/** Requests to the host, except for runs, whose records are JSON already: see `encodeRun`. */
 export type PlainRequest =
   | { type: "start"; settings: HostSettings }
   /** The answer to `begin`. */

@@ -1,6 +1,6 @@
 /**
- * The kinds of cgroups that are passed to a script, a row for each. All else follows from it:
- * the global functions that are looked for, and how the host reports which of them a script
+ * The kinds of cgroups that are passed to a script, a row for each. All else follows from these
+ * rows: the global functions that are looked for, and how the host reports which of them a script
  * defines. Pure.
  */
 interface RunKindRow {

@@ -24,7 +24,7 @@ export interface ScriptHostOptions extends SessionOptions, ChildOptions {
   maxRunning: number;
 }
 
-/** Assumed until a script was loaded. */
+/** The handlers that are assumed until a script has been loaded. */
 const UNKNOWN_HANDLERS: Handlers = { ...NO_HANDLERS, released: "one" };
 
 /**
@@ -56,7 +56,7 @@ interface ScriptHostEvents {
 /** Pauses between processes for as long as no handler ends in any of them. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
-/** If this many units in a row do not greet, the machine is not busy: systemd hangs. */
+/** If this many units in a row do not greet, systemd hangs: a busy machine is not the cause. */
 const MAX_SILENT_UNITS = 5;
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
@@ -176,7 +176,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   #ready(handlers: Handlers, warning: string | undefined): void {
-    // As above.
+    // As with `unusable`: it was told to stop in the meantime.
     if (this.#supervisor.state !== "running") return;
     this.#handlers = handlers;
     this.#tellState();
@@ -216,8 +216,8 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   /**
-   * Waits up to `graceMs` for running handlers, then ends the process. A second call shortens
-   * the wait. Resolves when the process has ended.
+   * Waits up to `graceMs` for running handlers, then ends the process. A second call ends the
+   * wait of the first. Resolves when the process has ended.
    */
   async stop(graceMs: number): Promise<void> {
     const session = this.#session;

@@ -23,10 +23,10 @@ describe("selectScript", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  // Of the original's packages 0.14 to 0.27.
+  // The script in the original's packages 0.14 to 0.27.
   const EMPTY = "function cgroup_released(cgroup)\nend\n";
 
-  it("selects the one of two that is used", () => {
+  it("selects the right script, whether there are two, one or none", () => {
     expect(select()).toEqual({ path: PACKAGED });
     writeFileSync(newer, EMPTY);
     expect(select()).toEqual({ path: newer });
@@ -46,7 +46,7 @@ describe("selectScript", () => {
     expect(select()).toEqual({ path: older });
   });
 
-  it("does without an older one that cannot be read", () => {
+  it("does without an older script that cannot be read", () => {
     writeFileSync(newer, "x = 1");
     mkdirSync(older);
     expect(select()).toEqual({

@@ -11,8 +11,8 @@ export interface SelectedScript {
 }
 
 /**
- * The original's names since 0.14, and before. Its package has not renamed the scripts of
- * administrators, so that many of its hosts have an accounting.lua that is no longer used.
+ * The name that the original has used since 0.14, and the one before. Its package did not rename
+ * the scripts of administrators, so many machines have an accounting.lua that is no longer used.
  */
 const NEW_NAME = "reaper.lua";
 const OLD_NAME = "accounting.lua";
@@ -24,7 +24,7 @@ const MAX_SCRIPT = 16 * 1024 * 1024;
  * Finds the script to use: `reaper.lua`, unless it is the one of the original's package, which
  * does nothing; otherwise `accounting.lua`, if it exists.
  * @param directory `/etc/cm4all/spawn`
- * @param packaged the script that does nothing, for hosts without one of their own
+ * @param packaged the script that does nothing, for machines without one of their own
  * @throws the error of open(2) if a script exists but cannot be read: that is not the same as
  * no script, with which nothing would be accounted
  */
@@ -64,7 +64,7 @@ function tryRead(path: string): Buffer | undefined {
   }
 }
 
-/** Returns true if no file has this name; a dangling link, also on the way, counts as a file. */
+/** Returns true if no file has this path; a dangling link, even as a parent, counts as a file. */
 function isAbsent(path: string): boolean {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
   const parent = dirname(path);

@@ -58,13 +58,13 @@ describe("misfitOf", () => {
     [
       "another user",
       { wantedUid: 991 },
-      `User= of ${NAME} has the uid 990, accounting.user has 991`,
+      `User= of ${NAME} has the uid 990, but accounting.user has 991`,
     ],
     ["root", { uid: 0 }, `User= of ${NAME} is root, which accounting.user does not say`],
     [
       "too little memory",
       { memoryMax: `${383 * 1024 * 1024}\n` },
-      `MemoryMax= of ${NAME} is 383 MiB, with accounting.memory_mib the script may need 384 MiB`,
+      `MemoryMax= of ${NAME} is 383 MiB, but with accounting.memory_mib the script may need 384 MiB`,
     ],
   ])("finds that it will not: %s", (_, more, reason) => {
     expect(misfitOf({ ...fit, ...more })).toBe(reason);

@@ -1,12 +1,12 @@
 /**
- * The unit of a script host: its name as the kernel reports it, and the check if it is
+ * The unit of a script host: its name as the kernel reports it, and the check whether it is
  * suitable. Pure.
  */
 
 export interface Unit {
   /** The name, such as `cm4all-spawn-accounting@0-107-0.service`. */
   readonly name: string;
-  /** Its path in the hierarchy of systemd. */
+  /** The path of its cgroup in the hierarchy of systemd. */
   readonly cgroup: string;
 }
 
@@ -46,10 +46,10 @@ export function misfitOf(fit: UnitFit): string | undefined {
   if (wantedUid === undefined && uid === 0)
     return `User= of ${name} is root, which accounting.user does not say`;
   if (wantedUid !== undefined && uid !== wantedUid)
-    return `User= of ${name} has the uid ${uid}, accounting.user has ${wantedUid}`;
+    return `User= of ${name} has the uid ${uid}, but accounting.user has ${wantedUid}`;
   // NaN if it is "max".
   const limitMiB = fit.memoryMax === "" ? Number.NaN : Number(fit.memoryMax) / MIB;
   if (limitMiB < neededMiB)
-    return `MemoryMax= of ${name} is ${Math.floor(limitMiB)} MiB, with accounting.memory_mib the script may need ${neededMiB} MiB`;
+    return `MemoryMax= of ${name} is ${Math.floor(limitMiB)} MiB, but with accounting.memory_mib the script may need ${neededMiB} MiB`;
   return undefined;
 }

@@ -26,7 +26,7 @@ export function newClass(
   lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, toBytes(className));
 }
 
-/** A class whose objects have methods and nothing else. */
+/** Makes a class whose objects have methods and nothing else. */
 export function newMethodClass(
   L: LuaState,
   className: string,

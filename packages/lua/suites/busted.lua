@@ -1,4 +1,4 @@
--- Runs a specification written for busted: the part of it that our suites use. Prints `ok`
+-- Runs a specification written for busted; has as much of busted as the suites use. Prints `ok`
 -- or `not ok` for each `it`.
 local file = arg[1]
 local befores, afters, names = {}, {}, {}

@@ -1,7 +1,7 @@
 /**
  * Runs a Lua program as `luajit [-e CODE]... [FILE ARGUMENT...]` does, with our interpreter:
- * for suites, which start themselves in this way. Without a file, or with `-`, it is read from
- * standard input.
+ * for suites, some of which start the interpreter themselves. With neither a file nor `-e`, or
+ * with the file `-`, the program is read from standard input.
  */
 import { readFileSync } from "node:fs";
 import { endStreams, LineOutput, newState, OpenFiles, writeFully } from "../src/compat/index.ts";
@@ -20,12 +20,12 @@ for (const [i, arg] of [program ?? "", ...args].entries()) {
   lua.lua_pushstring(L, toBytes(arg));
   lua.lua_rawseti(L, -2, i);
 }
-// For suites that start themselves again.
+// arg[-1], the command with which suites start the interpreter again.
 lua.lua_pushstring(L, toBytes(`${process.execPath} ${process.argv[1]}`));
 lua.lua_rawseti(L, -2, -1);
 lua.lua_setglobal(L, toBytes("arg"));
 lua.lua_pushcfunction(L, (state) => {
-  const message = lua.lua_tolstring(state, 1) ?? toBytes("(error object is no string)");
+  const message = lua.lua_tolstring(state, 1) ?? toBytes("(error object is not a string)");
   lauxlib.luaL_traceback(state, state, message, 1);
   return 1;
 });

@@ -1,7 +1,7 @@
 /**
- * `npm run suites -- FOLDER [SUITE]...`: runs the suites of others in a folder, or those that
- * are named, each program with luajit and with ours, and prints what passes. LUAJIT may name
- * the interpreter.
+ * `npm run suites -- FOLDER [SUITE]...`: runs the test suites of other projects below FOLDER, all
+ * or those that are named, each program with LuaJIT and with our interpreter, and prints how many
+ * tests pass. The environment variable LUAJIT may name the program of LuaJIT.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -14,7 +14,10 @@ const luajit = [process.env["LUAJIT"] ?? "luajit"];
 /** Replacements for modules in C that suites need. */
 const stubs = join(import.meta.dirname, "../suites/stubs/?.lua");
 
-/** The time limit, for a machine with other work. Some programs wait for the collector for ever. */
+/**
+ * The time that a program may take on a busy machine. Some programs wait for the garbage collector
+ * for ever.
+ */
 const TIMEOUT_MS = 150_000;
 
 interface Tally {
@@ -54,7 +57,7 @@ function run(
   return tally;
 }
 
-/** Returns a line without the name of the interpreter. */
+/** Returns the first line, without the name of the interpreter in front of it. */
 function firstLine(text: string): string {
   return (text.trim().split("\n")[0] ?? "").replace(/^\S*luajit\S*: /, "");
 }

@@ -1,4 +1,4 @@
-/** The known suites, and the way to run each. */
+/** The known test suites, and how each is run. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -10,17 +10,17 @@ export interface Program {
 
 export interface Suite {
   readonly name: string;
-  /** The folder, which is named like its repository, and the part of it with the tests. */
+  /** The folder of the suite's repository, or the part of it that contains the tests. */
   readonly folder: string;
-  /** LUA_PATH, below the suites' folder. */
+  /** The templates of LUA_PATH, relative to the suite's folder. */
   readonly path: readonly string[];
-  /** Relative to the folder. */
+  /** Returns the programs of the suite, which are run in its folder. */
   readonly programs: (folder: string) => Program[];
 }
 
 const busted = join(import.meta.dirname, "../suites/busted.lua");
 
-/** Returns files in and below a folder, by the end of their names. */
+/** Returns the files in and below a folder whose names end in `end` and do not match `but`. */
 function files(folder: string, end: string, but: RegExp = /^$/): Program[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(end) && !but.test(name))

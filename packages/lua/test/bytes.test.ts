@@ -1,4 +1,4 @@
-/** Text consists of bytes on every way between a script and the system. */
+/** Text consists of bytes on every path between a script and the system. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

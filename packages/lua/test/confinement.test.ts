@@ -16,7 +16,7 @@ afterAll(() => hosts?.[Symbol.dispose]());
 
 const USER = { uid: 65534, gid: 65534 };
 
-/** System calls that change nothing, and the errno that Linux gives a user without rights. */
+/** System calls that change nothing, and the errno that Linux gives an unprivileged user. */
 const CALLS: Readonly<Record<string, { numbers: [number, number]; args: string; errno: string }>> =
   {
     mount: { numbers: [165, 40], args: "0, 0, 0, 0, 0", errno: "EFAULT" },
@@ -57,7 +57,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
   it("make no system calls that they do not need", async () => {
     const program = join(hosts.directory, "calls.pl");
     writeFileSync(program, `use Errno;\n$| = 1;\n${PROGRAM}`);
-    // As the same user without a script host: the kernel has other reasons to refuse.
+    // First as the same user without a script host: there the kernel refuses for other reasons.
     const { stdout, stderr } = spawnSync("perl", [program], { ...USER, encoding: "utf8" });
     const wanted = Object.fromEntries(
       Object.entries(CALLS).map(([name, { errno }]) => [name, errno]),
@@ -104,7 +104,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
     const victim = spawn("sleep", ["1000"], { ...USER, stdio: "ignore" });
     try {
       await once(victim, "spawn");
-      // The same for a process that has nothing to hide, and for the host.
+      // The same attempts on a process that has nothing to hide, and on the host.
       expect(intrude(victim.pid)).toEqual({ fd: "read", mem: "opened", pidfd_getfd: "got it" });
       expect(intrude(host.pid)).toEqual({ fd: "EACCES", mem: "EACCES", pidfd_getfd: "EPERM" });
     } finally {
@@ -148,7 +148,7 @@ describe.skipIf(missing("root") !== undefined)("a host that cannot be confined",
     const host = ["sh", "-c", command, "sh", process.execPath, hosts.program];
     const { status, stdout, stderr } = spawnSync("unshare", ["--mount", ...host], {
       encoding: "utf8",
-      // Node makes a socket for each of them.
+      // Node makes a socket pair for each of these, also for descriptor 3.
       stdio: ["pipe", "pipe", "pipe", "pipe"],
     });
     expect(stderr).toMatch(/^cannot prepare the script's process: ENOENT: .*\n$/);

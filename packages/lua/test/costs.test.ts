@@ -1,4 +1,4 @@
-/** What the work of libraries costs a handler: counted, so that it is the same on each machine. */
+/** What the work of libraries costs a handler: counted, so that it is equal on all machines. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { budget } from "../src/compat/budget.ts";
 import { LuaString } from "../src/compat/lua-string.ts";
@@ -27,7 +27,7 @@ async function printed(body: string): Promise<string[]> {
   return (await printedBy(cost + body, { open, instructions: 1e9 })).split("\n");
 }
 
-/** The functions that read no text, whatever they are given, or only numbers and functions. */
+/** The functions that read no text, whatever they are given. */
 const READ_NONE = [
   ...["assert", "gcinfo", "getmetatable", "ipairs", "newproxy", "pairs", "pcall", "rawequal"],
   ...["setfenv", "setmetatable", "tostring", "type", "xpcall"],
@@ -49,7 +49,7 @@ describe("the functions of the libraries", () => {
       local libraries = { ["bit."] = bit, ["debug."] = debug, ["io."] = io, ["math."] = math,
         ["os."] = os, ["pg."] = pg, ["sodium."] = sodium, ["string."] = string,
         ["table."] = table, [""] = _G }
-      -- Those of fixed arity do nothing with others.
+      -- Functions of fixed arity do nothing with other arguments than these.
       local public, secret = sodium.crypto_box_keypair()
       local signer, signing = sodium.crypto_sign_keypair()
       local proper = {
@@ -106,7 +106,7 @@ describe("the functions of the libraries", () => {
     async (expression) => {
       const [cost] = await printed(`
         local a, b, t = ("x"):rep(2^18), ("x"):rep(2^18 - 1) .. "y", {}
-        -- What joining has made becomes a text at its first use, and that costs, too.
+        -- A concatenation becomes a text at its first use, and that costs, too.
         b:byte()
         print(cost(function() return ${expression} end))
       `);
@@ -121,7 +121,7 @@ describe("the functions of the libraries", () => {
     "n = s:byte(p) p = p + 1",
     // As dkjson reads a token.
     "p = select(2, s:find('^[ \\n\\r\\t]*', p)) + 1 local c = s:sub(p, p) local _, last = s:find('^-?[%d%.]+', p) n = s:sub(p, last) p = last + 2",
-  ])("go through a text at a cost that grows as its length: %s", async (step) => {
+  ])("go through a text at a cost in proportion to its length: %s", async (step) => {
     const [once, twice] = await printed(`
       local function scan(s)
         local p, n = 1
@@ -133,7 +133,7 @@ describe("the functions of the libraries", () => {
     expect(Number(twice) / Number(once)).toBeLessThan(2.1);
   });
 
-  it("take a text for a number without a copy, as keys and comparisons do", async () => {
+  it("take a text as a number without copying it, as keys and comparisons do", async () => {
     const getstr = vi.spyOn(LuaString.prototype, "getstr");
     await printed(`
       local long = ("7"):rep(2^16)

@@ -17,7 +17,10 @@ const rows = [...text.matchAll(ROW)].map(([, example = "", luajit = "", ours = "
 const directory = mkdtempSync(join(tmpdir(), "lua-differences-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** A program that prints the results, tables by their type, a failure's message not at all. */
+/**
+ * Writes a program that prints the results of an example, tables by their type, and no message of a
+ * failure. Returns its path.
+ */
 function program(example: string): string {
   const file = join(directory, "example.lua");
   writeFileSync(
@@ -43,5 +46,5 @@ describe("the table of differences", () => {
   });
 });
 
-/** The results of a successful call by `pcall` are left out. */
+/** Leaves out what follows the `true` of a successful `pcall`, unless that is one table. */
 const shown = (printed: string): string => printed.trim().replace(/^true (?!table$).*/s, "true");

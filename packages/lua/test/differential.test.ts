@@ -38,12 +38,12 @@ function luajits(file: string): string {
   return comparable(stdout);
 }
 
-/** LuaJIT does not know the name of a library function that `pcall` calls; we do. */
+/** Hides names: LuaJIT does not know that of a library function that `pcall` calls; we do. */
 function comparable(output: string): string {
   return output.replace(/"(?:snippet:\d+: )?(bad argument #\d+) to '[^']*'/g, "\"$1 to '?'");
 }
 
-describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
+describe.skipIf(missing("luajit") !== undefined)("like LuaJIT, our Lua", () => {
   for (const name of readdirSync(snippets)) {
     it(name, () => {
       const file = join(snippets, name);
@@ -89,11 +89,11 @@ describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
     const differing = ours(file)
       .split("\n")
       .filter((line, i) => line !== expected[i]);
-    // There a collision in LuaJIT's hash decides when the table is rearranged.
+    // In these, a collision in LuaJIT's hash decides when the table is rearranged.
     expect(differing.length).toBeLessThanOrEqual(3);
   });
 
-  /** Runs the lines in both. */
+  /** Runs the lines in both, and compares the output. */
   function expectTheSame(name: string, lines: string[]): void {
     const file = join(scratch, name);
     writeFileSync(file, lines.join("\n"));
@@ -101,7 +101,7 @@ describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
   }
 });
 
-/** Returns numbers from 0 to 1, the same each time, so that failures can be repeated. */
+/** Returns a source of numbers from 0 to 1, the same each time, so that failures recur. */
 function sequence(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,4 +1,4 @@
-/** The question of a run whether it may begin, and the effects that are reported of it. */
+/** A run's question whether it may begin, and its effects as they are reported. */
 import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
@@ -13,7 +13,7 @@ beforeAll(() => {
 beforeEach(() => outside.reset());
 afterAll(() => outside[Symbol.dispose]());
 
-/** The part of an effect that was visible when it was asked for. */
+/** Notes whether an effect was visible already when the run asked whether it may begin. */
 class Asked {
   readonly seen: boolean[] = [];
   readonly begin;
@@ -163,7 +163,7 @@ describe("a run", () => {
     expect(outside.text("new")).toBe("1\n2\n");
   });
 
-  it("is charged with its effects even while another one resumes it", async () => {
+  it("is charged with its effects even while another run resumes it", async () => {
     const asked = new Asked(() => false);
     using script = new TestScript(
       effectScript(
@@ -189,7 +189,10 @@ describe("a run", () => {
   });
 });
 
-/** `request()` is sent, and answered by the test; `fail()` is due to the connection. */
+/**
+ * Gives scripts two functions: `request()`, which waits for an answer of the test, and
+ * `disconnect()`, after which a failure is due to the connection.
+ */
 class Requests {
   readonly answers: ((came: "none" | "taken") => void)[] = [];
   abandoned = 0;

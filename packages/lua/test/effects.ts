@@ -54,7 +54,7 @@ export interface EffectCase {
   /** Runs when the script is loaded. DIR is the directory, ADDRESS the socket. */
   readonly main?: string;
   readonly code: string;
-  /** @param printed what the script has printed; print is no effect */
+  /** @param printed what the script has printed; printing is not an effect */
   isSeen(outside: Outside, printed: string): boolean;
 }
 

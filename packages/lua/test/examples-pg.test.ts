@@ -46,7 +46,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
   describe("postgres.lua", () => {
     beforeEach(() => prepare("postgres.sql", "cgroup_usage"));
 
-    it("has one row for each cgroup of a day, with its highest figures", async () => {
+    it("has one row for each cgroup and day, with the highest figures", async () => {
       const known = {
         path: "/a.scope/x",
         id: "boot:1",
@@ -115,7 +115,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("keeps the rows of a table that had one for each cgroup", async () => {
+    it("keeps the rows of an older table, which had one for each cgroup", async () => {
       await client.query(`DROP TABLE cgroup_usage CASCADE;
         CREATE TABLE cgroup_usage (host text, id text, path text NOT NULL, report integer NOT NULL,
           reported timestamptz NOT NULL, age_seconds double precision, cpu_seconds double precision,
@@ -211,11 +211,11 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         "\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
         "\u{a0}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}",
       ],
-      ["no UTF-8", "\xc3\xbc\xff\xc3\xbc", "ü\\xffü"],
+      ["bytes that are not UTF-8", "\xc3\xbc\xff\xc3\xbc", "ü\\xffü"],
       ["a stray byte", "a\x80", "a\\x80"],
       ["overlong sequences", "\xc0\x80\xe0\x9f\xbf", "\\xc0\\x80\\xe0\\x9f\\xbf"],
       ["a surrogate", "\xed\xa0\x80", "\\xed\\xa0\\x80"],
-      ["what is beyond Unicode", "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"],
+      ["a code point beyond Unicode", "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"],
       ["an incomplete sequence", "\xe2\x82a", "\\xe2\\x82a"],
     ])("accepts any name: %s", async (_, name, customer) => {
       const path = root.make("/customers/a", name);

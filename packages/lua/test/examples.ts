@@ -14,7 +14,7 @@ export const example = (name: string) =>
     ? readSql(join(EXAMPLES, name))
     : readFileSync(join(EXAMPLES, name), "utf8");
 
-/** The kind of a record: of a running cgroup, or of one that became empty. */
+/** A cgroup that is reported: it is running, or has become empty. */
 export type Told = Fields & { readonly isRunning?: boolean };
 
 /** Cgroups that belong to customers. */

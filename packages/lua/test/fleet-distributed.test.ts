@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { EXAMPLES, ExampleRoot } from "./examples.ts";
 
 it.skipIf(missing("postgres", "psql") !== undefined)(
-  "hosts are divided among servers, and one of them has the bills of all",
+  "hosts are divided among servers, and the coordinator has the bills of all",
   async () => {
     await using coordinator = await Postgres.start();
     await using first = await Postgres.start();
@@ -24,7 +24,7 @@ it.skipIf(missing("postgres", "psql") !== undefined)(
       psql(coordinator, ...args, ...file);
     }
 
-    // The same views and columns as on each of them.
+    // The coordinator has the same views and columns as each shard.
     expect(psql(coordinator, "-c", DECLARED)).toBe(psql(first, "-c", DECLARED));
 
     for (let host = 0; host < 10; host++) await report(shards[host % 2], host, [1e6, 3e6, 2e6]);
@@ -65,7 +65,7 @@ const DECLARED = `
   WHERE table_name IN ('fleet_bill', 'fleet_bill_host', 'fleet_host_day') GROUP BY table_name
   ORDER BY 1`;
 
-/** Reports a cgroup of a host, which has used more and more. */
+/** Reports a cgroup of a host once for each CPU time in `usec`. */
 async function report(
   server: Postgres | undefined,
   host: number,

@@ -1,6 +1,7 @@
 /**
- * Up to a thousand hosts with examples/accounting/fleet.lua behind PgBouncer in transaction mode, which
- * ends once, before a synchronous standby takes over from a server that dies.
+ * Up to a thousand hosts with examples/accounting/fleet.lua behind PgBouncer in transaction mode.
+ * PgBouncer is killed and started again; later the server dies, and a synchronous standby takes
+ * over.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { missing, Postgres } from "@cm4all/testing";
@@ -11,16 +12,16 @@ import { PgBouncer } from "./pg-bouncer.ts";
 import { TestScript } from "./script.ts";
 import { execute, REPLICATION_HBA, ServerDirectory, startStandby } from "./standby.ts";
 
-/** A run of all tests has a sample of them. */
+/** The number of hosts; an ordinary run of the tests has a sample of them. */
 const SESSIONS = process.env["TORTURE"] === "all" ? 1000 : 40;
-/** With the server, for all hosts together. */
+/** The number of sessions with the server, for all hosts together. */
 const SERVER_SESSIONS = 20;
 const LISTS = 6;
 const ROWS_PER_LIST = 5;
 const SCHEMAS = ["public", "other"] as const;
 
 it.skipIf(missing("postgres", "pgbouncer") !== undefined)(
-  "of many hosts behind a pooler no row is lost, doubled or elsewhere",
+  "no row of many hosts behind a pooler is lost, doubled or in a wrong schema",
   async () => {
     using servers = new ServerDirectory();
     await accountThroughFailures(servers);
@@ -103,7 +104,7 @@ async function accountThroughFailures(servers: ServerDirectory): Promise<void> {
   ).toEqual([{ seconds: acknowledged.size / 2 }]);
 }
 
-/** Half of the hosts account into another schema, through the same sessions. */
+/** Returns a host's script. Every other host uses another schema, through the same sessions. */
 function hostScript(bouncer: PgBouncer, i: number): TestScript {
   process.env["ACCOUNTING_HOST"] = `host-${i}`;
   const code = example("fleet.lua").replace(

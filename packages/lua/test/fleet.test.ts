@@ -12,7 +12,7 @@ import { openLibraries } from "../src/libs/index.ts";
 import { EXAMPLES, ExampleRoot, example } from "./examples.ts";
 import { TestScript } from "./script.ts";
 
-/** The role of the daemon's own user, as which hosts come. */
+/** The role of the daemon's own user, as which hosts log in. */
 const REAPER = "cm4all-spawn-reaper";
 
 describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
@@ -24,7 +24,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   const connect = async (options: ClientConfig = {}) => {
     const { host, user, port } = server;
     const connected = new Client({ host, user, port, database: "accounting", ...options });
-    // The database is dropped under those of a test that has failed.
+    // The clients of a failed test lose their sessions when the database is dropped.
     connected.on("error", () => {});
     await connected.connect();
     return connected;
@@ -61,7 +61,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
 
   const CALL = `SELECT account_cgroups('a', '{boot:1}', '{0}', NULL, '{/x}', NULL, '{1}', '{1}',
     NULL, NULL)`;
-  /** A cgroup that has used this much, on a day counted from today. */
+  /** Returns a cgroup that has used this much CPU time, on a day counted from today. */
   const at = (day: number, seconds: number, birthMs?: number) => ({
     path: root.make("/fleet", "foo"),
     measuredMs: noon(day),
@@ -83,7 +83,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   }
 
   describe("accounts", () => {
-    it("each host, cgroup and day in a row, for bills by customer and host", async () => {
+    it("each host, cgroup and day in a row of its own, for bills by customer and host", async () => {
       const path = root.make("/fleet", "foo");
       try {
         for (const host of ["a", "b"]) {
@@ -126,7 +126,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("no day to come, and none of long ago, by a host's clock", async () => {
+    it("no future day, and none of long ago, whatever a host's clock says", async () => {
       await root.run("fleet.lua", [
         { id: "ahead", measuredMs: noon(20), birthMs: noon(20) },
         { id: "behind", measuredMs: 0 },
@@ -142,7 +142,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         { id: "none", ago: 0 },
         { id: "old", ago: 31 },
       ]);
-      // And the days to come can be made.
+      // And partitions for future days can be made.
       await client.query("CALL make_fleet_days(20)");
     });
 
@@ -169,7 +169,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   });
 
   describe("bills", () => {
-    it("each second once, also of cgroups that are reported on several days", async () => {
+    it("each second once, even of cgroups that are reported on several days", async () => {
       await root.run("fleet.lua", [
         running(-4, 4, noon(-4)),
         running(-4, 5, noon(-4)),
@@ -188,7 +188,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await root.run("fleet.lua", [at(0, 20, noon(-4))]);
       expect(await bill()).toEqual([{ ago: 0, cpu_seconds: 20 }]);
       await root.run("fleet.lua", [running(-2, 12, noon(-4)), running(-4, 5, noon(-4))]);
-      // Until the next bill it is the last one.
+      // Until the next call of bill_fleet, the earlier bill stands.
       expect(await query("SELECT cpu_seconds FROM fleet_bill")).toEqual([{ cpu_seconds: 20 }]);
       const expected = [
         { ago: 4, cpu_seconds: 5 },
@@ -218,9 +218,9 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    // In one of them it is another day now.
+    // In one of the two it is another day now than in UTC.
     it.each(["Pacific/Kiritimati", "Etc/GMT+12"])(
-      "the days at midnight, UTC, if the time zone is %s",
+      "days that begin at midnight UTC, even if the time zone is %s",
       async (zone) => {
         await client.query(`ALTER DATABASE accounting SET timezone = '${zone}'`);
         const midnight = noon(-1) + 12 * 3_600_000;
@@ -255,7 +255,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await host.query("BEGIN");
       await host.query(CALL.replace("'{boot:1}'", "'{boot:2}'"));
       const billing = client.query("CALL bill_fleet()");
-      // It waits for the host's row, at its end.
+      // At its end, bill_fleet waits for the host's row.
       await until(host, "SELECT FROM pg_locks WHERE NOT granted");
       await host.query("COMMIT");
       await host.end();
@@ -291,7 +291,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]).toBeLessThan(150);
     });
 
-    it("by an index of the bills", async () => {
+    it("are found by day, month and customer with an index", async () => {
       await client.query(`INSERT INTO fleet_bill (day, customer, host, cgroups, cpu_seconds, io_bytes,
           oom_kills, refused_forks)
         SELECT date '2026-01-01' + d, 'c' || c, 'h' || h, 1, 1, 1, 0, 0
@@ -342,7 +342,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await expect(query("SELECT fleet_days_to_drop(31)")).rejects.toThrow("late by 31 days");
     });
 
-    it("are still in the bills when they were dropped", async () => {
+    it("are still in the bills after they were dropped", async () => {
       await makeOld();
       await client.query(`INSERT INTO fleet_usage (host, id, day, path, customer, cpu_seconds, io_bytes)
         VALUES ('a', 'boot:1', '2020-01-31', '/', 'foo', 3, 0)`);
@@ -356,7 +356,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
 
     it.each([
       ["long report", "BEGIN; SELECT count(*) FROM fleet_usage"],
-      // Its locks: one of an older PostgreSQL than the server's would refuse to be run.
+      // Only its locks: a pg_dump that is older than the server would refuse to run.
       [
         "pg_dump",
         `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await days()).toHaveLength(31 + 1 + 22);
     });
 
-    it("go on where they were interrupted", async () => {
+    it("are dropped the next time if the dropping was interrupted", async () => {
       await makeOld();
       const reader = await connect();
       await reader.query("BEGIN; SELECT count(*) FROM fleet_usage");
@@ -434,7 +434,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   async function until(on: Client, sql: string): Promise<void> {
     const deadline = Date.now() + 60_000;
     while ((await on.query(sql)).rowCount === 0) {
-      if (Date.now() > deadline) throw new Error(`it did not come true: ${sql}`);
+      if (Date.now() > deadline) throw new Error(`the condition did not become true: ${sql}`);
       await delay(10);
     }
   }
@@ -450,7 +450,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     };
 
     it.each(["fleet_host", "fleet_every_host", REAPER])(
-      "%s calls the function, and nothing else",
+      "%s may call the function, and nothing else",
       async (role) => {
         await as(role, async () => {
           await client.query(CALL);
@@ -480,7 +480,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ).toEqual([]);
     });
 
-    it("fleet_reader reads, and nothing else", async () => {
+    it("fleet_reader may read, and nothing else", async () => {
       await as("fleet_reader", async () => {
         for (const table of ["usage", "bill", "customer_days", "customer_months", "hosts"])
           await query(`SELECT * FROM fleet_${table}`);
@@ -549,12 +549,12 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await one.connect();
       return Object.assign(one, { [Symbol.asyncDispose]: () => one.end() });
     };
-    /** As from another machine. */
+    /** Opens a session as from another machine. */
     const openAs = (user: string, password: string) =>
       open({ host: "127.0.0.1", user, password, database: "accounting" });
     const call = (host: string) => CALL.replace("'a'", `'${host}'`);
 
-    it("reports for that host, by the script and Debian's pg_hba.conf", async () => {
+    it("reports for that host, with the script and Debian's pg_hba.conf", async () => {
       const passfile = join(directory, "pgpass");
       writeFileSync(passfile, "127.0.0.1:*:accounting:web1:of web1\n", { mode: 0o600 });
       const [, conninfo = ""] = /^-- pg:new\((".*" \.\. host)\)$/m.exec(example("fleet.lua")) ?? [];
@@ -586,7 +586,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         await expect(web2.query(`SET SESSION AUTHORIZATION "${role}"`)).rejects.toThrow(
           "permission denied",
         );
-      // Its group cannot do more than itself.
+      // As its group, it can do no more than as itself.
       await web2.query("SET ROLE fleet_host");
       await expect(web2.query(call("web1"))).rejects.toThrow("web2 reports for");
       await expect(web2.query("DELETE FROM fleet_usage")).rejects.toThrow("permission denied");
@@ -597,7 +597,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await expect(openAs(REAPER, "")).rejects.toThrow(/password/);
     });
 
-    it("is not needed by hosts of an earlier version, which come as fleet_host", async () => {
+    it("is not needed by hosts of an earlier version, which log in as fleet_host", async () => {
       await using owner = await open({ database: "accounting" });
       await owner.query("ALTER ROLE fleet_host LOGIN");
       await using old = await open({ user: "fleet_host", database: "accounting" });
@@ -642,7 +642,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       `SELECT account_cgroups('a', '{boot:1}', '{${noon(0) / 1000}}', NULL, '{/x}', '{foo}', '{3}',
         '{6}', NULL, NULL)`,
     );
-    // Of the second one 100 s were counted on days that are dropped.
+    // Of the second cgroup, 100 s were counted on days that have been dropped.
     expect(await bill()).toEqual([
       { ago: 1, cpu_seconds: 12 },
       { ago: 0, cpu_seconds: 1 },

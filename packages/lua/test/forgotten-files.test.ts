@@ -8,14 +8,14 @@ import { TestScript } from "./script.ts";
 
 const PATIENCE = { timeout: 20_000, interval: 20 };
 
-/** Paths of the descriptors of this process that lead into a directory. */
+/** Returns the paths in a directory to which descriptors of this process refer. */
 function openBelow(directory: string): string[] {
   return readdirSync("/proc/self/fd").flatMap((fd) => {
     try {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
       return path.startsWith(directory) ? [path] : [];
     } catch {
-      // The descriptor that lists them.
+      // It was the descriptor of readdir, which is closed now.
       return [];
     }
   });
@@ -23,7 +23,7 @@ function openBelow(directory: string): string[] {
 
 const HERE = 'DIR = debug.getinfo(1, "S").source:match("^@(.*)/")';
 
-/** A script that has a directory of its own, in DIR. */
+/** Loads a script, which has the path of its own directory in DIR. */
 function load(code: string): TestScript {
   return new TestScript(`${HERE} ${code}`);
 }
@@ -88,7 +88,7 @@ describe("at the end of a script", () => {
     }
   });
 
-  it("this is also so if the script ends its process", async () => {
+  it("this is also done if the script ends its process", async () => {
     using hosts = new TestHosts();
     const code = `DIR = ${JSON.stringify(hosts.directory)} ${KEEP}`;
     const host = await hosts.start(`${code} ${handler("os.exit(3)")}`);

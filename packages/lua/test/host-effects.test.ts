@@ -41,7 +41,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
 });
 
 describe("a coroutine that goes on after its handler", () => {
-  /** The resolution of a name waits. */
+  /** Returns a script with a coroutine that waits for the resolution of a name. */
   const script = (rest: string) =>
     effectScript(
       outside,
@@ -54,7 +54,7 @@ describe("a coroutine that goes on after its handler", () => {
        ${rest}`,
     );
 
-  it("may take effect if that has returned", async () => {
+  it("may take effect if the handler has returned", async () => {
     const host = await hosts.start(script(""));
     const { pid } = host;
     expect(await account(host)).toEqual({ type: "done" });
@@ -64,13 +64,13 @@ describe("a coroutine that goes on after its handler", () => {
     expect(host.pid).toBe(pid);
   });
 
-  it("ends with one that has failed and may be called again", async () => {
+  it("ends with a handler that has failed and may be called again", async () => {
     const host = await hosts.start(script("if cgroup.report == 1 then error('boom') end"));
     const { pid } = host;
     expect(await account(host)).toMatchObject({ type: "failed", effect: "none" });
     expect(await account(host, { report: 2 })).toEqual({ type: "done" });
     for (let i = 0; i < 1000 && hosts.printed === ""; i++) await delay(10);
-    // That of the second call, which has begun later.
+    // The coroutine of the second call printed this, that of the first nothing.
     expect(hosts.printed).toMatch(/^true[^\n]*\n$/);
     expect(host.pid).toBe(pid);
   });

@@ -39,7 +39,7 @@ class Beginning {
 
 const WAYS = [
   ["that can wait", "os.remove(FILE)"],
-  ["that cannot", "('x'):gsub('x', function() os.remove(FILE) end)"],
+  ["that cannot wait", "('x'):gsub('x', function() os.remove(FILE) end)"],
 ] as const;
 
 describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
@@ -79,7 +79,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(host.handlers.bearsRepetition).toBe(true);
   });
 
-  it("a host that ends then has done nothing", async () => {
+  it("a host that ends has done nothing", async () => {
     const host = await hosts.start(code(""));
     const beginning = new Beginning();
     const outcome = account(host, {}, beginning);
@@ -91,7 +91,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(existsSync(file())).toBe(true);
   });
 
-  it("a host that ends afterwards may have done it", async () => {
+  it("a host that ends later may have done it", async () => {
     const host = await hosts.start(code("coroutine.yield()"));
     const outcome = account(host);
     for (let i = 0; i < 500 && existsSync(file()); i++) await delay(10);
@@ -174,7 +174,7 @@ describe("the script host and its records", () => {
     expect(hosts.printed).toBe("2\t/a\n");
   });
 
-  it("accepts the longest path, also in a list", async () => {
+  it("accepts the longest path, even in an error", async () => {
     const host = await hosts.start(
       handler("if cgroup.report == 2 then error(cgroup.path) end print(#cgroup.path)"),
     );

@@ -1,4 +1,4 @@
-/** Script hosts from a bundle alone in its directory, for tests. */
+/** Script hosts from a bundle that is alone in its directory, for tests. */
 
 import { once } from "node:events";
 import {
@@ -28,7 +28,7 @@ const DEFAULTS = {
   memoryMiB: 128,
 } as const;
 
-/** The hosts of a test file, which ends those of each test. */
+/** The script hosts of a test file, which ends them after each test. */
 export class TestHosts implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "lua-host-"));
   readonly #bundle: BundleCopy;
@@ -94,7 +94,7 @@ export class TestHosts implements Disposable {
   }
 }
 
-/** Runs the handler for a cgroup; its begin is granted at once. */
+/** Runs the handler for a cgroup. Unless `run` says otherwise, it may begin at once. */
 export function account(
   host: ScriptHost,
   cgroup: Fields = {},
@@ -103,7 +103,7 @@ export function account(
   return host.run([encodedOf(cgroup)], { kind: "released", begin: async () => {}, ...run });
 }
 
-/** Never pid 0, which is this process's own group. */
+/** Sends a signal to a script host, and never to pid 0, which is this process's own group. */
 export function kill(host: ScriptHost, signal: NodeJS.Signals): void {
   if (host.pid === undefined) throw new Error("the script host does not run");
   process.kill(host.pid, signal);

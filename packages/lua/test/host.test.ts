@@ -26,7 +26,7 @@ describe("the script host", () => {
     expect(host.running).toBe(0);
   });
 
-  it("passes any path, byte by byte", async () => {
+  it("passes any path, byte for byte", async () => {
     const host = await hosts.start(handler("io.write(cgroup.path, '\\n') error(cgroup.path, 0)"));
     const bytes = Buffer.from([...Array(255).keys()].map((i) => i + 1));
     const path = `/${bytes.toString("latin1")}`;

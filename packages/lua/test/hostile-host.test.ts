@@ -1,4 +1,4 @@
-/** Replaces the script host by a process that breaks the protocol in all ways. */
+/** Replaces the script host by a process that breaks the protocol in every way. */
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -91,9 +91,9 @@ describe("a host that sends messages before it is asked", () => {
   const begin = (code: string) =>
     `listen((request) => { if (request.type === "start") { ${code} } });`;
   it.each([
-    ["null", "send(null)", "a message that is no object"],
+    ["null", "send(null)", "a message that is not an object"],
     ["a notice without a text", 'send({ type: "notice" })', 'a message with a bad "text"'],
-    ["a string", 'send("done")', "a message that is no object"],
+    ["a string", 'send("done")', "a message that is not an object"],
     ["a type of its own", 'send({ type: "x" })', 'a message with a bad "type"'],
     ["no JSON", 'raw(framed("rubbish"))', 'not a message: "rubbish"'],
     ["no UTF-8", "raw(Buffer.from([1, 0, 0, 0, 0xff]))", 'not a message: "\ufffd"'],
@@ -142,7 +142,7 @@ describe("a host that sends messages before it is asked", () => {
     expect(await ended(host)).toMatch(/^no sign of life/);
   });
 
-  it("does not stay alive by single bytes", async () => {
+  it("is not kept alive by sending single bytes", async () => {
     const code = `
       const bytes = framed(JSON.stringify({ type: "notice", text: "x".repeat(10000) }));
       let at = 0;
@@ -160,7 +160,7 @@ describe("a host that does not greet", () => {
     expect(await ended(host)).toBe('it broke the protocol: "ready" before a greeting');
   });
 
-  it("is ended after its time", async () => {
+  it("is ended when its time is over", async () => {
     const host = makeSilent("setInterval(() => {}, 1000);", { answerTimeoutMs: 500 });
     host.start();
     expect(await ended(host)).toMatch(/^no sign of life/);
@@ -317,7 +317,7 @@ describe("a flood", () => {
     expect(told).toBeGreaterThan(50);
     expect(told).toBeLessThanOrEqual(2000);
     expect(told + leftOut).toBeGreaterThan(4000);
-    // It may have begun in a window of ten seconds, and ended in the next.
+    // The flood may have begun in one window of ten seconds, and ended in the next.
     expect(told + leftOut).toBeLessThanOrEqual(2 * most);
     expect(turns).toBeGreaterThan(10);
   });

@@ -21,6 +21,7 @@ export class PgBouncer implements AsyncDisposable {
   }
 
   /**
+   * Starts PgBouncer. Resolves when it accepts connections.
    * @param sessions the number of sessions with the server, for all clients together
    * @param clients the maximum number of clients at once
    */

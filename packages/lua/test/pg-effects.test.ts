@@ -1,4 +1,4 @@
-/** The effects of runs in the database, and those that are reported of them. */
+/** The effects of runs in the database, and what is reported of them. */
 import { bytesOfText } from "@cm4all/linux";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
@@ -26,7 +26,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
     await observer.query("TRUNCATE usage, once");
   });
 
-  /** @param body of the handler */
+  /** Loads a script whose handler has this body. */
   function script(body: string, options: Options = {}, conninfo = server.conninfo): TestScript {
     const code = `db = pg:new([[${conninfo}]])
       function value(sql) return assert(db:execute(sql)):fetch({}, 'n')[1] end
@@ -84,7 +84,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       ).toEqual({ effect: "unanswered", cause: "script", rows: [1, 2] });
     });
 
-    it("that was not sent has none, for lack of a server", async () => {
+    it("that was not sent for lack of a server has none", async () => {
       expect(await after("assert(db:execute('SELECT 1'))", {}, "host=/nonexistent")).toMatchObject({
         effect: "none",
         cause: "connection",
@@ -230,7 +230,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([2]);
     });
 
-    it("keeps the failure of a handler that raises an error in it, or of its time", async () => {
+    it("keeps the failure of a handler that raises an error in it, or takes too long", async () => {
       const open = "db:execute('BEGIN') db:execute('INSERT INTO usage VALUES (1)')";
       using running = script(
         `${open} if c.report == 1 then error('mine', 0) end coroutine.yield()`,
@@ -301,7 +301,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([]);
     });
 
-    it("has its effects if the statement ended first", async () => {
+    it("has the effects of statements that ended before", async () => {
       using running = script(
         `db:execute('INSERT INTO usage VALUES (1)') db:execute('SELECT pg_sleep(600)')`,
         { handlerTimeoutMs: 500 },
@@ -366,7 +366,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
          assert(db:execute('SELECT 1')) error(refusal, 0)`,
       );
       expect(await running.outcome({ report: 1 })).toMatchObject({ cause: "script" });
-      // It says what it was told.
+      // This handler says what the coroutine was told.
       expect(await running.outcome({ report: 2 })).toMatchObject({
         message: bytesOfText("its handler has ended\n"),
       });
@@ -377,7 +377,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(
         await after(
           `db:transaction(function(tx)
-             -- It survives its cancellation.
+             -- This statement survives its cancellation.
              coroutine.wrap(function() tx:execute([[DO $$ BEGIN PERFORM pg_sleep(600);
                EXCEPTION WHEN query_canceled THEN NULL; END $$]]) end)()
              tx:execute('INSERT INTO usage VALUES (1); COMMIT')

@@ -1,4 +1,4 @@
-/** Compares connection options with libpq: the effects in psql, and ours. */
+/** Compares what connection options do here with what they do in psql, which uses libpq. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -21,7 +21,7 @@ vi.mock("node:os", async (original) => {
   return { ...os, userInfo };
 });
 
-/** Debian's `psql` on the PATH is a script with a behaviour of its own. */
+/** Returns the path of psql itself: Debian's `psql` on the PATH is a wrapper script. */
 function findPsql(): string {
   const versions = readdirSync("/usr/lib/postgresql").map(Number);
   return `/usr/lib/postgresql/${Math.max(...versions)}/bin/psql`;
@@ -33,7 +33,7 @@ interface Outcome {
   readonly message: string;
 }
 
-/** What there is not here. */
+/** The values that only we refuse. */
 const REFUSALS = [
   "client_encoding=LATIN1",
   "gssencmode=require",
@@ -101,7 +101,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     return { sent: await recorded(), message: normal(said) };
   }
 
-  /** Without what psql says of itself. */
+  /** Returns what was recorded, without what psql says of itself. */
   async function recorded(): Promise<Recorded[]> {
     const all = await recorder.take();
     const first = JSON.stringify(all[0]);
@@ -115,8 +115,8 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
   }
 
   /**
-   * In one line. We look at numbers before we connect, and do not try again without TLS what
-   * was tried without it.
+   * Returns a message in one line, without expected differences: we look at numbers before we
+   * connect, and do not try again without TLS what was tried without it.
    */
   function normal(text: string): string {
     return (
@@ -135,7 +135,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     );
   }
 
-  /** Returns both, and our refusal by name in place of ours if that is what it is. */
+  /** Returns both outcomes, and the name of the option if we refuse it. */
   async function both(conninfo: string, env: Environment = {}) {
     const their = await theirs(conninfo, env);
     const our = await ours(conninfo, env);
@@ -166,7 +166,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     client_encoding: ["UTF8", "utf-8", "unicode", "LATIN1"],
     options: ["-c geqo=off", "-csearch_path=a\\ b"],
     application_name: ["a name", ""],
-    // psql has its own.
+    // psql sets its own.
     fallback_application_name: [],
     keepalives: ["0", "1", "x"],
     keepalives_idle: ["5", "x"],
@@ -207,7 +207,10 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     channel_binding: ["disable", "prefer", "require", "x"],
   };
 
-  /** Both send the same, or fail with the same words; or we refuse by the name of the option. */
+  /**
+   * Checks that both send the same, or fail with the same words, or that we refuse the option by
+   * its name, which is then returned.
+   */
   async function compare(name: string, conninfo: string, env: Environment = {}) {
     const { their, our, refused } = await both(conninfo, env);
     if (refused === undefined) {
@@ -229,7 +232,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     }
     for (const each of ["client_encoding=LATIN1", "gssencmode=require", "krbsrvname=other"])
       expect(refused).toContain(each);
-    // Nothing else is refused by a libpq of Debian 12 or 13.
+    // We refuse nothing else that a libpq of Debian 12 or 13 has.
     expect(refused.filter((each) => !REFUSALS.includes(each))).toEqual([]);
   }, 120_000);
 
@@ -399,7 +402,7 @@ ldap://127.0.0.1/x
     }
   }, 60_000);
 
-  it("a uid without an entry needs no name", () => {
+  it("a uid without an entry in passwd needs a user among the options", () => {
     // Node of Debian 13 lets nobody change the uid of this process.
     hasEntry = false;
     try {

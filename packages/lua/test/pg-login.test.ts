@@ -28,7 +28,7 @@ import { printedBy } from "./script.ts";
 const fixtures = join(import.meta.dirname, "fixtures");
 const rootCert = join(fixtures, "server.crt");
 const otherCert = join(fixtures, "other.crt");
-/** Says that the server's is revoked. */
+/** The revocation list, by which the server's certificate is revoked. */
 const revocations = join(fixtures, "server.crl");
 
 describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
@@ -262,7 +262,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     const values = () => {
       if (client === undefined) throw new Error("no session");
       const { stream } = rawClient(client).connection;
-      // Of TLS: the socket below it.
+      // With TLS, it is the socket below.
       const below = stream instanceof TLSSocket ? Reflect.get(stream, "_parent") : stream;
       const handle = below._handle ?? Reflect.get(stream, "_handle");
       const tcpOption = (option: number) => getSocketOption(handle.fd, 6, option, 4).readInt32LE();

@@ -42,7 +42,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     );
   }
 
-  /** Returns the number of rows in each schema. */
+  /** Returns the number of rows of each writer in each schema. */
   async function rows(): Promise<Record<string, number>> {
     const found: Record<string, number> = {};
     for (const schema of ["public", ...SCHEMAS]) {

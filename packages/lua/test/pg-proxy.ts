@@ -12,7 +12,7 @@ export class PgProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #behind: string;
   #cut: { readonly text: string; bytes: number } | undefined;
-  /** True while the data of clients is kept back. */
+  /** True while the data of clients is dropped. */
   isDeaf = false;
 
   private constructor(behind: Postgres) {

@@ -37,7 +37,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       client.pipe(behind).pipe(client);
     });
 
-    /** ip(8) in the server's network. */
+    /** Runs ip(8) in the server's network namespace. */
     const ip = (command: string) =>
       execFileSync("nsenter", [`--net=${pathOf(other)}`, "ip", ...command.split(" ")]);
     const pathOf = ({ number }: Fd) => `/proc/${process.pid}/fd/${number}`;
@@ -50,7 +50,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       await observer.query("CREATE TABLE told (n int)");
       other = createNamespace("net");
       own = createNamespace("net");
-      // It listens in the other one, and this process goes on in its own.
+      // The forwarder listens in the other namespace, and this process goes on in its own.
       setns(other.number, CLONE_NEWNET);
       forwarder.listen(5432, "0.0.0.0");
       await once(forwarder, "listening");

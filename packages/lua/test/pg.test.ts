@@ -335,7 +335,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
         { handlerTimeoutMs: 2000 },
       );
       const first = running.outcome({ report: 1 });
-      // The rest of the first one's time is the second one's wait for a session.
+      // The second one waits for a session until the time of the first is over.
       await delay(1500);
       const second = running.handle({ report: 2 });
       expect((await first)?.message).toMatch(/did not end within 2 s/);
@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("calls back with channel and payload, and collapses", async () => {
+    it("calls back with channel and payload, and drops all but the last during a call", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)
@@ -475,7 +475,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       await server.resume();
       await Promise.all(waiting);
       const lines = running.printed.trim().split("\n").slice(1).sort();
-      // The first attempts failed the oldest statements, one each; the others came through.
+      // Each attempt that failed took the oldest statement with it; the others came through.
       expect(lines[0]).toMatch(/^1\tconnection to server on socket .* No such file or directory/);
       expect(lines[3]).toBe("4\t4");
       expect(await running.handle({ report: 5 })).toBe("5\t5\n");

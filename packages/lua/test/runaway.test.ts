@@ -1,6 +1,6 @@
 /**
- * Scripts that go wrong in one library function: the handler fails, or does it in good time.
- * The host, in which others run, stays. On a real host, with its memory and its watch.
+ * Scripts that go wrong in one library function: the handler fails, or ends in good time. The
+ * host, in which other handlers run, stays. It is a real one, with its limits of memory and time.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ScriptHost } from "../src/script-host.ts";
@@ -13,7 +13,7 @@ const EITHER = /not enough memory|stopped$/;
 const TOO_LARGE = /resulting string too large/;
 const OVERFLOW = /stack overflow/;
 
-/** The body of a handler, and its error; undefined if it ends well before it would be stopped. */
+/** The body of a handler, and its error; undefined if it succeeds before it would be stopped. */
 const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   // Strings are not copied whole for a byte of them.
   ["local s = ('x'):rep(300 * 1024) for i = 1, #s do s:byte(i) s:len() end", undefined],
@@ -50,7 +50,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ],
   ["while true do coroutine.wrap(function() coroutine.yield() end)() end", STOPPED],
   ["while true do coroutine.create(print) end", STOPPED],
-  // Each call takes long, in which a single one ends, or a loop.
+  // Each call takes long: a single one is stopped, or a loop of them.
   ["local s = ('1'):rep(2^20) while true do tonumber(s, 16) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do tonumber(s) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do local n = s + 1 end", STOPPED],
@@ -87,9 +87,9 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["local s, t = ('\"'):rep(2^20), {} for i = 1, 1000 do t[i] = s end pg:encode_array(t)", STOPPED],
   ["pg:decode_array('{' .. ('1,'):rep(2^22) .. '1}')", STOPPED],
   ["pg:decode_array('{{' .. ('1,'):rep(2^22) .. '1}}')", STOPPED],
-  // It is found where the invalid byte is before the statement is sent.
+  // The place of the invalid byte is found before the statement is sent.
   ["assert(not pg:new(''):execute(('\\195\\164xxxxx'):rep(3.4e6) .. '\\255'))", undefined],
-  // A mistake ends it soon.
+  // A syntax error ends the first of these soon.
   ["assert(not load(function() return 'x ' end))", undefined],
   ["assert(load(function() return ' ' end))", EITHER],
   ["assert(load(function() return ('x = 1 '):rep(1000) end))", EITHER],
@@ -104,7 +104,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     "local t = {} for i = 1, 1990 do t = setmetatable({}, {__index = t}) end while true do t.foo = t.foo end",
     STOPPED,
   ],
-  // Digits and blanks without end are not a number, which is found soon.
+  // Many digits or blanks and another character are not a number, which is found soon.
   ["tonumber(('1'):rep(3e5) .. 'x') tonumber('x' .. (' '):rep(3e5) .. 'x')", undefined],
   // Stacks.
   ["local function f(n) return 1 + f(n + 1) end f(1)", OVERFLOW],
@@ -158,7 +158,7 @@ describe("a script that goes wrong", () => {
       const more = error === STOPPED ? { instructions: 5_000_000 } : {};
       host = await hosts.start(handler(`if cgroup.report < 3 then ${body} end`), more);
       const { pid } = host;
-      // Memory twice, so that it is seen that the first run left none behind.
+      // If memory ran out, a second run shows whether the first one left any occupied.
       for (const report of error === NO_MEMORY ? [1, 2] : [1]) {
         const outcome = await account(host, { report });
         if (error === undefined) expect(outcome).toEqual({ type: "done" });

@@ -16,7 +16,7 @@ function loadError(code: string): ScriptError {
   throw new Error("the script was loaded");
 }
 
-/** Makes a function that returns its argument later. */
+/** Gives scripts a function `wait`, which returns its argument later. */
 const openWait: Open = (L, runtime) => {
   lua.lua_pushcfunction(L, (thread) => {
     const value = toText(thread, 1);
@@ -290,7 +290,7 @@ describe("precompiled code", () => {
       end
       for i = 5, #code - 1 do assert(not load(code:sub(1, i)), i) end
       assert(not load(code .. "x"))
-      -- Those of the signature are other mistakes.
+      -- Changes of the signature are other mistakes.
       print(#code > 100, other)
       load(code)(7)`;
     expect(await printedBy(script)).toBe("true\t8\n7\nx\n1.5\n");
@@ -547,7 +547,7 @@ describe("running cgroups", () => {
     expect(await list.handleRunning({ path: "/a" }, { path: "/b" })).toBe("2\t/b\n");
   });
 
-  it("are not passed to others, which get a warning", async () => {
+  it("are not passed to other scripts, which get a warning", async () => {
     using script = new TestScript(handlers);
     expect(script.runtime.handlers.running).toBe("none");
     expect(script.warning).toMatch(

@@ -1,4 +1,4 @@
-/** Scripts run in this process, for tests. */
+/** Runs scripts in this process, for tests. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Waits for addresses on networks that others share. @see RFC 4862 */
+/** The flags of new addresses, and the wait for duplicate address detection. @see RFC 4862 */
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import {
   AF_INET6,
@@ -13,21 +13,26 @@ import {
 } from "@cm4all/linux";
 
 /**
- * Returns the flags of an address. On a pair both ends are ours: nobody else can have the
- * address, and it can be used at once.
+ * Returns the flags of a new address. On a pair, both ends are ours, so nobody else can have an
+ * IPv6 address: without duplicate address detection, it can be used at once.
+ * @param shared true if the link leads to a network with other hosts
  */
 export function addressFlags(prefix: IpPrefix, shared: boolean): number {
   return prefix.address.family === AF_INET6 && !shared ? IFA_F_NODAD : 0;
 }
 
-/** Duplicate address detection takes one to two seconds; without a carrier it does not start. */
+/**
+ * The longest wait. Duplicate address detection takes one to two seconds; without a carrier, it
+ * does not start.
+ */
 const WAIT_MS = 5000;
 const POLL_MS = 50;
 
 /**
- * Waits until the link's IPv6 addresses can be used, or until it is clear that there is nobody
- * to ask.
- * @throws CommandFailure if somebody else has one of them
+ * Waits until the link's IPv6 addresses can be used, but not longer than `WAIT_MS`, because
+ * detection may never start.
+ * @param interruption called after each look; throws to end the wait
+ * @throws CommandFailure if another host has one of the addresses
  */
 export async function awaitAddresses(
   socket: RtnetlinkSocket,

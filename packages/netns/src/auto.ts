@@ -3,13 +3,14 @@ import { AF_INET, type IpPrefix } from "@cm4all/linux";
 import type { Description, EndDescription, Located, VethDescription } from "./description.ts";
 import { endsOf } from "./pool.ts";
 
-/** Returns if a link asks for addresses from the pool. */
+/** Returns true if a link asks for addresses from the pool. */
 export const hasAuto = ({ links }: Description): boolean =>
   links.some((link) => link.type === "veth" && link.auto !== undefined);
 
 /**
  * Returns the description with addresses.
- * @param networks for each link with "auto", in their order, one of each family
+ * @param networks the networks of each link with "auto", in the order of the links: one of each
+ * family that has a pool
  */
 export function fillIn(description: Description, networks: readonly IpPrefix[][]): Description {
   const left = [...networks];

@@ -15,7 +15,7 @@ import { needsReservation, reserve } from "./shared.ts";
 
 /**
  * Returns the lines to print.
- * @throws CommandFailure with all mistakes, and the exit status of `up`
+ * @throws CommandFailure with all mistakes, and with the exit status that `up` would have
  */
 export async function check(name: string, options: UpOptions): Promise<string[]> {
   checkName(name);
@@ -48,7 +48,8 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
 }
 
 /**
- * Fills in networks that are free now; others may take them before `up` does.
+ * Fills in networks that are free now, which others may take before `up` does, and the host's
+ * resolver.
  * @throws CommandFailure
  */
 function fillIn({ request, pools }: PreparedUp, host: RtnetlinkSocket): UpRequest {

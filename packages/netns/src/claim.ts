@@ -1,11 +1,11 @@
-/** Claims a name for a process, which locks its record and keeps it up to date. */
+/** Claims a name for this process: checks it, locks its record, and keeps the record up to date. */
 import { CommandFailure, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
 import type { Holdings } from "./holdings.ts";
 import { nameProblem } from "./name.ts";
 import { RecordFile } from "./record.ts";
 import type { NamespaceRecord } from "./record-text.ts";
 
-/** Checks a name. @throws CommandFailure if it cannot be that of a namespace */
+/** Checks a name. @throws CommandFailure if it cannot be the name of a namespace */
 export function checkName(name: string): void {
   const problem = nameProblem(name);
   if (problem !== undefined)
@@ -22,7 +22,11 @@ export function lockRecord(name: string): RecordFile {
   throw new CommandFailure(`another process is at work on ${name} now`, EX_TEMPFAIL);
 }
 
-/** Updates the record, without the parts that are undone. */
+/**
+ * Gives `holdings` the lock of the name, and lets `save` write the record again with the settings
+ * that remain.
+ * @param known what the record has; undefined if it is empty, and stays so
+ */
 export function keepRecord(
   holdings: Holdings,
   record: RecordFile,

@@ -81,7 +81,7 @@ function readMac(table: TomlTable): Buffer | undefined {
   return bytes;
 }
 
-/** The keys, named as in ip-link(8) plus their units, with the ranges that the kernel accepts. */
+/** The keys, with the ranges that the kernel accepts; plan-text.ts has the words of ip-link(8). */
 const tuningKeys: readonly [string, keyof LinkTuning, { min: number; max: number }][] = [
   ["tx_queue_length", "txQueueLength", { min: 0, max: 0x7fffffff }],
   ["tx_queues", "txQueues", { min: 1, max: 4096 }],

@@ -1,4 +1,4 @@
-/** `[firewall]` of a description. Pure. */
+/** The table `[firewall]` of a description. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { tryParseIpAddress, tryParseIpPrefix } from "@cm4all/linux";
 import { isNetwork } from "./address-kind.ts";
@@ -7,7 +7,7 @@ import type { Mistakes } from "./mistakes.ts";
 
 type Place = FirewallDescription["place"];
 
-/** Reads the table `[firewall]`; undefined if there is none. Mistakes are collected, not thrown. */
+/** Reads `[firewall]`; returns undefined if there is none. Mistakes are collected, not thrown. */
 export function readFirewall(
   table: TomlTable | undefined,
   links: readonly LinkDescription[],
@@ -68,8 +68,9 @@ const rule =
   /^(?:(?<ports>\d+(?:-\d+)?)\/)?(?<match>tcp|udp|icmp|any)(?:\s+(?<word>from|to)\s+(?<peer>\S+))?$/;
 
 /**
- * Parses `80/tcp`, `8000-8100/udp from 10.0.0.0/8`, `icmp`, `any to 192.0.2.1`; returns
- * undefined for other texts.
+ * Parses a rule, such as `80/tcp`, `8000-8100/udp from 10.0.0.0/8`, `icmp` or
+ * `any to 192.0.2.1`; returns undefined for anything else.
+ * @param word the word that must stand before the address
  */
 export function parseAccept(text: string, word: "from" | "to"): AcceptRule | undefined {
   const groups = rule.exec(text)?.groups;

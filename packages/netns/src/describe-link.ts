@@ -24,7 +24,7 @@ const modes: Partial<Record<Type, readonly string[]>> = {
   ipvlan: Object.keys(ipvlanModes),
 };
 
-/** Reads all links; without `[link]` there is one, a veth pair. */
+/** Reads all links; without `[link]` and `[[link]]` there is one, a veth pair. */
 export function readLinks(
   root: TomlTable,
   namespace: string,
@@ -55,7 +55,7 @@ export function readLinks(
 type Ends = (key: "inside" | "outside") => TomlTable | undefined;
 
 interface Surroundings {
-  /** The name, unless the table has another one. */
+  /** The name of the link, unless its table gives another. */
   readonly name: string;
   readonly namespace: string;
   /** The table that contains the tables of the ends. */

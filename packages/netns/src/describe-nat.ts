@@ -9,7 +9,7 @@ type Family = "ipv4" | "ipv6";
 
 /**
  * Reads `masquerade`. The value true stands for the families of the addresses inside.
- * @param auto true if those addresses come from a pool, which has both families
+ * @param auto true if those addresses come from the pool, so that their families are not known yet
  */
 export function readMasquerade(
   table: TomlTable,

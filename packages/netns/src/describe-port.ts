@@ -1,10 +1,10 @@
-/** The port of a bridge, which the host's end becomes, in a description. Pure. */
+/** The port of a bridge in a description: what the host's end of a pair can become. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { readLinkName, readVlanId } from "./describe-end.ts";
 import type { BridgePort, Located } from "./description.ts";
 import type { Mistakes } from "./mistakes.ts";
 
-/** Reads how a link is plugged into a bridge; undefined if it is not. */
+/** Reads how a link is plugged into a bridge; returns undefined if it is not. */
 export function readPort(table: TomlTable, mistakes: Mistakes): Located<BridgePort> | undefined {
   const bridge = mistakes.collect(() => readLinkName(table, "bridge"));
   const vlan = mistakes.collect(() => readVlanId(table, "vlan"));

@@ -33,7 +33,7 @@ export function readRoutes(
   routes.push(...readGateways(table, mistakes));
   findEqualRoutes(routes, addresses, mistakes);
   if (!auto) findFarGateways(routes, addresses, mistakes);
-  // The kernel accepts a gateway only if it can reach it.
+  // The kernel accepts a route only if its gateway can already be reached.
   const onLink = routes.filter(({ value }) => value.gateway === undefined);
   return [...onLink, ...routes.filter(({ value }) => value.gateway !== undefined)];
 }
@@ -51,7 +51,7 @@ function readRoute(table: TomlTable): Route {
   if (via !== undefined && gateway === undefined)
     throw table.error("via", `${JSON.stringify(via)} is not an address`);
   if (gateway !== undefined && gateway.family !== destination.address.family)
-    throw table.error("via", `${via} is of another family than ${to}`);
+    throw table.error("via", `${via} is not of the same family as ${to}`);
   const metric = table.integer("metric", { min: 0, max: 0xffffffff });
   const onlink = table.boolean("onlink");
   if (onlink === true && gateway === undefined)
@@ -80,9 +80,9 @@ function readGateways(table: TomlTable, mistakes: Mistakes): Located<Route>[] {
   return routes;
 }
 
-/** The metric that the kernel gives a route without one, or with 0. @see ip-route(8) */
+/** The metric that the kernel gives an IPv6 route with none, or with 0. @see ip-route(8) */
 const IPV6_DEFAULT_METRIC = 1024;
-/** The metric of the routes that the kernel itself adds for addresses. */
+/** The metric of the routes that the kernel itself adds for IPv6 addresses. */
 const IPV6_ADDRESS_METRIC = 256;
 
 function metricOf({ destination, metric = 0 }: Route): number {
@@ -106,7 +106,7 @@ function findEqualRoutes(
   if (linkLocal !== undefined) own.set(`${show(linkLocal)} ${IPV6_ADDRESS_METRIC}`, "fe80::/64");
   for (const { value } of addresses) {
     const { address, prefixLength } = value;
-    // There is no route for an address whose network contains no other.
+    // The kernel adds no route for an address whose network contains no other address.
     if (prefixLength === address.bytes.length * 8) continue;
     const metric = address.family === AF_INET ? 0 : IPV6_ADDRESS_METRIC;
     own.set(`${show(networkOf(value))} ${metric}`, show(value));

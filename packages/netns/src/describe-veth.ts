@@ -8,7 +8,7 @@ import { type EndDescription, type Located, noEnd, type VethDescription } from "
 import { ifOfType, type Mistakes } from "./mistakes.ts";
 import { publishedTargets } from "./rules.ts";
 
-/** Reads an end whose table has no other keys. */
+/** Reads an end, and refuses other keys in its table. */
 export function finishedEnd(
   table: TomlTable,
   name: string,
@@ -64,7 +64,7 @@ function readOutside(
   return { hostName, outside, port, masquerade, publish, uplinks };
 }
 
-/** Reads `addresses = "auto"`, before another value is read as a list. */
+/** Returns the line of `addresses = "auto"`; undefined for other values, which are read later. */
 function readAuto(table: TomlTable): string | undefined {
   if (ifOfType(() => table.string("addresses")) !== "auto") return undefined;
   return `${table.file}:${table.lineOf("addresses")}`;
@@ -87,14 +87,17 @@ function findContradictions(
       first(end.addresses) ??
       first(inside.routes.filter(({ value }) => value.destination.prefixLength === 0));
     if (own !== undefined)
-      mistakes.add(own, 'addresses = "auto" brings the addresses of both ends and the gateway');
+      mistakes.add(
+        own,
+        'addresses = "auto" already sets the addresses of both ends and the gateway',
+      );
     if (port !== undefined)
       mistakes.add(auto, "a port of a bridge has no network of its own: auto cannot be used");
   }
   if (port === undefined) {
     const lost = publish.find(({ value }) => publishedTargets(link, value).length === 0);
     if (lost !== undefined && auto === undefined)
-      mistakes.add(lost.origin, "there is no address inside that it could lead to");
+      mistakes.add(lost.origin, "there is no address inside to which it could lead");
     return;
   }
   const bridged = [

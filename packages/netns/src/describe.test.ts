@@ -7,7 +7,7 @@ import { describeStep } from "./plan-text.ts";
 
 const parse = (text: string) => parseDescription(text, "web.toml", "web");
 
-/** Returns the steps of up, without those that it takes without a description. */
+/** Returns the steps of up for a description, in words. */
 function plan(text: string): string[] {
   const description = parse(text);
   const options = { name: "web", hostUp: true, scriptTimeoutMs: 0, uplinks: ["eth0"] };
@@ -150,7 +150,7 @@ options = ["edns0"]
     ],
     [
       '[inside]\nroutes = [{ to = "::/0", via = "10.0.5.1" }]',
-      "2: inside.routes.via: 10.0.5.1 is of another family than ::/0",
+      "2: inside.routes.via: 10.0.5.1 is not of the same family as ::/0",
     ],
     [
       '[inside]\nroutes = [{ to = "10.9.0.0/16", via = "x" }]',
@@ -221,7 +221,7 @@ options = ["edns0"]
       "the second route to fd09::/64",
     ],
     ["routes", '{ to = "10.9.0.0/16", onlink = true }', "there is no via"],
-  ])("knows what the kernel refuses: %s %s", (key, value, message) => {
+  ])("refuses what the kernel would refuse: %s %s", (key, value, message) => {
     const addresses = key === "addresses" ? value : '"10.0.5.2/24", "fd00:5::2/64"';
     const more = key === "addresses" ? "" : `\n${key} = [${value}]`;
     const found = mistakes(`[inside]\naddresses = [${addresses}]${more}`);
@@ -234,7 +234,7 @@ options = ["edns0"]
     ["routes", '{ to = "fd00:5::/64" }'],
     ["routes", '{ to = "10.0.5.2/32" }'],
     ["routes", '{ to = "10.9.0.0/16" }, { to = "10.9.0.0/16", metric = 1 }'],
-  ])("takes what the kernel takes: %s %s", (key, value) => {
+  ])("accepts what the kernel accepts: %s %s", (key, value) => {
     expect(mistakes(`[inside]\naddresses = ["10.0.5.2/24"]\n${key} = [${value}]`)).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 /**
- * The description of a namespace, NAME.toml. Pure. A module of its own, because the TOML parser
- * takes start-up time: it is loaded only if there is such a file.
+ * The description of a namespace, NAME.toml. Pure. A module of its own, loaded only if there is
+ * such a file, because the TOML parser takes start-up time.
  */
 import { parseToml, type TomlTable } from "@cm4all/command/toml";
 import { isServerAddress } from "./address-kind.ts";

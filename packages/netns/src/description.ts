@@ -44,7 +44,7 @@ export interface BridgePort {
   readonly isolated: boolean;
 }
 
-/** A port of the host that leads to one inside. */
+/** A port of the host that leads to a port inside. */
 export interface PublishedPort {
   /** An address of the host; undefined for all. */
   readonly address?: string | undefined;
@@ -57,7 +57,7 @@ interface LinkBase {
   /** The link's name inside. */
   readonly name: string;
   readonly inside: EndDescription;
-  /** The line of the file that has the link. */
+  /** `FILE:LINE` of the link's table; empty if it has no table. */
   readonly origin: string;
 }
 
@@ -75,13 +75,13 @@ export interface VethDescription extends LinkBase {
    * routes.
    */
   readonly uplinks?: readonly Located<string>[] | undefined;
-  /** The line that says that addresses come from the pool. */
+  /** `FILE:LINE` of `addresses = "auto"`; undefined if no addresses come from the pool. */
   readonly auto?: string | undefined;
 }
 
 export interface StackedDescription extends LinkBase {
   readonly type: "macvlan" | "ipvlan" | "vlan" | "move";
-  /** The host's link below it, or the link that is moved. */
+  /** The host's link below this one, or the link that is moved. */
   readonly parent: Located<string>;
   /** The mode of a macvlan or ipvlan. */
   readonly mode?: string | undefined;
@@ -137,6 +137,6 @@ export const plainVeth: VethDescription = {
   origin: "",
 };
 
-/** Returns the name of a pair's end on the host: that of the namespace unless it has its own. */
+/** Returns the name of a pair's host end: the namespace's, unless the description gives another. */
 export const hostNameOf = (link: VethDescription, namespace: string): string =>
   link.hostName ?? namespace;

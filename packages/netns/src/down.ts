@@ -23,7 +23,7 @@ export function down(name: string): void {
   requireRoot();
   using record = lockRecord(name);
   const found = record.read();
-  // If it is interrupted, the next `up` may replace the rest.
+  // If this process is killed, the next `up` may replace what is left.
   const known =
     found?.state === "complete"
       ? ({ ...found, state: "removing", pid: process.pid } as const)

@@ -16,14 +16,14 @@ const EXIT_NOT_EXECUTABLE = 126;
 export interface ExecOptions {
   /** The name or uid; undefined for root. */
   readonly user?: string;
-  /** True to run it as the user who has called sudo. */
+  /** True to run the command as the user who has called sudo. */
   readonly sudoUser?: boolean;
 }
 
 /**
  * Replaces this process by a command, so that the exit status, the signals and the terminal are
  * those of the command.
- * @param words the command and its arguments, which are any bytes, perhaps after `--`
+ * @param words the command and its arguments, perhaps after `--`, each of any bytes
  * @throws CommandFailure if it cannot be run
  */
 export function exec(name: string, words: readonly Buffer[], options: ExecOptions): void {

@@ -35,7 +35,7 @@ describe("execute", () => {
     expect(recorder.done).toEqual(steps.map((step) => step.kind));
   });
 
-  it.each(steps.map((step, i) => [i, step.kind]))("undoes all from step %i, %s", async (i) => {
+  it.each(steps.map((step, i) => [i, step.kind]))("undoes all if step %i fails: %s", async (i) => {
     const recorder = new Recorder();
     recorder.failAt = i;
     await expect(execute(steps, recorder, goOn)).rejects.toThrow(`step ${i}`);

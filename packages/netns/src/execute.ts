@@ -9,7 +9,7 @@ export interface Executor {
    * the same.
    */
   run(step: Step): void | Promise<void>;
-  /** Undoes the effect of this executor, as far as it exists; touches nothing else. */
+  /** Undoes what this executor has done, as far as it still exists; touches nothing else. */
   undo(undo: Undo): void;
 }
 

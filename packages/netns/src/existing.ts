@@ -1,4 +1,4 @@
-/** Finds out what exists of a name already, and who has made it. */
+/** Finds out what exists under a name already, and who has made it. */
 import { getLinks, type Link, parseLink, type RtnetlinkSocket } from "@cm4all/linux";
 import { plainVeth } from "./description.ts";
 import { type Holdings, isPair, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
@@ -13,8 +13,8 @@ import type { NamespaceRecord } from "./record-text.ts";
 
 export interface Existing {
   /**
-   * The remains of a namespace that we made, after an unfinished `up` or `down`, or after
-   * ip(8).
+   * What is left of a namespace that we made, after an unfinished `up` or `down`, or after
+   * ip(8) has deleted its name.
    */
   readonly remains: Holdings;
   /** The reason why the name cannot be used. */
@@ -35,7 +35,7 @@ function emptyHoldings(
   return { name, host, attached: false, ours: false, links, settings: known?.settings ?? [] };
 }
 
-/** Finds a namespace that has lost its name but exists as long as its processes. */
+/** Finds a namespace that has lost its name, but is kept by its processes. */
 function findByProcess(known: NamespaceRecord | undefined): Namespace | undefined {
   if (known?.inode === undefined) return undefined;
   return NetworkNamespace.tryFind(known.inode, known.cookie);
@@ -135,7 +135,8 @@ export function findForDown(
     return { holdings };
   }
   holdings.namespace = named;
-  // It was made with ip(8): the link has the name that the original's unit gives it.
+  // No link is recorded: the namespace may have been made with ip(8), as by the original's unit,
+  // which gives the link this name.
   const inside = holdings.namespace && tryGetLink(holdings.namespace.socket, plainVeth.name);
   const outside = tryGetLink(host, name) ?? pairOf(inside, host);
   const warning =
@@ -150,7 +151,7 @@ export function findForDown(
   return { holdings, ...(warning === undefined ? {} : { warning }) };
 }
 
-/** Returns the host's end of a pair, whatever its name is. */
+/** Returns the host's end of a pair, whatever its name is; undefined if there is none. */
 function pairOf(inside: Link | undefined, host: RtnetlinkSocket): Link | undefined {
   if (inside?.peerIndex === undefined) return undefined;
   const outside = tryGetLinkByIndex(host, inside.peerIndex);

@@ -28,7 +28,7 @@ export function asFailure(error: unknown, prefix = ""): unknown {
   return new CommandFailure(prefix + error.message, status, { cause: error });
 }
 
-/** Checks the user. @throws CommandFailure if it is not root */
+/** Checks the user. @throws CommandFailure if the user is not root */
 export function requireRoot(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("needs root, to make and enter network namespaces", EX_NOPERM);

@@ -22,7 +22,7 @@ interface Rule {
   readonly expr: readonly Json[];
 }
 
-/** A chain that drops packets, and the rules that it needs. */
+/** A chain that drops packets, and how to make it accept them. */
 export interface Obstacle {
   readonly chain: string;
   /** Commands for the administrator. */
@@ -74,7 +74,7 @@ const isForeign = ({ hook, table }: Chain): boolean =>
 
 /**
  * Returns the chains that drop packets of a link.
- * @param listed the output of nft for each of these tables
+ * @param listed the output of `list table` for each of the `forwardingTables`
  * @param link the host's end
  */
 export function findObstacles(

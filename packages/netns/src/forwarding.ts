@@ -15,8 +15,8 @@ export type Family = "ipv4" | "ipv6";
 const SYS = "/proc/sys";
 
 /**
- * Exists since Linux 6.17. The `forwarding` of IPv6 of a link only makes the host a router on
- * it.
+ * Exists since Linux 6.17. A link's IPv6 `forwarding` only makes the host behave as a router on
+ * that link: without this setting, IPv6 packets are forwarded for all links or for none.
  */
 const FORCE_FORWARDING = "net/ipv6/conf/default/force_forwarding";
 const IPV6_ALL = "net/ipv6/conf/all/forwarding";
@@ -58,8 +58,8 @@ export function closedSettings(link: string, families: readonly Family[]): Chang
 
 /**
  * Makes the host forward packets that come in on `link`.
- * @param record called before anything changes, with the settings that `restoreForwarding` will
- * restore
+ * @param record called before anything changes, with the settings that are to be given to
+ * `restoreForwarding` later
  */
 export function allowForwarding(
   name: string,
@@ -69,7 +69,7 @@ export function allowForwarding(
 ): void {
   withSharedLock(() => {
     const closed = closedSettings(link, families);
-    // Another namespace has changed it: the last one of them restores it.
+    // Settings that other namespaces have changed: the last namespace that needs one restores it.
     const inherited = othersSettings(name).filter(({ path }) =>
       families.some((family) => path === settingPath(link, family)),
     );
@@ -80,8 +80,8 @@ export function allowForwarding(
 
 /**
  * Restores the host's settings that no other namespace needs.
- * @param forget records that this namespace needs none of them any more, before another one
- * looks
+ * @param forget called under the lock, before another namespace looks: records that this one
+ * needs none of the settings any more
  */
 export function restoreForwarding(
   name: string,

@@ -16,8 +16,8 @@ export interface Holdings {
   readonly host: RtnetlinkSocket;
   namespace?: NetworkNamespace | undefined;
   /**
-   * True if the name below /run/netns is ours, with a namespace or a file that nothing is
-   * mounted on.
+   * True if the name below /run/netns may be removed: a namespace, or a file on which nothing
+   * is mounted.
    */
   attached: boolean;
   /** True if we have made `namespace`, so that everything in it is ours. */
@@ -40,7 +40,7 @@ function ifThere(get: () => Buffer): Link | undefined {
   }
 }
 
-/** Returns undefined if there is no link of that name. */
+/** Returns the link with this name; undefined if there is none. */
 export function tryGetLink(socket: RtnetlinkSocket, name: string): Link | undefined {
   return ifThere(() => socket.get(getLink(name)));
 }

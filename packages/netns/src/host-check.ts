@@ -28,7 +28,7 @@ const LOOPBACK_INDEX = 1;
 
 export interface HostFacts {
   readonly problems: readonly CommandFailure[];
-  /** Parts that work only after somebody else changes something. */
+  /** Why parts will not work before the administrator changes something on the host. */
   readonly warnings: readonly string[];
   /** Links of the host to which packets are forwarded. */
   readonly uplinks: readonly string[];

@@ -1,4 +1,4 @@
-/** The links of the host that a plan works on, even if somebody renames them in the meantime. */
+/** The links of the host that a plan works on; those that it has made may be renamed meanwhile. */
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import type { Link, RtnetlinkSocket } from "@cm4all/linux";
 import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
@@ -13,7 +13,7 @@ export class HostLinks {
     this.#socket = socket;
   }
 
-  /** Notes the index of a link that was made. */
+  /** Notes the index of a link that the plan has made. */
   add(name: string, index: number): void {
     this.#made.set(name, index);
   }

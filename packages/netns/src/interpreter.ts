@@ -7,7 +7,7 @@ const FIRST_LINE_BYTES = 256;
 
 /**
  * Returns the fault of the interpreter that the first line names; undefined if there is no such
- * line, or if the interpreter exists. With this fault execve(2) fails with ENOENT, although the
+ * line, or if the interpreter exists. With such a fault, execve(2) fails with ENOENT although the
  * file exists.
  */
 export function interpreterProblem(path: string | Buffer): string | undefined {

@@ -180,7 +180,7 @@ export class Kernel implements Executor {
     const { number } = this.#namespace.fd;
     this.#holdings.host.request(newVethPair({ ...outside, masterIndex }, inside, number));
     const link = tryGetLink(this.#namespace.socket, inside.name);
-    // The index of the other end is taken, because another link may have its name by now.
+    // The host's end is found by its index, because another link may have its name by now.
     const outsideIndex = link?.peerIndex;
     if (link === undefined || outsideIndex === undefined)
       throw new Error(`the link ${inside.name} is gone`);
@@ -216,7 +216,10 @@ export class Kernel implements Executor {
     });
   }
 
-  /** Opens forwarding for a link of ours: the setting ends with the link, whose name may change. */
+  /**
+   * Makes the host forward for a link of ours. The setting needs no undo, because it ends with the
+   * link. Tries again if the link is renamed meanwhile.
+   */
   #forwardOwn(made: string, families: StepOf<"forward">["families"]): void {
     for (let tries = 1; ; tries++)
       try {

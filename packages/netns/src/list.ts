@@ -24,7 +24,7 @@ import type { NamespaceRecord } from "./record-text.ts";
 
 export interface ListedLink {
   readonly name: string;
-  /** The kernel's kind, such as veth and macvlan; undefined for hardware and lo. */
+  /** The kernel's kind, such as veth or macvlan; undefined for hardware and lo. */
   readonly kind?: string | undefined;
   /** "down", or the operational state of a link that is set up, such as "up". */
   readonly state: string;
@@ -41,7 +41,7 @@ export interface ListedNamespace {
   readonly name: string;
   /** All namespaces except "foreign" ones are ours. */
   readonly state: NamespaceRecord["state"] | "foreign";
-  /** The reasons why it does not work as it was made; empty if it does. */
+  /** Differences from what `up` has made, a line for each; empty if there are none. */
   readonly problems: readonly string[];
   /** The host's end of the first pair. */
   readonly hostLink?: { readonly name: string; readonly state: string } | undefined;
@@ -53,7 +53,7 @@ export interface ListedNamespace {
   readonly pool: readonly string[];
 }
 
-/** Returns all namespaces that have a name, and ours whose name somebody has removed. */
+/** Returns all namespaces that have a name, and those of ours that have lost theirs. */
 export function listNamespaces(): ListedNamespace[] {
   requireRoot();
   using host = new RtnetlinkSocket();
@@ -103,7 +103,10 @@ function countProcesses(
   return processes.get(fstatSync(namespace.fd.number).ino)?.length ?? 0;
 }
 
-/** Returns the tables of the host; undefined if nft cannot list them. */
+/**
+ * Returns the names of the host's tables, or none if no namespace has a table; undefined if nft
+ * cannot list them.
+ */
 function tablesOf(records: ReadonlyMap<string, NamespaceRecord>): Set<string> | undefined {
   const some = [...records.values()].some(({ undo }) =>
     undo.some(({ kind }) => kind === "delete-table"),
@@ -148,7 +151,7 @@ function listLinks(
   });
 }
 
-/** Returns the link on the host to which it is connected. */
+/** Returns the link on the host to which `link` is connected; undefined if there is none. */
 function findBelow(link: Link, hostLinks: readonly Link[]): Link | undefined {
   if (link.kind === "veth") return hostLinks.find((end) => isPair(end, link));
   // A VLAN may be on a link inside: then the kernel names no other namespace.

@@ -11,7 +11,7 @@ export class DescriptionError extends Error {
   }
 }
 
-/** Returns undefined if the value is of another type than `read` takes. */
+/** Calls `read`, and returns undefined if the value is of another type than it expects. */
 export function ifOfType<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -21,7 +21,7 @@ export function ifOfType<T>(read: () => T): T | undefined {
   }
 }
 
-/** All mistakes of a file, which are told together. */
+/** All mistakes of a file, which are reported together. */
 export class Mistakes {
   readonly found: ConfigError[] = [];
 

@@ -11,8 +11,8 @@ describe("nameProblem", () => {
 
   it.each([
     ["", "the name is empty"],
-    ["x234567890123456", "the name is 16 bytes long, at most 15 are possible"],
-    ["éééééééé", "the name is 16 bytes long, at most 15 are possible"],
+    ["x234567890123456", "the name is 16 bytes long; at most 15 are allowed"],
+    ["éééééééé", "the name is 16 bytes long; at most 15 are allowed"],
     [".", "the name is that of a directory"],
     ["..", "the name is that of a directory"],
     ["a/b", 'the name contains "/"'],

@@ -11,7 +11,7 @@ export function nameProblem(name: string): string | undefined {
   const bytes = Buffer.from(name);
   if (bytes.length === 0) return "the name is empty";
   if (bytes.length > NAME_BYTES_MAX)
-    return `the name is ${bytes.length} bytes long, at most ${NAME_BYTES_MAX} are possible`;
+    return `the name is ${bytes.length} bytes long; at most ${NAME_BYTES_MAX} are allowed`;
   if (name === "." || name === "..") return "the name is that of a directory";
   // /proc/sys has the settings of all links, and of new ones, under these names.
   if (name === "all" || name === "default")

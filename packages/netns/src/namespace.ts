@@ -68,7 +68,7 @@ export class NetworkNamespace {
   }
 
   /**
-   * Finds a namespace that has lost its name through a process that is still in it. The caller
+   * Finds, through a process that is still in it, a namespace that has lost its name. The caller
    * disposes of it.
    * @param inode to find processes by; another namespace may have it by now
    */
@@ -94,7 +94,10 @@ export class NetworkNamespace {
   }
 }
 
-/** Returns the kind of the file of that name; "file" is one on which no namespace is mounted. */
+/**
+ * Returns what the file of that name is; "file" if no namespace is mounted on it, undefined if
+ * it does not exist.
+ */
 export function namespaceFile(name: string): "namespace" | "file" | undefined {
   try {
     return statfsSync(namespacePath(name)).type === NSFS_MAGIC ? "namespace" : "file";

@@ -45,8 +45,8 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
         "type nat hook prerouting priority dstnat; policy accept;",
         ...publish.flatMap((port) => dnat(port)),
       ]),
-      // For packets that the host itself sends. An answer of another namespace cannot come from
-      // a loopback address.
+      // For packets that the host itself sends. Those to a loopback address are left alone,
+      // because another namespace cannot answer from such an address.
       chain("nat-output", [
         "type nat hook output priority -100; policy accept;",
         "ip daddr 127.0.0.0/8 return",
@@ -60,7 +60,7 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
       (name) => `meta nfproto ${name} iif ${index} oif != ${index} masquerade`,
     );
     // For a port that is used from the namespace to which it leads: the answer has to come back
-    // here.
+    // through the host.
     if (ports.length > 0) lines.push(`iif ${index} oif ${index} ct status dnat masquerade`);
     return lines;
   });
@@ -86,7 +86,7 @@ function dnat(port: Forwarding): string[] {
   });
 }
 
-/** Returns the chains for packets that the host forwards, receives and sends itself. */
+/** Returns the chains for packets that the host forwards, receives or sends. */
 function outsideHooks(indexes: readonly number[]): string[] {
   const set = `{ ${indexes.join(", ")} }`;
   const hook = (name: string, ...jumps: string[]) =>
@@ -107,14 +107,14 @@ function insideHooks(): string[] {
   ];
 }
 
-/** Messages without which IPv6 has no neighbours and no groups. @see RFC 4890 */
+/** Messages without which IPv6 has no neighbours and no multicast groups. @see RFC 4890 */
 const neighbours =
   "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, " +
   "mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report";
 
 /**
- * Returns the chain of a direction. It returns for an accepted packet, because the other
- * direction is checked, too.
+ * Returns the chain of a direction. Its verdict for an accepted packet is `return`, not `accept`,
+ * because the chain of the other direction may have to check the packet, too.
  */
 function filterChain(
   name: string,

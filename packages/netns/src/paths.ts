@@ -18,7 +18,7 @@ export const TEMPLATE_FILE = join(CONFIG_DIRECTORY, "default.toml");
 
 const RECORD_SUFFIX = ".json";
 
-/** Returns the file at which a namespace is mounted. @see ip-netns(8) */
+/** Returns the file on which a namespace is mounted. @see ip-netns(8) */
 export const namespacePath = (name: string): string => join(NETNS_DIRECTORY, name);
 /** Returns the file that says what was made for a name. */
 export const recordPath = (name: string): string => join(RECORD_DIRECTORY, name + RECORD_SUFFIX);
@@ -30,7 +30,7 @@ export const scriptPath = (name: string): string => join(CONFIG_DIRECTORY, "setu
 /** Returns the description of a name. */
 export const descriptionPath = (name: string): string => join(CONFIG_DIRECTORY, `${name}.toml`);
 
-/** The resolv.conf that we generate, and the link to it that ip-netns(8) uses. */
+/** Returns the resolv.conf that we generate, to which etcResolvConf() is a link. */
 export const generatedResolvConf = (name: string): string =>
   join(RECORD_DIRECTORY, `${name}.resolv.conf`);
 /** Returns the directory whose files stand in for those in /etc. @see ip-netns(8) */

@@ -66,7 +66,7 @@ function stackedKind({ type, mode, id }: StackedDescription): StackedKind {
   return { kind: "macvlan", mode: known.find((one) => one === mode) ?? "bridge" };
 }
 
-/** Plans the host's settings that forward packets: those of single links, never of all. */
+/** Plans the host's settings that forward packets: those of single links, never that of all. */
 export function planForwarding(
   links: readonly LinkDescription[],
   name: string,
@@ -96,7 +96,10 @@ export function forwardedFamilies(link: LinkDescription): ("ipv4" | "ipv6")[] {
   return [...found].sort();
 }
 
-/** Returns the steps that set up one end of a link, with its VLANs. */
+/**
+ * Returns the steps that set up one end of a link, with its VLANs: none if the description says
+ * `up = false`, or if `allowed` is false.
+ */
 export function planSetUp(end: EndDescription, place: Place, allowed: boolean): Step[] {
   if (!allowed || end.up === false) return [];
   const vlans = (end.vlans ?? []).map((vlan) => vlan.name);
@@ -116,7 +119,7 @@ export function planEnd(end: EndDescription, place: Place, shared: boolean): Ste
     const at: Place = { side: place.side, link };
     for (const { value, origin } of part.addresses)
       steps.push({ kind: "add-address", place: at, prefix: value, shared, origin });
-    // Before routes, which may name the address, and before the script.
+    // Before the routes and the script, which may need the address.
     const ipv6 = part.addresses.find(({ value }) => value.address.bytes.length === 16);
     if (shared && ipv6 !== undefined && end.up !== false)
       steps.push({ kind: "await-addresses", link, origin: ipv6.origin });

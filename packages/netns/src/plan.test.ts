@@ -88,7 +88,7 @@ describe("planUp", () => {
     [{ description: withEnd("outside", false) }, false],
     [{ description: withEnd("outside", true) }, true],
     [{}, true],
-  ])("leaves the host's end to others: %#", (changes, up) => {
+  ])("sets the host's end up, unless told not to: %#", (changes, up) => {
     expect(lines({ ...request, ...changes }).includes("outside, set web up")).toBe(up);
   });
 

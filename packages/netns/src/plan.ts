@@ -9,7 +9,7 @@ export interface UpRequest {
   readonly hostUp: boolean;
   /** The description, with the addresses from the pool filled in. */
   readonly description?: Description | undefined;
-  /** Links of the host between which and the links of namespaces packets are forwarded. */
+  /** Links of the host to which packets of the namespace go, and from which answers come. */
   readonly uplinks: readonly string[];
   /** The path of the script; undefined if there is none. */
   readonly script?: string | undefined;
@@ -80,14 +80,14 @@ const order: readonly Undo["kind"][] = [
   "delete-namespace",
 ];
 
-/** Returns the undos of `steps`, each once. */
+/** Returns the undos of `steps`, each once, in the order in which they are carried out. */
 export function planUndo(steps: readonly Step[]): Undo[] {
   const undos = steps.map(undoOf).filter((undo) => undo !== undefined);
   const once = new Map(undos.map((undo) => [JSON.stringify(undo), undo]));
   return [...once.values()].reverse().sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
-/** Returns the undos for `down`: processes go on. */
+/** Returns the undos for `down`, which does not end processes. */
 export function planDown(undos: readonly Undo[]): Undo[] {
   return undos.filter(({ kind }) => kind !== "end-processes");
 }

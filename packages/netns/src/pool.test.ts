@@ -20,7 +20,7 @@ describe("takeNetwork", () => {
     ["10.213.0.0/24", 31],
     ["fd00::/120", 126],
     ["fd12:3456:789a::/48", 126],
-  ])("takes all of %s in /%i, each once", (network, length) => {
+  ])("takes no network of %s twice, with length /%i", (network, length) => {
     const taken: ReturnType<typeof prefix>[] = [];
     for (let i = 0; i < 64; i++) {
       const found = takeNetwork(pool(network, length), `name${i}`, taken);

@@ -12,7 +12,7 @@ export interface Pool {
 /** The number of networks that are tried, far more than there are namespaces. */
 const TRIES_MAX = 65_536;
 
-/** Returns if two networks have an address in common. */
+/** Returns true if two networks have an address in common. */
 export const overlaps = (one: IpPrefix, other: IpPrefix): boolean =>
   prefixContains(one, other.address) || prefixContains(other, one.address);
 
@@ -34,8 +34,8 @@ function networkAt({ network, length }: Pool, index: number): IpPrefix {
 }
 
 /**
- * Returns the position at which the search starts (FNV-1a), so that a name gets the same
- * network if it is free.
+ * Returns the hash of a name (FNV-1a). It decides where the search starts, so that a name gets
+ * the same network again if that is free.
  */
 function hash(name: string): number {
   let value = 0x811c9dc5;

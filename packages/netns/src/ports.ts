@@ -10,7 +10,7 @@ const ANY = { ipv4: "0.0.0.0", ipv6: "::" } as const;
 const published =
   /^(?:(?<address>[\d.]+|\[[\da-f:.]+\]):)?(?<host>\d+):(?<inside>\d+)\/(?<protocol>tcp|udp)$/i;
 
-/** Reads `[ADDRESS:]PORT:PORT/PROTOCOL`; undefined if it is something else. */
+/** Parses `[ADDRESS:]PORT:PORT/PROTOCOL`; returns undefined for anything else. */
 export function parsePublished(text: string): PublishedPort | undefined {
   const groups = published.exec(text)?.groups;
   if (groups === undefined) return undefined;
@@ -34,7 +34,7 @@ export function publishedFamily({ address }: PublishedPort): "ipv4" | "ipv6" | u
   return address === undefined ? undefined : familyOf(address);
 }
 
-/** Returns the only address of the host at which a port is published; undefined if it is at all. */
+/** Returns the host's only address at which a port is published; undefined if at all addresses. */
 export function publishedAddress({ address }: PublishedPort): string | undefined {
   return address === ANY.ipv4 || address === ANY.ipv6 ? undefined : address;
 }

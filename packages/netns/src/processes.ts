@@ -24,7 +24,7 @@ export function processesByNetns(): Map<number, number[]> {
   return found;
 }
 
-/** The time that the kernel has to end killed processes. */
+/** How long killed processes may take to end. */
 const END_TIMEOUT_MS = 2000;
 const END_POLL_MS = 2;
 

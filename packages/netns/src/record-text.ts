@@ -49,7 +49,7 @@ export interface NamespaceRecord {
   readonly publish: readonly PublishedPort[];
 }
 
-/** Encodes a record as a line, so that what is left of a longer record before it is ignored. */
+/** Encodes a record as a line, so that the rest of an older, longer record is ignored. */
 export function encodeRecord(record: NamespaceRecord): string {
   return `${JSON.stringify(record)}\n`;
 }

@@ -25,7 +25,7 @@ import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.t
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 
-/** Returns the id of this boot, which the next one does not have. @see random(4) */
+/** Returns the id of this boot; each boot has another. @see random(4) */
 export function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
@@ -117,7 +117,7 @@ export function peekRecord(name: string): NamespaceRecord | undefined {
   }
 }
 
-/** Returns the records of all names, of this boot. */
+/** Returns the records of this boot, by name. */
 export function peekAllRecords(): Map<string, NamespaceRecord> {
   const found = new Map<string, NamespaceRecord>();
   const bootId = readBootId();

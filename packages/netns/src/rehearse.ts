@@ -31,7 +31,7 @@ const makesLink: ReadonlySet<Step["kind"]> = new Set([
   "make-vlan",
 ]);
 
-/** Returns the failures; steps after a failed one are tried all the same. */
+/** Returns the failures. Goes on after a failed step, unless that was to make a link. */
 export async function rehearse(
   { name }: UpRequest,
   steps: readonly Step[],

@@ -28,9 +28,9 @@ export interface PreparedUp {
   /** The request, without networks from the pool. */
   readonly request: UpRequest;
   readonly pools: readonly Pool[];
-  /** The reasons why it cannot be done. */
+  /** The reasons why `up` cannot go ahead. */
   readonly problems: readonly CommandFailure[];
-  /** Parts that work only after somebody else changes something. */
+  /** Why parts will not work before the administrator changes something on the host. */
   readonly warnings: readonly string[];
 }
 
@@ -97,8 +97,8 @@ function readIfThere(path: string): string | undefined {
 }
 
 /**
- * Replaces the name in a template.
- * @throws CommandFailure for a name that would end a string of TOML
+ * Replaces `%i` in a template by the name, and `%%` by `%`.
+ * @throws CommandFailure for a name with characters that are special in a TOML string
  */
 function fillTemplate(text: string, name: string): string {
   if (/["'\\]/.test(name))
@@ -121,7 +121,7 @@ async function readDescription(text: string, file: string, name: string): Promis
   }
 }
 
-/** Returns the contradictions of the description to the machine and the command line. */
+/** Returns where the description contradicts the command line, or files that exist already. */
 function conflicts(
   { links, dns }: Description,
   name: string,
@@ -134,7 +134,7 @@ function conflicts(
     if (route !== undefined && !hostUp)
       found.push(
         new CommandFailure(
-          `${route.origin}: a route needs a link that is up, against --no-host-up`,
+          `${route.origin}: a route needs a link that is up, but --no-host-up is given`,
           EX_CONFIG,
         ),
       );

@@ -15,7 +15,7 @@ import { isErrno } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
 import { etcDirectory, etcResolvConf, generatedResolvConf, NETNS_ETC_DIRECTORY } from "./paths.ts";
 
-/** Returns who has made the file in place of the link; undefined if there is none. */
+/** Returns who has made the namespace's resolv.conf in /etc/netns; undefined if there is none. */
 export function resolvConfOwner(name: string): "us" | "somebody else" | undefined {
   try {
     const target = readlinkSync(etcResolvConf(name));

@@ -1,4 +1,4 @@
-/** Finds out if a resolver of the host listens at an address that a namespace can reach. */
+/** Finds out whether a resolver of the host listens at an address that a namespace can reach. */
 import { readFileSync } from "node:fs";
 import { isErrno } from "@cm4all/linux";
 
@@ -19,8 +19,8 @@ export function addressesAtPort(table: string, port: number): string[] {
 }
 
 /**
- * Returns an address in network order in the form of those files: 32-bit numbers of this
- * machine. Pure.
+ * Formats an address, which is in network order, as those files do: as 32-bit numbers in the
+ * byte order of the machine. Pure.
  */
 export function procNetAddress(bytes: Buffer): string {
   let text = "";

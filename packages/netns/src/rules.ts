@@ -9,7 +9,7 @@ import {
 } from "./description.ts";
 import { publishedFamily } from "./ports.ts";
 
-/** A port of the host, with its targets inside, one of each family. */
+/** A port of the host, with its targets inside, at most one of each family. */
 export interface Forwarding extends PublishedPort {
   readonly to: readonly IpAddress[];
 }
@@ -34,8 +34,8 @@ export interface RuleSet {
 export const TABLE_PREFIX = "cm4all-netns-";
 
 /**
- * Returns the name of a namespace's table. In the names of namespaces, characters that are
- * syntax of nft(8) are written as `_` and the byte's digits.
+ * Returns the name of a namespace's table. Bytes of the namespace's name that could be syntax of
+ * nft(8), and `_` itself, are written as `_` and two hexadecimal digits.
  */
 export function tableName(namespace: string): string {
   const escaped = [...Buffer.from(namespace)].map((byte) => {
@@ -60,7 +60,7 @@ export function outsideRules(description: Description, namespace: string): RuleS
   return { table: tableName(namespace), links, filter: firewall, origin };
 }
 
-/** Returns if any address is translated for a link. */
+/** Returns true if any address is translated for a link. */
 export const hasNat = ({ masquerade, publish }: LinkRules): boolean =>
   masquerade.length > 0 || publish.length > 0;
 
@@ -73,8 +73,8 @@ function linkRules(link: VethDescription, namespace: string): LinkRules {
 }
 
 /**
- * Returns the first address of each family, or only of that of the published address of the
- * host.
+ * Returns where a published port leads: to the first address inside of each family, or only of
+ * the family to which the port is limited.
  */
 export function publishedTargets({ inside }: VethDescription, port: PublishedPort): IpAddress[] {
   const only = publishedFamily(port);

@@ -22,7 +22,7 @@ export function setPort(
 ): void {
   if (vlan !== undefined) {
     host.request(addBridgeVlan(index, vlan, true));
-    // A new port is in the bridge's default VLAN, and would stay in it otherwise.
+    // A new port is in the bridge's default VLAN, and would stay in it.
     const pvid = bridge?.defaultPvid ?? 0;
     if (pvid !== 0 && pvid !== vlan) host.request(deleteBridgeVlan(index, pvid));
   }

@@ -1,6 +1,6 @@
 /**
  * The resources that namespaces share: the networks of the pool and the ports of the host. The
- * record of each namespace has its part.
+ * record of each namespace names its share.
  */
 import { existsSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG } from "@cm4all/command";
@@ -29,11 +29,11 @@ export interface Reservation {
   readonly publish: readonly PublishedPort[];
 }
 
-/** Returns the ports of the host that a description takes, of all links. */
+/** Returns the ports of the host that a description takes for all its links. */
 export const publishedPorts = ({ links }: Description): Located<PublishedPort>[] =>
   links.flatMap((link) => (link.type === "veth" ? link.publish : []));
 
-/** Returns true if the description asks for anything that others may have. */
+/** Returns true if the description asks for anything that another namespace may have. */
 export const needsReservation = (description: Description): boolean =>
   hasAuto(description) || publishedPorts(description).length > 0;
 

@@ -87,12 +87,15 @@ function deleteIfThere(socket: RtnetlinkSocket, index: number): void {
   try {
     socket.request(deleteLink(index));
   } catch (error) {
-    // It was deleted with its other end, and that with the namespace.
+    // It was deleted already, with its other end or with the namespace.
     if (!isErrno(error, "ENODEV")) throw error;
   }
 }
 
-/** The name for a link whose name on the host somebody else has taken in the meantime. */
+/**
+ * The name for a link whose name on the host somebody else has taken in the meantime; the kernel
+ * replaces %d by a number.
+ */
 const FALLBACK_NAME = "moved%d";
 
 function returnLink(holdings: Holdings, link: string, parent: string): void {
@@ -103,7 +106,7 @@ function returnLink(holdings: Holdings, link: string, parent: string): void {
   using here = openOwnNamespace("net");
   if (tryGetLink(host, parent) !== undefined) {
     console.error(
-      `the name ${parent} is taken on the host: the link comes back as ${FALLBACK_NAME}`,
+      `the name ${parent} is taken on the host: the link gets a free name such as ${FALLBACK_NAME.replace("%d", "0")}`,
     );
     namespace.socket.request(moveLink(inside.index, FALLBACK_NAME, here.number));
     links.delete(link);

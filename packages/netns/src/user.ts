@@ -13,7 +13,7 @@ export interface User {
   readonly shell: string;
 }
 
-/** Parses a line of passwd(5); returns undefined if it is none. Pure. */
+/** Parses a line of passwd(5); returns undefined for any other text. Pure. */
 export function parsePasswd(line: string): Omit<User, "groups"> | undefined {
   const [name = "", , uid = "", gid = "", , home = "", shell = ""] = line.trim().split(":");
   if (name === "" || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) return undefined;
@@ -32,7 +32,7 @@ export function findUser(name: string): User {
 
 /**
  * Returns the user who has called sudo(8), from the environment.
- * @throws CommandFailure if we were not called through sudo, or by root
+ * @throws CommandFailure if we were not called through sudo, or if root called sudo
  */
 export function findSudoUser(): User {
   const uid = process.env["SUDO_UID"];

@@ -29,7 +29,7 @@ export function withView<T>(namespace: NetworkNamespace, name: string, work: () 
   );
 }
 
-/** Mounts a sysfs: it shows the network namespace of the process that mounts it. */
+/** Mounts a new sysfs, which shows the network namespace of the process that mounts it. */
 function mountSys(name: string): void {
   try {
     umount("/sys", MNT_DETACH);
@@ -47,7 +47,7 @@ function mountSys(name: string): void {
   }
 }
 
-/** Binds the files of the namespace over those in /etc. What fails is reported, and not fatal. */
+/** Binds the files of the namespace over those in /etc. A failure is reported, but not fatal. */
 function bindEtc(name: string): void {
   const directory = etcDirectory(name);
   let entries: string[];

@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
   const configure = (text: string) => sandbox.write(`${DIRECTORY}.toml`, text);
   const pools = '[pool]\nipv4 = "10.213.0.0/24"\nipv6 = "fd12:3456:789a::/48"\n';
 
-  it("gives each end its own, the gateway, and the same again to the same name", () => {
+  it("go to both ends and the gateway, and come back to the same name", () => {
     configure(pools);
     sandbox.writeDescription("web", AUTO);
     const checked = succeed("check", "web");
@@ -129,8 +129,11 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
   });
 
   it.each([
-    ['[outside]\naddresses = ["10.0.5.1/24"]\n', '4: addresses = "auto" brings the addresses'],
-    ['gateway = "10.0.5.1"\n', '3: addresses = "auto" brings the addresses'],
+    [
+      '[outside]\naddresses = ["10.0.5.1/24"]\n',
+      '4: addresses = "auto" already sets the addresses',
+    ],
+    ['gateway = "10.0.5.1"\n', '3: addresses = "auto" already sets the addresses'],
     ['[outside]\nbridge = "br0"\n', "2: a port of a bridge has no network of its own"],
     [
       '[link]\ntype = "macvlan"\nparent = "eth0"\n',
@@ -158,7 +161,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
     expect(run("up", "web").stderr).toContain(`${DIRECTORY}/default.toml:3: inside.mtu`);
   });
 
-  it("gives DNS from the host only if a resolver listens at the pair's end", async () => {
+  it("gives DNS from the host only if a resolver listens at the host's end", async () => {
     configure('[pool]\nipv4 = "10.213.0.0/24"\n');
     sandbox.writeDescription("web", `${AUTO}[dns]\nservers = "auto"\nsearch = ["a"]\n`);
     const resolver = (address: string) =>

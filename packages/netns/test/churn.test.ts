@@ -1,5 +1,5 @@
 /**
- * Makes and removes many namespaces, eight at a time, and kills some runs at any system call,
+ * Makes and removes many namespaces, eight at a time, and kills some runs at random system calls,
  * while others work with ip(8) and rename links. Nothing is left.
  */
 import { type BundleCopy, missing } from "@cm4all/testing";
@@ -7,14 +7,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
 
-/** `npm run torture` takes some minutes; as many as fit into a run of all tests otherwise. */
+/** `npm run torture` takes some minutes; otherwise, as many as fit into a run of all tests. */
 const COUNT = process.env["TORTURE"] === "all" ? 1000 : 150;
 const AT_ONCE = 8;
 const TIMEOUT_MS = 30 * 60_000;
 
 /**
- * The system calls at which a process is killed: at the n-th of one of them, n up to the
- * number.
+ * The system calls at which a process is killed: at the n-th call of that name, where n is
+ * random, but at most the number.
  */
 const calls = {
   openat: 60,
@@ -44,7 +44,7 @@ servers = ["192.0.2.53"]
 search = ["%i.example.com"]
 `;
 
-/** A generator of numbers that are the same in each run. @see Numerical Recipes, LCG */
+/** Makes a random generator that is the same in each run. @see Numerical Recipes, LCG */
 function makeRandom(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -79,7 +79,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
   const start = async (...words: string[]): Promise<Result> => sandbox.start(...words).end();
   const command = (...args: string[]) => ["node", program.program, ...args];
 
-  /** Repeats until no child of the killed process is at work any more. */
+  /** Repeats a command until no child of a killed process holds the lock any more. */
   const insist = async (...args: string[]): Promise<Result> => {
     for (;;) {
       const result = await start(...command(...args));
@@ -109,7 +109,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
           // Killed, and made again by the next up.
           await killedAtCall("up", name);
           const { status, stderr } = await insist("up", name);
-          // It was complete, and its killer late.
+          // 73: it was complete already, because the signal came too late.
           if (status !== 73) expect({ name, status, stderr }).toMatchObject({ status: 0 });
         }
         if (fate > 1) expect(await insist("up", name)).toMatchObject({ status: 0 });
@@ -118,7 +118,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
         if (fate === 4) await start("ip", "netns", "delete", name);
         const { status, stderr } = await insist("down", name);
         expect({ name, status }).toEqual({ name, status: 0 });
-        // It was gone already, and others have names like it.
+        // It may be gone already, while others have similar names.
         expect(stderr).toMatch(/^(there is no namespace \S+ \(did you mean \S+\?\)\n)?$/);
       };
       let next = 0;
@@ -128,7 +128,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
       let over = false;
       const others = async () => {
         for (let i = 0; !over; i++) {
-          // As udev does it: at any moment, also of a link that is being set up.
+          // As udev does: at any moment, even while a link is being set up.
           const rename =
             "for l in $(ip -br link | grep -o '^c[0-9]*' | shuf -n 2); do ip link set $l name u-$l; done";
           await start("sh", "-c", rename);

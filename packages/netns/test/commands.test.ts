@@ -1,4 +1,4 @@
-/** The program without failures. */
+/** The commands of the program, when nothing fails. */
 import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
@@ -52,7 +52,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     return stdout;
   };
 
-  /** Tries both directions, over both families. */
+  /** Pings in both directions, over both families. */
   const expectPings = () => {
     const inside = ["ip", "netns", "exec", "web"];
     const send = ["ping", "-n", "-q", "-c", "1", "-W", "2"];
@@ -228,7 +228,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     ])
       sandbox.output("ip", ...line.split(" "));
     expect(succeed("check", "web")).not.toBe("");
-    // It tells which settings of the host it has changed.
+    // Its standard error names the settings of the host that it has changed.
     expect(run("up", "web").status).toBe(0);
     expect(sandbox.output("ip", "-n", "web", "-4", "route")).toContain("default via 10.0.5.1");
     expect(run("down", "web").status).toBe(0);
@@ -239,7 +239,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     const shown = snippetsOfManual(readFileSync(page, "utf8")).find(({ text }) =>
       text.startsWith("net.ipv4.ip_unprivileged_port_start"),
     );
-    // Not every kernel has VLANs, so that the link stands for the one on top of it.
+    // Not every kernel has VLANs: the link itself stands for the VLAN on top of it.
     const settings = (shown?.text ?? "").replace("net0/7", "net0");
     sandbox.writeDescription("web", `[sysctl]\n${settings}\n`);
     succeed("up", "web");
@@ -292,7 +292,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
     });
 
-    it("takes down what the five commands made", () => {
+    it("takes down what ip commands have made", () => {
       for (const line of [
         "netns add web",
         "link add name web type veth peer name web_peer",
@@ -364,7 +364,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     });
 
     // exec becomes the command, so that a shell sees the command's own end.
-    it.each(["9", "34", "64"])("signal %s that ends the command ends it", (signal) => {
+    it.each(["9", "34", "64"])("ends by signal %s if the command does", (signal) => {
       const script = '"$@"; echo $?';
       const kill = ["bash", "-c", `kill -${signal} $$`];
       const words = ["node", program.program, "exec", "web", "--", ...kill];

@@ -1,5 +1,5 @@
 /**
- * `up NAME` with something happening at one step of the plan, counted from 0:
+ * Runs `up NAME`, and disturbs it at one step of the plan, counted from 0:
  *
  *     driver NAME fail|fail-also-undo|kill-before|kill-after|signal STEP
  */

@@ -27,7 +27,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
 
   const run = (...args: string[]) => sandbox.run("node", program.program, ...args);
 
-  /** Runs it and checks that everything is as before. */
+  /** Runs the program, and checks that everything is as before. */
   const fail = (...args: string[]) => {
     const before = sandbox.state();
     const result = run(...args);
@@ -39,7 +39,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
     };
   };
 
-  describe("by its script", () => {
+  describe("because of its script", () => {
     it.each([
       ["exit 3", "exited with status 3"],
       ["ip address add 10.0.5.2/24 dev net0; exit 1", "exited with status 1"],
@@ -119,19 +119,19 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
     ["TERM", 143],
     ["INT", 130],
     ["HUP", 129],
-  ])("by SIG%s while the script runs", (signal, expected) => {
+  ])("because of SIG%s while the script runs", (signal, expected) => {
     sandbox.writeScript("web", `#!/bin/sh\nkill -${signal} $PPID\nsleep 1000 & sleep 1000\n`);
     const { status, lines } = fail("up", "web");
     expect(status).toBe(expected);
     expect(lines.at(-1)).toBe(`cm4all-spawn-netns: ended by SIG${signal}; all of it is undone`);
   });
 
-  it("by a signal that comes with the script's end", () => {
+  it("because of a signal that comes as the script ends", () => {
     sandbox.writeScript("web", "#!/bin/sh\nkill -TERM $PPID\n");
     expect(fail("up", "web").status).toBe(143);
   });
 
-  describe("by its description", () => {
+  describe("because of its description", () => {
     it("names every mistake before anything is made", () => {
       sandbox.writeScript("web", "#!/bin/sh\n", "644");
       sandbox.writeDescription("web", '[inside]\nmtu = 1\ngateway = "x"\n[sysct]\n');
@@ -175,20 +175,20 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       );
     });
 
-    it("keeps away from a resolv.conf that somebody else made", () => {
+    it("leaves alone a resolv.conf that somebody else made", () => {
       sandbox.write("/etc/netns/web/resolv.conf", "nameserver 9.9.9.9\n");
       sandbox.writeDescription("web", '[dns]\nservers = ["10.0.5.1"]\n');
       expect(fail("up", "web").status).toBe(73);
       expect(sandbox.output("cat", "/etc/netns/web/resolv.conf")).toBe("nameserver 9.9.9.9\n");
     });
 
-    it("contradicting the command line", () => {
+    it("that contradicts the command line", () => {
       const text = '[outside]\naddresses = ["10.0.5.1/24"]\nroutes = [{ to = "10.9.0.0/16" }]\n';
       sandbox.writeDescription("web", text);
       expect(fail("up", "--no-host-up", "web")).toMatchObject({
         status: 78,
         lines: [
-          `cm4all-spawn-netns: ${TOML}:3: a route needs a link that is up, against --no-host-up`,
+          `cm4all-spawn-netns: ${TOML}:3: a route needs a link that is up, but --no-host-up is given`,
         ],
       });
     });
@@ -239,7 +239,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(inode()).toBe(before);
     });
 
-    it("which one of ours has", () => {
+    it("which a namespace of ours has", () => {
       expect(run("up", "web").status).toBe(0);
       const expected = {
         status: 73,
@@ -261,7 +261,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
     });
   });
 
-  it("without root, in one line", () => {
+  it("without root, reported in one line", () => {
     sandbox.writeScript("web", "#!/bin/sh\n");
     const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     for (const args of [
@@ -317,7 +317,7 @@ servers = ["10.0.5.1"]
       expect(steps).toBe(12);
     });
 
-    it("in its undoing, too: the rest is undone, and the next up mends it", () => {
+    it("and in an undo, too: the rest is undone, and the next up repairs it", () => {
       const { status, stderr } = disturbed("fail-also-undo", 11);
       expect(status).toBe(71);
       expect(stderr).toBe("cannot undo: cannot\nfailed at run-script\n");
@@ -337,7 +337,7 @@ servers = ["10.0.5.1"]
           expect(run("down", "web").status).toBe(0);
           expect(disturbed(mode, step).signal).toBe("SIGKILL");
           expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
-          // What the scripts have left in namespaces that were taken down.
+          // Ends the processes that the scripts have left in namespaces that were taken down.
           sandbox.output("sh", "-c", "kill $(pgrep -x sleep); while pgrep -x sleep; do :; done");
           expect(sandbox.state()).toBe(before);
         }

@@ -140,7 +140,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
       expect(inside("ip", "link", "show", "net0")).toMatch(/mtu 1300 .*02:00:00:00:00:78/s);
     });
     expect([look(), mtu()]).toEqual([before, "mtu 1450"]);
-    // Renamed inside, and the name of the namespace gone: it comes back all the same.
+    // Renamed inside: it comes back all the same.
     succeed("up", "web");
     sandbox.output("ip", "-n", "web", "link", "set", "net0", "down", "name", "odd");
     succeed("down", "web");
@@ -155,7 +155,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     expect(sandbox.output("ip", "-br", "link")).toContain("moved0");
   });
 
-  it("comes back when up fails", () => {
+  it("an interface that is moved in, and back when up fails", () => {
     sandbox.output("ip", "link", "add", "lan", "type", "veth", "peer", "name", "lan-far");
     const before = sandbox.state();
     sandbox.writeDescription("web", '[link]\ntype = "move"\nparent = "lan"\n');

@@ -15,7 +15,7 @@ const client = (host: string, port: number) =>
   .on("data", (data) => { console.log(String(data)); process.exit(0); })
   .on("timeout", () => process.exit(3)).on("error", () => process.exit(4))`;
 
-/** Whether the kernel can forward IPv6 for single links (Linux 6.17); if not, it does for all. */
+/** True if the kernel can forward IPv6 for single links (Linux 6.17), not only for all. */
 const hasLinkForwarding = existsSync("/proc/sys/net/ipv6/conf/default/force_forwarding");
 
 describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)(
@@ -148,7 +148,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       succeed("down", "web");
     });
 
-    it("renames do not matter, of neither end, while it is up", async () => {
+    it("a rename of the host's end does not matter", async () => {
       sandbox.writeDescription("web", ends);
       succeed("up", "web");
       sandbox.output("ip", "link", "set", "web", "name", "odd0");
@@ -159,7 +159,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(tables()).toBe("");
     });
 
-    it("gives the host's settings back with the last namespace", () => {
+    it("restores the host's settings with the last namespace", () => {
       for (const name of ["a", "b"])
         sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", "a");
@@ -175,7 +175,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("1");
     });
 
-    it("gives them back while another one that is gone has not lost its record yet", () => {
+    it("restores them although the record of another namespace, which is gone, still exists", () => {
       for (const name of ["a", "b"]) {
         sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
         succeed("up", name);
@@ -307,7 +307,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(run("check", "web").stdout).not.toContain("warning");
     });
 
-    it("names it also for a port of a bridge, which br_netfilter hands to that chain", () => {
+    it("names the rule also for a port of a bridge, which br_netfilter hands to that chain", () => {
       sandbox.output("ip", "link", "add", "br0", "type", "bridge");
       sandbox.writeDescription("web", '[outside]\nbridge = "br0"\n');
       const table =

@@ -24,7 +24,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
     sandbox.writeScript("web", waiting);
     const both = [start("up", "web"), start("up", "web")];
     const ended = both.map((started) => started.end());
-    // The loser, for the winner waits.
+    // The loser ends first, because the winner waits.
     const loser = await Promise.race(ended);
     sandbox.output("touch", "/run/go-on");
     const winner = (await Promise.all(ended)).find((result) => result !== loser);
@@ -41,13 +41,13 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
       const all = Array.from({ length: 6 }, () => start("up", "web"));
       const statuses = await Promise.all(all.map(async (one) => (await one.end()).status));
       expect(statuses.filter((status) => status === 0)).toHaveLength(1);
-      // Who comes while the winner works gets 75, who comes later 73.
+      // A run that comes while the winner works ends with 75, a later one with 73.
       expect(statuses.every((status) => [0, 73, 75].includes(Number(status)))).toBe(true);
       expect((await start("down", "web").end()).status).toBe(0);
     }
   });
 
-  it("an up waits for whoever makes the directory of the names at this moment", async () => {
+  it("an up waits for whoever is making the directory of the names", async () => {
     sandbox.writeScript("web", "#!/bin/sh\n");
     sandbox.output("mkdir", "/run/netns");
     const wait = "echo locked; until [ -e /run/go-on ]; do sleep 0.05; done";

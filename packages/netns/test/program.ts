@@ -7,19 +7,19 @@ import { type BundleCopy, copyBundle } from "@cm4all/testing";
 
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 
-/** The built program, alone in an empty directory but for the ffi-rs addon. */
+/** Copies the built program into an empty directory, with nothing but the ffi-rs addon. */
 export function copyProgram(): BundleCopy {
   const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
   const copy = copyBundle(
     join(dist, "cm4all-spawn-netns.js"),
     addons.map((name) => join(dist, name)),
   );
-  // For the tests as another user.
+  // For the tests that run it as another user.
   chmodSync(copy.directory, 0o755);
   return copy;
 }
 
-/** driver.ts, built. */
+/** Builds driver.ts. */
 export async function buildDriver(): Promise<BundleCopy> {
   const directory = mkdtempSync(join(tmpdir(), "driver-"));
   const program = join(directory, "driver.js");

@@ -30,20 +30,26 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
     const links = () => sandbox.output("sh", "-c", "ip -br link | cut -d' ' -f1").trim();
     const pair = '[outside]\naddresses = ["10.0.5.1/24"]\n[inside]\naddresses = ["10.0.5.2/24"]\n';
     const daemon = "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n";
-    /** Returns the names that the process which the script has left can reach. */
+    /** Returns the names of the links that the process left by the script can see. */
     const processLinks = () =>
       sandbox.output("sh", "-c", "nsenter -t $(pgrep -x sleep) -n ip -br link | cut -d' ' -f1");
 
     it.each([
       ["the host's end is renamed", "ip link set web name wan9"],
-      ["it has another name besides", "ip link property add dev web altname wan9"],
+      ["the host's end has an alternative name", "ip link property add dev web altname wan9"],
       ["the other end is renamed", "ip -n web link set net0 down name odd0"],
-      ["both are", "ip link set web name wan9; ip -n web link set net0 down name odd0"],
-      ["the host's end is moved away", "ip netns add far; ip link set web netns far"],
-      ["the name is gone", "ip netns delete web"],
-      ["renamed, and the name is gone", "ip link set web name wan9; ip netns delete web"],
       [
-        "renamed, and another one has the name",
+        "both ends are renamed",
+        "ip link set web name wan9; ip -n web link set net0 down name odd0",
+      ],
+      ["the host's end is moved away", "ip netns add far; ip link set web netns far"],
+      ["the namespace's name is gone", "ip netns delete web"],
+      [
+        "the host's end is renamed, and the namespace's name is gone",
+        "ip link set web name wan9; ip netns delete web",
+      ],
+      [
+        "the host's end is renamed, and another link has its name",
         "ip link set web name wan9; ip link add web type bridge",
       ],
     ])("%s: down takes the pair from the processes, and up works again", (_, command) => {
@@ -63,7 +69,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(links()).toBe("lo");
     });
 
-    it("a link that processes in a nameless namespace keep, of a kind without a host's end", () => {
+    it("takes a link without a host's end from processes in a namespace without a name", () => {
       sandbox.output("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far");
       sandbox.writeDescription("web", '[link]\ntype = "macvlan"\nparent = "eth0"\n');
       sandbox.writeScript("web", daemon);
@@ -186,7 +192,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(sandbox.state()).toBe(before);
     });
 
-    it("exec keeps what is ignored, as nohup(1) has it, and nothing else", () => {
+    it("exec keeps signals ignored that its caller ignores, such as nohup(1), and no others", () => {
       sandbox.writeScript("web", "#!/bin/sh\n");
       succeed("up", "web");
       const command = "exec web grep SigIgn /proc/self/status";
@@ -236,7 +242,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       const sudo = (...words: string[]) =>
         sandbox.run("env", "SUDO_UID=65534", "node", program.program, ...words);
       expect(sudo("exec", "--sudo-user", "web", ...show).stdout).toBe(nobody);
-      // An option behind the name is the command's: a rule of sudo that ends with * lets none in.
+      // Options after the name are the command's: a sudo rule that ends with * admits none of ours.
       expect(sudo("exec", "--sudo-user", "web", "--user", "root", "id").status).not.toBe(0);
       expect(run("exec", "--sudo-user", "web", "id").status).toBe(64);
       expect(run("exec", "--user", "nonesuch-user", "web", "id").status).toBe(64);

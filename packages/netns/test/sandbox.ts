@@ -8,13 +8,13 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** It has Node's directory, because Node need not be Debian's package. */
+/** Includes Node's directory, because Node need not be Debian's package. */
 const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${dirname(process.execPath)}`;
 
 /** The environment, without variables that slow down Node's start or differ between machines. */
 const environment = { PATH, LC_ALL: "C.UTF-8" };
 
-/** Processes that hang end with the sandbox. */
+/** How long run() waits. A process that hangs goes on until the sandbox ends. */
 const RUN_TIMEOUT_MS = 20_000;
 
 const setUp = `
@@ -48,7 +48,7 @@ export class Sandbox {
       env: environment,
       stdio: ["pipe", "pipe", "inherit"],
     });
-    // It ends when its standard input does, also when the test's process is killed.
+    // The keeper ends when its standard input does, even if the test's process is killed.
     const [output] = await once(keeper.stdout ?? keeper, "data");
     if (String(output) !== "ready\n") throw new Error(`the sandbox says ${output}`);
     const children = readFileSync(`/proc/${keeper.pid}/task/${keeper.pid}/children`, "utf8");
@@ -76,7 +76,7 @@ export class Sandbox {
     return stdout;
   }
 
-  /** Starts a command, with its output to be read. */
+  /** Starts a command, whose output can be read. */
   start(...command: readonly string[]): Started {
     return new Started(spawn("nsenter", this.#enter(command), { env: environment }));
   }
@@ -98,7 +98,7 @@ export class Sandbox {
   /** Returns everything that `up` makes and `down` removes, and all processes, for comparisons. */
   state(): string {
     const directories = "/run/netns /run/cm4all-spawn-netns /etc/netns";
-    // Whether a link has a carrier the kernel finds out later.
+    // Only the names of links: the kernel finds out later whether a link has a carrier.
     const things = `ip -br link | cut -d" " -f1; ls -A ${directories} 2>&1; grep nsfs /proc/self/mountinfo; true`;
     const processes = this.output("ps", "-e", "-o", "stat=,args=").split("\n");
     const alive = processes.filter((line) => !line.startsWith("Z"));
@@ -112,7 +112,7 @@ export class Sandbox {
   }
 }
 
-/** A command in a sandbox that is not waited for. */
+/** A command that was started in a sandbox. */
 export class Started {
   readonly #process: ChildProcess;
   readonly #ended: Promise<unknown[]>;
@@ -150,7 +150,7 @@ export class Started {
       await once(this.#process, "exit");
   }
 
-  /** Waits for its end and that of all its output. */
+  /** Waits until the command and all its output have ended. */
   async end(): Promise<Result> {
     const [status, signal] = await this.#ended;
     return {

@@ -1,4 +1,4 @@
-/** Tests the rule of sudo in the examples and in the manual page, as sudo's own parser reads it. */
+/** Tests the sudo rule in the examples and in the manual page, with sudo's own parser. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { missing, unpackedLibraries, unpackedProgram } from "@cm4all/testing";

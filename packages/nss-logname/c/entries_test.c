@@ -61,7 +61,7 @@ by_gid(void *result, char *buffer, size_t size, int *errnop)
 
 static lookup *const passwd_lookups[] = { by_name, by_uid, next_entry };
 
-/** Is the string inside the buffer, with its end? May be written to. */
+/** Checks that the string is inside the buffer, with its end, and may be written to. */
 static void
 check_field(char *field, const char *expected, char *buffer, size_t size)
 {

@@ -218,7 +218,7 @@ _nss_cm4all_logname_getpwent_r(struct passwd *result,
 
 /**
  * The only entry point about groups: there is neither a lookup by name nor an
- * initgroups_dyn(), so nothing here can lend a group's membership.
+ * initgroups_dyn(), so nothing here can make anybody a member of a group.
  */
 ENTRY_POINT
 _nss_cm4all_logname_getgrgid_r(gid_t gid, struct group *result,

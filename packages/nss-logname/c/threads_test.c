@@ -78,7 +78,7 @@ run(void *first)
 	return NULL;
 }
 
-/** Rewinding at any moment does no harm. */
+/** Rewinds again and again: at no moment may that do harm. */
 static void *
 rewind_often(void *unused)
 {

@@ -17,7 +17,7 @@ export interface Configuration {
   readonly text: string | undefined;
 }
 
-/** @throws CommandFailure */
+/** Reads the file of a tree. @throws CommandFailure */
 export function readConfiguration(tree: Tree): Configuration {
   return explained(`cannot read ${tree.show(path)}`, () => {
     using place = tree.locate(path);

@@ -48,7 +48,7 @@ describe("addService", () => {
     ["passwd: a cm4all_logname b cm4all_logname\n", "passwd: a b cm4all_logname\n"],
     // Last already.
     ["passwd: files   cm4all_logname\n", "passwd: files   cm4all_logname\n"],
-  ])("makes of %j", (line, expected) => {
+  ])("puts the service last in %j", (line, expected) => {
     expect(addService(both(line))).toBe(`${expected}group: files cm4all_logname\n`);
   });
 
@@ -82,7 +82,7 @@ describe("addService", () => {
     for (const line of [
       `passwd: sss ${bracket} files`,
       `passwd: files sss ${bracket}`,
-      // Put there by hand: not better.
+      // Even if somebody has already put the service there by hand.
       `passwd: files sss ${bracket} cm4all_logname`,
     ]) {
       expect(() => addService(`\n${line}\ngroup: files\n`)).toThrow(
@@ -123,7 +123,7 @@ describe("removeService", () => {
     ["passwd: a cm4all_logname[NOTFOUND=return]cm4all_logname[UNAVAIL=return]b\n", "passwd: a b\n"],
     ["passwd: a [NOTFOUND=return]cm4all_logname b\n", "passwd: a [NOTFOUND=return] b\n"],
     ["passwd: cm4all_logname2 xcm4all_logname\n", "passwd: cm4all_logname2 xcm4all_logname\n"],
-  ])("makes of %j", (line, expected) => {
+  ])("takes the service out of %j", (line, expected) => {
     if (expected === undefined) expect(() => removeService(both(line))).toThrow(NsswitchError);
     else expect(removeService(both(line))).toBe(both(expected));
   });

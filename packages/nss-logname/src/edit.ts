@@ -94,7 +94,8 @@ const looksRight = (text: string): boolean =>
   text === "" || text.startsWith("#") || /^[\w-]+\s*:/.test(text);
 
 /**
- * Returns a line for a database that has none. It names `files`, which glibc uses without a line.
+ * Returns a line for a database that has none. It names `files`, which glibc uses if there is no
+ * line.
  * @throws NsswitchError if the file does not look like nsswitch.conf
  */
 function missingLine(lines: Nsswitch, database: Database): string {

@@ -23,7 +23,7 @@ const machineNames: Readonly<Record<number, string>> = {
   258: "loongarch",
 };
 
-/** The header of a 64-bit file, the longer one. */
+/** The size of the header of a 64-bit file, which is longer than that of a 32-bit file. */
 export const HEADER_BYTES = 64;
 
 /**

@@ -1,4 +1,4 @@
-/** Looks entries up by getent(1), which asks the C library as every other program does. */
+/** Looks entries up with getent(1), which asks the C library as every other program does. */
 import { spawnSync } from "node:child_process";
 import type { Database } from "./nsswitch.ts";
 

@@ -111,7 +111,7 @@ describe("printNsswitch", () => {
   });
 });
 
-describe("the time that it takes", () => {
+describe("the time that an edit takes", () => {
   const MANY = 1_000_000;
   // Twice as much must not take four times as long: a megabyte would take hours then.
   it.each([

@@ -15,7 +15,7 @@ export type Database = (typeof databases)[number];
 export type Status = "SUCCESS" | "NOTFOUND" | "UNAVAIL" | "TRYAGAIN";
 export type Action = "return" | "continue" | "merge";
 
-/** The actions that glibc takes where the file names none. */
+/** The actions that glibc takes if the file names none. */
 const defaultActions: Readonly<Record<Status, Action>> = {
   SUCCESS: "return",
   NOTFOUND: "continue",

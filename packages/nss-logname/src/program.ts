@@ -15,7 +15,7 @@ interface Options {
   module?: string;
 }
 
-/** Returns the command with its subcommands, which reads no argument yet. */
+/** Returns the command with its subcommands, without reading any arguments. */
 export function makeProgram(): Command {
   const program = new Command("cm4all-logname")
     .description(

@@ -42,7 +42,7 @@ describe("install and remove", () => {
     expect(readdirSync(join(root, "etc"))).toEqual(["nsswitch.conf"]);
   });
 
-  it("notes that there is no module yet", () => {
+  it("say that there is no module yet", () => {
     put("etc/nsswitch.conf", debian);
     expect(onTree("install").stderr).toMatch(/^Note: nothing answers yet .*no libc\.so\.6/);
   });
@@ -136,7 +136,7 @@ describe("the command line", () => {
     expect(stderr).not.toBe("");
   });
 
-  it("an empty --root is one, too: it would be the current directory", () => {
+  it("an empty --root is a mistake, too: it would be the current directory", () => {
     expect(run("install", "--root", "")).toMatchObject({ status: 64, stdout: "" });
   });
 
@@ -149,7 +149,7 @@ describe("the command line", () => {
     expect(stderr).toMatch(/^cm4all-logname: .*\n$/);
   });
 
-  it("helps", () => {
+  it("prints help, and the version", () => {
     const { status, stdout } = run("--help");
     expect(status).toBe(0);
     for (const word of ["install", "remove", "status", "Examples:"]) expect(stdout).toContain(word);

@@ -1,4 +1,4 @@
-/** Real programs under a uid that nobody knows, before and after `install`. */
+/** Real programs under a uid without an entry, before and after `install`. */
 import { chmodSync, chownSync, copyFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -199,7 +199,7 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
       [{}, "LOGNAME is not set"],
       [{ ...env, LOGNAME: "a:b" }, "LOGNAME holds a colon or a newline"],
       [{ ...env, HOME: "a:b" }, "HOME holds a colon or a newline"],
-    ])("tells why not, with %j", (variables: Record<string, string>, reason) => {
+    ])("tells why the module has no answer to %j", (variables: Record<string, string>, reason) => {
       container.install();
       const { stdout, status: exitStatus } = status(variables);
       expect(stdout).toContain(`uid ${uid}: nothing: ${reason}\n`);

@@ -18,7 +18,7 @@ import {
 } from "./container.ts";
 import type { Who } from "./image.ts";
 
-/** A process whose environment claims this name. */
+/** Returns who runs a process: `who`, with an environment that claims this name. */
 const claiming = (LOGNAME: string, who: Who = alice): Who => ({ ...who, env: { ...env, LOGNAME } });
 
 describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container", () => {
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       expect(print(who, ...command)).toBe(expected);
     });
 
-    it("of our user are those that real groups list the name in", () => {
+    it("of our user are the real groups that list its name", () => {
       container.install();
       expect(print(alice, "id", "-G", "alice")).toBe(`${gid} 44\n`);
     });

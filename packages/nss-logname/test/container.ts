@@ -6,24 +6,24 @@ import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { builtCommand, builtModule, output } from "./build.ts";
 import { Image, type Who } from "./image.ts";
 
-/** Neither of them has an entry. */
+/** The ids of the user; neither has an entry. */
 export const uid = 54321;
 export const gid = 54322;
 export const env = { LOGNAME: "alice", HOME: "/tmp", SHELL: "/bin/bash" };
 export const alice: Who = { uid, gid, env };
-/** The entries that the module makes of that. */
+/** The entry that the module makes of these. */
 export const entry = `alice:x:${uid}:${gid}:alice:/tmp:/bin/bash\n`;
 
 export const passwd = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000:Bob:/home/bob:/bin/sh\n";
 export const group = "root:x:0:\nbob:x:1000:\nvideo:x:44:bob,alice\nstaff:x:50:bob\n";
 export const configuration = "passwd: files\ngroup: files\n";
 
-/** The command line of a Python script that has these modules. */
+/** Returns a command line that runs a script in Python, with some modules imported. */
 export function python(script: string): string[] {
   return ["python3", "-I", "-c", `import grp, os, pwd, threading\n${script}`];
 }
 
-/** Test cases with their command lines as titles. */
+/** Returns the test cases, with their command lines as titles. */
 export function titled<T extends { command: readonly string[] }>(cases: readonly T[]) {
   return cases.map((each) => [each.command.join(" ").replace(/\n/g, "; "), each] as const);
 }
@@ -42,7 +42,7 @@ export class Container extends Image {
     if (existsSync(DEBIAN_NODE_MODULES)) this.bind(DEBIAN_NODE_MODULES);
   }
 
-  /** Only the modules that Python loads for our scripts, and what they are linked with. */
+  /** Adds Python, with only the modules that our scripts load and the libraries of these. */
   #addPython(): void {
     this.addProgram("/usr/bin/python3");
     const [, ...args] = python(
@@ -59,7 +59,7 @@ export class Container extends Image {
     }
   }
 
-  /** As before `cm4all-logname install`. */
+  /** Writes the files as they are before `cm4all-logname install`. */
   reset(): void {
     this.write("/etc/nsswitch.conf", configuration);
     this.write("/etc/passwd", passwd);
@@ -85,10 +85,10 @@ export class Container extends Image {
   }
 }
 
-/** One for the whole test file. */
+/** The container: one for the whole test file. */
 export let container: Container;
 
-/** To be called once, in the group of tests that need it. */
+/** Prepares the container. To be called once, in the group of tests that need it. */
 export function prepareContainer(): void {
   beforeAll(() => {
     container = new Container();

@@ -40,7 +40,7 @@ describe("links in the image", () => {
     rmSync(outside, { recursive: true });
   });
 
-  it("nsswitch.conf as an absolute one, as authselect makes it", () => {
+  it("are followed inside, such as the absolute one that authselect makes", () => {
     put("etc/authselect/nsswitch.conf", debian);
     symlinkSync("/etc/authselect/nsswitch.conf", join(root, "etc/nsswitch.conf"));
     const { stdout } = onTree("install");
@@ -49,14 +49,14 @@ describe("links in the image", () => {
     expect(readlinkSync(join(root, "etc/nsswitch.conf"))).toBe("/etc/authselect/nsswitch.conf");
   });
 
-  it("to the outside, which means nothing inside", () => {
+  it("to files outside lead nowhere", () => {
     mkdirSync(join(root, "etc"));
     symlinkSync(join(outside, "nsswitch.conf"), join(root, "etc/nsswitch.conf"));
     expect(onTree("install")).toMatchObject({ status: 66, stdout: "" });
     expect(onTree("status").status).toBe(66);
   });
 
-  it("of directories, absolute and relative", () => {
+  it("to directories outside lead nowhere, absolute or relative", () => {
     symlinkSync(outside, join(root, "etc"));
     expect(onTree("install")).toMatchObject({ status: 66, stdout: "" });
     rmSync(join(root, "etc"));
@@ -64,7 +64,7 @@ describe("links in the image", () => {
     expect(onTree("install")).toMatchObject({ status: 66, stdout: "" });
   });
 
-  it("for the module's directory, and in place of the module", () => {
+  it("for the module's directory are followed; one in place of the module leads nowhere", () => {
     put("etc/nsswitch.conf", debian);
     put("usr/lib/libc.so.6", libc());
     symlinkSync("/usr/lib", join(root, "lib"));
@@ -162,8 +162,8 @@ describe("--copy-module", () => {
   it.each([
     ["an image of another architecture", aarch64, builtModule, 69, /needs a \S+ for "aarch64, /],
     ["an image without glibc", undefined, builtModule, 66, /no libc\.so\.6 of glibc/],
-    ["a libc that is none", Buffer.from("#!"), builtModule, 66, /no libc\.so\.6 of glibc/],
-    ["a module that is none", libc, import.meta.filename, 65, /it is not an ELF file/],
+    ["a libc that is no ELF file", Buffer.from("#!"), builtModule, 66, /no libc\.so\.6 of glibc/],
+    ["a module that is no ELF file", libc, import.meta.filename, 65, /it is not an ELF file/],
     ["a module that is not there", libc, "/nonexistent", 66, /cannot read \/nonexistent: ENOENT/],
   ])("refuses %s, and changes nothing", (_, libc, module, expected, message) => {
     if (libc !== undefined) put("usr/lib/libc.so.6", typeof libc === "function" ? libc() : libc);

@@ -77,9 +77,7 @@ export class Image implements Disposable {
     for (const [library] of stdout.matchAll(/\/[^ \n]+(?= \(0x)/g)) this.addFile(library);
   }
 
-  /**
-   * Mounts a file or directory of the host inside, if a copy would be large or is not possible.
-   */
+  /** Mounts a file or directory of the host inside, for which a copy is too large or impossible. */
   bind(path: string): void {
     const isDirectory = statSync(path).isDirectory();
     mkdirSync(isDirectory ? this.root + path : dirname(this.root + path), { recursive: true });
@@ -96,9 +94,9 @@ export class Image implements Disposable {
   }
 
   /**
-   * Runs a program inside, with nothing but this environment. In a mount namespace of
-   * its own, which ends with it: there, set-uid programs and devices work whatever the
-   * options of the file system that the tree is on.
+   * Runs a program inside, with nothing but this environment. It has a mount namespace of its own,
+   * which ends with it: there, set-uid programs and devices work whatever the mount options of the
+   * tree's file system are.
    */
   run(who: Who, ...command: string[]): Result {
     const script = [

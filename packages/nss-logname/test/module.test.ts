@@ -134,16 +134,16 @@ describe.skipIf(missing("gcc"))("glibc", () => {
   ] as Record<string, string>[])("gets what explainEnvironment says about %j", (env) => {
     const found = getent(env, "passwd", uid);
     if (explainEnvironment(env) !== undefined) expect(found).toBeUndefined();
-    // In a file such a name means something else, so that getent leaves the ids out.
+    // Names that begin with + or - mean something else in a file, so getent leaves their ids out.
     const ids = /^[-+]/.test(env["LOGNAME"] ?? "") ? ":" : `${uid}:${gid}`;
     if (explainEnvironment(env) === undefined)
       expect(found).toBe(`${env["LOGNAME"]}:x:${ids}:${env["LOGNAME"]}:${env["HOME"]}:/bin/sh\n`);
   });
 });
 
-describe.skipIf(missing("root", "gcc"))("a passwd file", () => {
-  // As glibc's own service reads it: but for those that mean something else in a file.
-  it("with the line of the entry gives the same entry", () => {
+describe.skipIf(missing("root", "gcc"))("an entry", () => {
+  // Except for names that mean something else in a file, as glibc's own service reads it.
+  it("is the same if its line is in a passwd file", () => {
     const etc = join(directory, "etc");
     mkdirSync(etc);
     const passwd = join(etc, "passwd");
@@ -159,7 +159,7 @@ describe.skipIf(missing("root", "gcc"))("a passwd file", () => {
     }
   });
 
-  it("is not searched for numbers by name", () => {
+  it("is not found by name if the name is a number", () => {
     const file = join(directory, "owned");
     writeFileSync(file, "");
     const env = { LOGNAME: "54321", HOME: "/" };

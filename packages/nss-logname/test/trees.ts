@@ -20,7 +20,7 @@ export let copy: BundleCopy;
 /** An empty tree for each test. */
 export let root: string;
 
-/** To be called once in a test file. */
+/** Prepares the command and the trees. To be called once in a test file. */
 export function prepareTrees(): void {
   beforeAll(() => {
     copy = copyBundle(builtCommand);

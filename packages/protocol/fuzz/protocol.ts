@@ -26,8 +26,8 @@ function attempt<T>(read: () => T): T | undefined {
 }
 
 /**
- * Returns the input with a correct checksum, without which nearly no change would get any
- * further.
+ * Returns the input with a correct checksum, without which hardly any input would be read beyond
+ * its header.
  */
 function sealed(input: Buffer): Buffer {
   const copy = Buffer.from(input);
@@ -51,7 +51,7 @@ export const subject: Subject = {
       const longer = Buffer.concat([bytes, Buffer.alloc(MAX_DATAGRAM_SIZE, 0xff)]);
       const same = attempt(() => decodeRequest(longer, bytes.length));
       if (inspect(same?.request) !== inspect(decoded?.request))
-        throw new Error("what lies behind was read");
+        throw new Error("bytes after the datagram were read");
     }
     attempt(() => decodeUserMaps(input));
   },

@@ -5,6 +5,6 @@ if (typeof zlibCrc32 !== "function")
 
 /**
  * Returns the CRC-32 of IEEE 802.3. This is Node's function: for a short datagram it takes 0.1
- * us, like a table in JavaScript, and for a long one a seventh of the table's time.
+ * us, as long as a table in JavaScript, and for a long datagram a seventh of the table's time.
  */
 export const crc32: (bytes: Uint8Array) => number = zlibCrc32;

@@ -90,11 +90,11 @@ describe("decodeRequest", () => {
   });
 
   it.each([
-    ["NAME", NAME, "NAME stands twice"],
-    ["IPC_NAMESPACE", IPC, "IPC_NAMESPACE stands twice"],
-    ["PID_NAMESPACE", PID, "PID_NAMESPACE stands twice"],
-    ["USER_NAMESPACE", USER, "USER_NAMESPACE stands twice"],
-    ["LEASE_PIPE", LEASE, "LEASE_PIPE stands twice"],
+    ["NAME", NAME, "NAME occurs twice"],
+    ["IPC_NAMESPACE", IPC, "IPC_NAMESPACE occurs twice"],
+    ["PID_NAMESPACE", PID, "PID_NAMESPACE occurs twice"],
+    ["USER_NAMESPACE", USER, "USER_NAMESPACE occurs twice"],
+    ["LEASE_PIPE", LEASE, "LEASE_PIPE occurs twice"],
   ])("refuses a second %s", (_, twice, message) => {
     const run = () => decode(twice, NAME === twice ? IPC : NAME, twice);
     expect(run).toThrow(message);

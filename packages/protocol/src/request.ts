@@ -33,7 +33,7 @@ export interface DecodedRequest {
   readonly unknownCommands: readonly number[];
 }
 
-/** The kinds by command, which has to be below 32, because `decodeRequest` has a bit for each. */
+/** The kinds by command, which has to be below 32, because `decodeRequest` keeps a bit for each. */
 const ROWS: readonly (KindRow | undefined)[] = Array.from(
   { length: 1 + Math.max(...Object.values(RequestCommand)) },
   (_, command) => NAMESPACE_KINDS.find((row) => row.command === command),
@@ -61,7 +61,7 @@ const COMMAND_NAMES: ReadonlyMap<number, string> = new Map(
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-/** An empty list for the requests without unknown commands, which most are. */
+/** The list for a request without unknown commands, as most requests are. */
 const NO_COMMANDS: readonly number[] = [];
 
 /**
@@ -96,7 +96,7 @@ export function decodeRequest(bytes: Uint8Array, length: number = bytes.length):
       continue;
     }
     if (isSeen(seen, command)) {
-      mistake ??= complain("duplicate", reader, "stands twice");
+      mistake ??= complain("duplicate", reader, "occurs twice");
       continue;
     }
     seen |= 1 << command;

@@ -25,8 +25,9 @@ function encodeHandles(bits: number): Uint8Array {
 }
 
 /**
- * Returns the answer that carries `contents`; for a request, everything that it asks for. It is
- * encoded only once and shared: do not write to it.
+ * Returns the answer that carries `contents`. It is encoded only once and shared: do not write to
+ * it.
+ * @param contents may be a request: then the answer carries everything that it asks for
  * @throws RangeError for an answer that carries nothing
  */
 export function encodeResponse(contents: Choice & { readonly lease: boolean }): Uint8Array {
@@ -80,11 +81,11 @@ export function decodeResponse(bytes: Uint8Array, length: number = bytes.length)
         break;
       case ResponseCommand.NAMESPACE_HANDLES:
         if (namespaces !== undefined)
-          throw new ProtocolError("duplicate", reader.offset, "NAMESPACE_HANDLES stands twice");
+          throw new ProtocolError("duplicate", reader.offset, "NAMESPACE_HANDLES occurs twice");
         namespaces = decodeFlags(payload, reader.offset);
         break;
       case ResponseCommand.LEASE_PIPE:
-        if (lease) throw new ProtocolError("duplicate", reader.offset, "LEASE_PIPE stands twice");
+        if (lease) throw new ProtocolError("duplicate", reader.offset, "LEASE_PIPE occurs twice");
         lease = true;
         break;
     }

@@ -158,7 +158,7 @@ describe("parseValue", () => {
     );
   });
 
-  it("never accepts a value that would become another line or a comment", () => {
+  it("never accepts a value that would start another line or continue on the next one", () => {
     const word = fc.oneof(
       fc.string({ unit: "binary" }),
       fc.stringMatching(/^[0-9.KMGE%a-z/ ,\\"'-]{1,12}$/),

@@ -137,7 +137,7 @@ export function findDirective(name: string): Directive {
  */
 export function parseValue(directive: Directive, text: string): string {
   const { name, grammar } = directive;
-  // No grammar allows them, but a newline would start another line of the unit.
+  // No grammar should allow control characters. A newline would start another line of the unit.
   const value = /\p{Cc}/u.test(text) ? undefined : grammar.parse(text);
   if (value !== undefined) return value;
   throw new DirectiveError(name, `${JSON.stringify(text)} is not allowed; use ${grammar.allowed}`);

@@ -1,6 +1,6 @@
 /**
  * The grammars of the values of systemd.resource-control(5), as pure parsers. They are stricter
- * than systemd's own if that would guess: no octal or hexadecimal numbers, only one unit in a
+ * than systemd's own where systemd would guess: no octal or hexadecimal numbers, only one unit in a
  * size, and nothing that the kernel would refuse only when the slice starts.
  */
 import { posix } from "node:path";
@@ -39,7 +39,7 @@ export const boolean: Grammar = {
   },
 };
 
-/** Returns the grammar of a directive that is one of these words. */
+/** Returns the grammar of a directive whose value is one of these words. */
 export function oneOf(...words: string[]): Grammar {
   return {
     allowed: words.join(" or "),
@@ -107,7 +107,7 @@ function size({ of, base, zero, percent }: SizeOptions): Grammar {
 
 /**
  * Returns the grammar of a memory limit.
- * @param options true for 0 and for percentages if they are allowed
+ * @param options whether 0 and percentages are allowed
  */
 export function memory(options: { zero: boolean; percent: boolean }): Grammar {
   return size({ of: "a number of bytes", base: 1024, ...options });
@@ -191,7 +191,10 @@ export function indices(what: string, max: number): Grammar {
 /** No white space, quotes or control characters. udev writes such bytes as `\x20`. */
 const DEVICE = /^\/[^\p{C}\p{Z}"']*$/u;
 
-/** Returns a path for a unit file, in which systemd unquotes backslashes and expands `%`. */
+/**
+ * Returns the path as it is written in a unit file, where systemd unquotes backslashes and expands
+ * `%`; undefined if the path is not allowed.
+ */
 function encodePath(path: string): string | undefined {
   const bytes = Buffer.byteLength(path);
   const longName = path.split("/").some((name) => Buffer.byteLength(name) > 255);

@@ -98,10 +98,12 @@ function tellChange({ path, before, after }: Change): string {
   return `${before === undefined ? "created" : "changed"} ${path}`;
 }
 
-/** Returns a remark if a unit begins or ceases to override that of a package. */
+/** Returns a remark if a unit begins or ceases to override a package's unit. */
 function tellOverridden({ unit, before, after }: Change, { tree, path }: Target): string {
   if (path !== ADMIN_UNIT_DIR || (before !== undefined && after !== undefined)) return "";
   const overridden = findOverridden(tree, unit);
   if (overridden === undefined) return "";
-  return after === undefined ? `; ${overridden} counts again` : `; it overrides ${overridden}`;
+  return after === undefined
+    ? `; ${overridden} takes effect again`
+    : `; it overrides ${overridden}`;
 }

@@ -54,7 +54,7 @@ export function unlikelyBytes(settings: Settings): string[] {
     return values.flatMap((value) => {
       const number = /(?:^| )(\d+(?:\.\d+)?)$/.exec(value)?.[1];
       if (number === undefined || Number(number) === 0 || Number(number) >= least) return [];
-      return [`${name}: ${number} are bytes; did you mean ${number}M?`];
+      return [`${name}: ${number} means bytes; did you mean ${number}M?`];
     });
   });
 }

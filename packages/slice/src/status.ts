@@ -15,7 +15,7 @@ export function formatBytes(bytes: number): string {
   return unit === "B" ? `${value}B` : `${value.toFixed(1)}${unit}`;
 }
 
-/** Formats CPU time in its two largest units: `0.5s`, `1min 2s`, `3h 0min`, `12d 4h`. */
+/** Formats CPU time in its two largest units: `0.50s`, `1min 2s`, `3h 0min`, `12d 4h`. */
 export function formatCpuTime(usec: number): string {
   const seconds = Math.floor(usec / 1_000_000);
   if (seconds < 60) return `${(Math.floor(usec / 10_000) / 100).toFixed(2)}s`;
@@ -95,7 +95,7 @@ export function formatStatus(tree: CgroupNode, options: StatusOptions): string[]
     const { usage } = node;
     const share = cpuShare(node, before, earlier?.elapsedUsec ?? 0);
     rows.push([
-      // Everybody who may make cgroups chooses their names.
+      // Whoever makes a cgroup chooses its name, which may have control characters.
       branch + printable(node.name),
       show(usage.cpuUsec, formatCpuTime),
       ...(watching ? [show(share, (percent) => percent.toFixed(1))] : []),

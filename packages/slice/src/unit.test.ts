@@ -84,11 +84,11 @@ describe("mergeSettings", () => {
 
 describe("unlikelyBytes", () => {
   it.each([
-    ["MemoryMax=2048", "MemoryMax: 2048 are bytes; did you mean 2048M?"],
-    ["StartupMemoryHigh=512", "StartupMemoryHigh: 512 are bytes; did you mean 512M?"],
-    ["MemoryZSwapMax=15", "MemoryZSwapMax: 15 are bytes; did you mean 15M?"],
-    ["DefaultMemoryLow=1048575", "DefaultMemoryLow: 1048575 are bytes; did you mean 1048575M?"],
-    ["IOReadBandwidthMax=/dev/sda 50", "IOReadBandwidthMax: 50 are bytes; did you mean 50M?"],
+    ["MemoryMax=2048", "MemoryMax: 2048 means bytes; did you mean 2048M?"],
+    ["StartupMemoryHigh=512", "StartupMemoryHigh: 512 means bytes; did you mean 512M?"],
+    ["MemoryZSwapMax=15", "MemoryZSwapMax: 15 means bytes; did you mean 15M?"],
+    ["DefaultMemoryLow=1048575", "DefaultMemoryLow: 1048575 means bytes; did you mean 1048575M?"],
+    ["IOReadBandwidthMax=/dev/sda 50", "IOReadBandwidthMax: 50 means bytes; did you mean 50M?"],
   ])("warns of %s", (assignment, warning) => {
     expect(unlikelyBytes(parseAssignments([assignment]))).toEqual([warning]);
   });
@@ -103,7 +103,7 @@ describe("unlikelyBytes", () => {
     "IOReadBandwidthMax=/dev/sda 65536",
     "IOReadIOPSMax=/dev/sda 50",
     "TasksMax=2048",
-  ])("does not of %s", (assignment) => {
+  ])("does not warn of %s", (assignment) => {
     expect(unlikelyBytes(parseAssignments([assignment]))).toEqual([]);
   });
 });

@@ -72,14 +72,14 @@ it("warns of implausible numbers of bytes, in the file and in options, and goes 
   expect(status).toBe(0);
   expect(stdout).toContain("\nMemoryMax=2048\n");
   expect(stderr).toBe(
-    "system-cm4all.slice: MemoryMax: 2048 are bytes; did you mean 2048M?\n" +
-      "system-cm4all.slice: MemoryLow: 7 are bytes; did you mean 7M?\n" +
-      "system-cm4all-a.slice: MemoryHigh: 512 are bytes; did you mean 512M?\n",
+    "system-cm4all.slice: MemoryMax: 2048 means bytes; did you mean 2048M?\n" +
+      "system-cm4all.slice: MemoryLow: 7 means bytes; did you mean 7M?\n" +
+      "system-cm4all-a.slice: MemoryHigh: 512 means bytes; did you mean 512M?\n",
   );
 });
 
 describe("output that cannot be written", () => {
-  /** Runs the program in the empty root, as a shell with this redirection does. */
+  /** Runs the program in `root`, with a redirection of its output by a shell. */
   const redirected = (redirection: string, args: readonly string[]) => {
     const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
     const { status, stderr } = spawnSync(
@@ -109,7 +109,7 @@ describe("output that cannot be written", () => {
     ["status", "--cgroup-root", ".", "--json"],
     ["status", "--cgroup-root", ".", "-n", "0.1"],
     ["status", "--cgroup-root", ".", "-n", "0.1", "--json"],
-  ])("is told of in one line by %s, and nothing if nobody reads it", (...args) => {
+  ])("is reported in one line by %s, and not at all if nobody reads it", (...args) => {
     expect(redirected(">/dev/full", args)).toEqual({
       status: EX_IOERR,
       stderr: "cm4all-slice: cannot write the output: ENOSPC: no space left on device, write\n",
@@ -137,7 +137,7 @@ describe("generate", () => {
     );
   });
 
-  it("prints that of a nested slice, options before the file", () => {
+  it("prints the unit of a nested slice, in which options override the file", () => {
     configure("TasksMax = 7\n[slice.web]\nTasksMax = 5\nCPUWeight = 3\n");
     const { stdout } = slice("generate", "web", "--root", root, "-p", "TasksMax=6");
     expect(stdout).toContain("(web)\n");
@@ -230,7 +230,7 @@ describe("install and remove", () => {
     const path = inRoot("usr/lib/systemd/system/system-cm4all.slice");
     expect(slice("install", ...package_).stdout).toBe(`created ${path}\n`);
     expect(slice("install", "--root", root).stdout).toContain(`; it overrides ${path}\n`);
-    expect(slice("remove", "--root", root).stdout).toContain(`; ${path} counts again\n`);
+    expect(slice("remove", "--root", root).stdout).toContain(`; ${path} takes effect again\n`);
   });
 
   it("leave a masked unit alone", () => {

@@ -2,7 +2,7 @@ import { type SpawnSyncOptions, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type BundleCopy, copyBundle } from "@cm4all/testing";
 
-/** The built program, alone in an empty directory. */
+/** Copies the built program into an empty directory. */
 export function copyProgram(): BundleCopy {
   return copyBundle(fileURLToPath(new URL("../dist/cm4all-slice.js", import.meta.url)));
 }

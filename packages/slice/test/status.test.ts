@@ -71,7 +71,7 @@ function status(...args: string[]): Result {
 }
 
 describe("status", () => {
-  it("shows the tree, a dash where a controller is missing", () => {
+  it("shows the tree, with a dash where a controller is missing", () => {
     makeTree();
     expect(status().stdout).toMatchInlineSnapshot(`
       "UNIT                       CPU TIME  MEMORY  PEAK  LIMIT  SWAP  TASKS  LIMIT
@@ -191,7 +191,10 @@ describe("status --watch", () => {
     expect(await exited).toEqual([0, null]);
   });
 
-  /** On a terminal that script(1) makes; what it shows, and whether stty(1) sees a change. */
+  /**
+   * Runs `status` on a terminal that script(1) makes. Returns what the terminal shows, and finally
+   * whether stty(1) finds it restored.
+   */
   async function onTerminal(end: (child: ChildProcess, pid: number) => void): Promise<string> {
     const command = `stty -a >before; sh -c 'echo $$ >pid; exec "$NODE" "$PROGRAM" status --cgroup-root . -n 0.1'; echo "exit $?"; stty -a >after; cmp before after && echo restored`;
     const child = spawn("script", ["-qec", command, "/dev/null"], {

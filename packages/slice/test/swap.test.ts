@@ -21,7 +21,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** Swaps a directory and a link that leads out of the image, for as long as it lives. */
+/** Swaps a directory and a link that leads out of the image, until it is killed. */
 const SWAP = `
 const { renameSync, symlinkSync, unlinkSync } = require("node:fs");
 const [path, outside] = process.argv.slice(1);
@@ -29,7 +29,7 @@ const attempt = (action) => { try { action(); return true; } catch { return fals
 for (let swaps = 1; ; swaps++) {
   renameSync(path, path + ".away");
   if (attempt(() => symlinkSync(outside, path))) unlinkSync(path);
-  // The installation may have made one meanwhile.
+  // The installation may have made a directory meanwhile.
   else renameSync(path, path + ".made" + swaps);
   if (!attempt(() => renameSync(path + ".away", path))) {
     renameSync(path, path + ".made" + swaps);
@@ -39,7 +39,7 @@ for (let swaps = 1; ; swaps++) {
 }`;
 
 it.each(["etc", "etc/systemd", "etc/systemd/system"])(
-  "nothing of it lands outside: %s",
+  "nothing lands outside the image: %s",
   async (swapped) => {
     const outside = join(directory, "outside");
     const unit = join(outside, "system", SLICE_UNIT);

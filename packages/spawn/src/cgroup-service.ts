@@ -22,10 +22,10 @@ import type { ReaperMetrics } from "./reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "./reaper/thread.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
-/** The pauses between two threads of the reaper. */
+/** The pauses between the end of the reaper's thread and its next start. */
 const REAPER_PAUSES = doubling(1000, 60_000);
 
-/** After a thread that has run for longer, the pauses start anew. */
+/** If a thread has run for longer than this, the pauses start anew. */
 const RAN_WELL_MS = 60_000;
 
 export interface CgroupMetrics {
@@ -65,7 +65,7 @@ export class CgroupService {
     this.#supervisor = new Supervisor({
       pauses: REAPER_PAUSES,
       ranWellMs: RAN_WELL_MS,
-      // Both may have changed since the last start.
+      // `accounting` and `interimMs` may have changed since the last start.
       start: () =>
         this.#tryStartThread({
           ...options,
@@ -98,7 +98,7 @@ export class CgroupService {
     try {
       this.#startThread(options);
     } catch (error) {
-      // No descriptor or no thread.
+      // There is no free descriptor, or no thread can be created.
       this.#threadEnded(error);
     }
   }
@@ -145,7 +145,10 @@ export class CgroupService {
     else if (error !== undefined) this.#log(LOG_ERR, `the reaper ended: ${explain(error)}`);
   }
 
-  /** Frees memory, unless handlers run: they may run long after the last cgroup is gone. */
+  /**
+   * Frees memory, or waits for the next lull if handlers run: they may run long after the last
+   * cgroup is gone.
+   */
   #freeMemory(): void {
     if (this.#accounting.metrics.runningHandlers > 0) this.#lull.worked();
     else freeMemory();
@@ -168,7 +171,7 @@ export class CgroupService {
 
   /** Returns the metrics of the reaper and of accounting. */
   async status(): Promise<CgroupMetrics> {
-    // Starts to read it in the background: mostly the disk has answered before the thread.
+    // Starts to read the oldest record in the background: the disk usually answers first.
     this.#accounting.oldestWaitingMs();
     const reaper = await this.#reaperStatus();
     const oldestMs = this.#accounting.oldestWaitingMs();
@@ -201,7 +204,7 @@ export class CgroupService {
     return `it has not been loaded for ${timeoutMs / 1000} s`;
   }
 
-  /** True if the script was changed after its process has read it. */
+  /** True if the script was changed after its process had read it. */
   get isScriptOutdated(): boolean {
     return this.#sink.isOutdated;
   }
@@ -233,7 +236,7 @@ export class CgroupService {
   async #stopThread(): Promise<void> {
     const thread = this.#thread;
     thread?.post("stop");
-    // #threadEnded logs what it threw.
+    // `#threadEnded` logs the error.
     await thread?.ended.catch(() => undefined);
   }
 }

@@ -87,7 +87,7 @@ function controlSocket(options: GlobalOptions): string {
   return path;
 }
 
-/** The greatest timeout: timers of Node take less than 2^31 ms. */
+/** The longest timeout, a day: timers of Node take less than 2^31 ms. */
 const MAX_TIMEOUT_SECONDS = 86_400;
 
 function parseSeconds(text: string): number {
@@ -234,6 +234,6 @@ export async function runCommandLine(): Promise<void> {
     const names = program.commands.map((command) => command.name());
     throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
   });
-  // The daemon's output is left alone, because scripts write to it.
+  // The daemon leaves its output alone (`leaveOutput`), because scripts write to it.
   await runCommand(leaveOutput(program));
 }

@@ -84,7 +84,7 @@ describe("ConfigFile", () => {
     });
   });
 
-  it("waits for a restart with the keys that a reload does not apply", () => {
+  it("reports the keys that wait for a restart, because a reload does not apply them", () => {
     const file = open("");
     writeFileSync(path, "[reaper]\ncheck_seconds = 7\n");
     expect(file.measure()).toMatchObject({ state: "changed", status: { waitsForRestart: [] } });

@@ -6,8 +6,8 @@ import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./
 
 /**
  * `current`: the configuration in force is that of the file. `changed`: the file has been changed
- * since, and not been reloaded. `refused`: the latest reload has failed. `restart`: only a restart
- * applies a part of the file.
+ * since, and has not been reloaded. `refused`: the latest reload has failed, and the file has not
+ * been changed since. `restart`: some changes of the file take effect only at a restart.
  */
 export type ConfigurationState = "current" | "changed" | "refused" | "restart";
 
@@ -24,6 +24,7 @@ export interface ConfigurationStatus {
 interface Look {
   /** Identifies the file and its content, by inode, size and times. */
   readonly version: string;
+  /** True if the file differs from the configuration in force, or cannot be applied. */
   readonly isOther: boolean;
   readonly problem: string | undefined;
 }
@@ -62,7 +63,8 @@ export class ConfigFile {
 
   /**
    * Reads the file again, and makes it the configuration in force, which the caller applies.
-   * @throws CommandFailure with the file and line of a mistake; the old one then stays in force
+   * @throws CommandFailure with the file and line of a mistake; the old configuration then stays
+   *   in force
    */
   reload(): Config {
     // Before the file is read, so that the next look notices a change in between.

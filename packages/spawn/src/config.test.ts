@@ -191,7 +191,7 @@ describe("the configuration", () => {
     );
   });
 
-  it("uses the default user if none is named, and goes without if it is missing", () => {
+  it("has the default user if none is named, and no user if that one is missing", () => {
     expect(parse("").accounting.user).toBe(users[0]);
     expect(parseConfig("", "spawn.toml", () => undefined).accounting.user).toBeUndefined();
     const named = '[accounting]\nuser = "cm4all-spawn-reaper"\n';

@@ -83,7 +83,7 @@ export function parseConfig(
 /**
  * Reads the configuration.
  * @param file undefined for the default file, which may be missing
- * @throws CommandFailure with the file and line of a mistake
+ * @throws CommandFailure with the file and line of a mistake, or if the file cannot be read
  */
 export function readConfig(file: string | undefined): Config {
   const path = file ?? DEFAULT_CONFIG_FILE;

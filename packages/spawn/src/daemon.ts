@@ -46,8 +46,8 @@ import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
 /**
- * The greatest time that stopping may take, after the time for handlers, whatever hangs. Namespaces
- * and records survive even if it is cut short.
+ * The longest time that stopping may take, after the time for handlers, whatever hangs. Namespaces
+ * and records survive even if the stop is cut short.
  */
 const STOP_TIMEOUT_MS = 800;
 
@@ -67,7 +67,7 @@ export interface DaemonOptions {
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const log = openLog(options.verbose);
-  // Else it has that of Node, because env(1) in its first line executes Node.
+  // Otherwise the thread has Node's name, because env(1) in the program's first line executes Node.
   setThreadName("cm4all-spawn");
   checkRequirements();
   const file = new ConfigFile(options.configFile, options.override);
@@ -171,7 +171,7 @@ class Daemon {
   /** Has the service manager keep the store before any answer can rely on it. */
   async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
     if (this.#notifier === undefined || !isNew) return;
-    // Removes the entry of an earlier run first, which could not be used.
+    // First removes the entry of an earlier run, which could not be used.
     await this.#notifier.send(["FDSTOREREMOVE=1", `FDNAME=${STORE_NAME}`]);
     const isSent = await this.#notifier.send(
       ["FDSTORE=1", `FDNAME=${STORE_NAME}`, "FDPOLL=0"],
@@ -286,7 +286,7 @@ class Daemon {
     return `STATUS=${this.#names} names`;
   }
 
-  /** Reports to the service manager, as long as the other threads answer. */
+  /** Keeps the service manager's watchdog from expiring, as long as the other threads answer. */
   #startWatchdog(): void {
     const intervalMs = watchdogIntervalMs(process.env, process.pid);
     if (intervalMs === undefined || this.#notifier === undefined) return;

@@ -23,13 +23,13 @@ describe("spawn.toml as it is shipped", () => {
     const uncommented = text.replaceAll(/^#([a-z_]+ = | {2}"|\])/gm, "$1");
     expect(uncommented).not.toBe(text);
     const defaults = parse("");
-    // A user who is named counts as such even if it is the default one.
+    // A user that is named counts as named, even if it is the default user.
     const accounting = { ...defaults.accounting, isUserNamed: true };
     expect(parse(uncommented)).toEqual({ ...defaults, accounting });
   });
 });
 
-/** Returns the lines of each key, by `SECTION.KEY`. */
+/** Returns the lines that belong to each key, by `SECTION.KEY`. */
 function entries(text: string, section: RegExp, key: RegExp): Map<string, string> {
   const found = new Map<string, string>();
   let path = "";
@@ -60,10 +60,10 @@ describe("the pause of a handler that failed", () => {
   });
 });
 
-it("the port of the examples is that of Prometheus's configuration, and free in its registry", () => {
+it("spawn.toml and prometheus.yml show the same port, which is not allocated to an exporter", () => {
   const prometheus = new URL("../../../examples/prometheus/prometheus.yml", import.meta.url);
   const ports = `${text}${readFileSync(prometheus, "utf8")}`.match(/(?<=(\d|]):)\d+/g);
-  // https://github.com/prometheus/prometheus/wiki/Default-port-allocations
+  // Not allocated in https://github.com/prometheus/prometheus/wiki/Default-port-allocations
   expect([...new Set(ports)]).toEqual(["10469"]);
 });
 
@@ -72,7 +72,7 @@ describe("spawn.toml(5)", () => {
   const described = entries(terms, /^\.SS \[(\w+)\]/, /^\.TP \.B (\w+)$/);
   const keys = entries(text, /^\[(\w+)\]/, /^#(\w+) = /);
 
-  it("has each key, in the file's sections", () => {
+  it("describes each key, in the same sections as the file", () => {
     expect([...described.keys()].sort()).toEqual([...keys.keys()].sort());
   });
 

@@ -1,6 +1,6 @@
 /**
- * Fills the disk of the database: first that of its data, then that of its log, which ends the
- * server.
+ * Fills the disk of the database, so that the server first cannot extend its data files, and then
+ * cannot write its write-ahead log, which ends it.
  */
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +25,7 @@ import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/u
 
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
-/** `TORTURE=all`: half a minute at 400 a second. */
+/** With `TORTURE=all`, half a minute at 400 a second. */
 const COUNT = process.env["TORTURE"] === "all" ? 12_000 : 1200;
 
 /** Room for a new cluster, and for its growth at first. */
@@ -37,7 +37,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
   let host: AccountingHost;
 
   beforeAll(async () => {
-    // Only this thread is in the namespace, and processes that it starts.
+    // Only this thread and the processes that it starts are in the namespace.
     unshare(CLONE_NEWNS);
     mount({ target: "/", flags: MS_REC | MS_PRIVATE });
     disk = mkdtempSync(join(tmpdir(), "cm4all-spawn-disk-"));
@@ -70,7 +70,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
       }
   }
 
-  /** Writes log until the server ends all sessions, because its disk is full. */
+  /** Fills the write-ahead log until the server ends all sessions, because its disk is full. */
   async function fillLog(): Promise<void> {
     const sql = "SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000))";
     await until(

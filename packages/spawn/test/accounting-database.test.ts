@@ -14,12 +14,13 @@ import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/u
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
 /**
- * `TORTURE=all`: half a minute at 400 a second, and as long as it takes to cut so many sessions.
+ * With `TORTURE=all`, half a minute at 400 a second, and longer if it takes longer to cut this many
+ * sessions.
  */
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
 
-/** The process may have ended. */
+/** Sends a signal to a process, which may have ended. */
 function tryKill(pid: number, signal: NodeJS.Signals): void {
   try {
     kill(pid, signal);
@@ -36,7 +37,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   const script = () => usageScript(server);
 
   beforeAll(async () => {
-    // Otherwise a crash of the server would lose commits that were answered.
+    // Otherwise a crash of the server would lose commits that it has confirmed.
     server = await Postgres.start({ settings: { synchronous_commit: "on" } });
   });
   afterAll(() => server.stop());
@@ -176,7 +177,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect((await host.reaping()).reaper).toMatchObject({ missedChanges: 0 });
   });
 
-  /** A script of the original, which uses neither repetition nor reports. */
+  /** Returns a script for the original daemon, which uses neither repetition nor reports. */
   const plainScript = (before = "", after = "") => `
     local db = pg:new(${JSON.stringify(server.conninfo)})
     function cgroup_released(cgroup)
@@ -224,7 +225,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   });
 
   it("sends no more queries of a handler that was given up, whether they were sent or queued", async () => {
-    // Only the first call of each inserts, and that insert has happened or not.
+    // Only the first call for each cgroup inserts: of those that are given up, no row may come.
     host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})
       local tries = {}
@@ -247,7 +248,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       await locker.end();
     }
     await until(async () => (await host.accounting()).accountedCgroups === 5, "all are accounted");
-    // On the same session, after everything that is still to be sent.
+    // This is sent over the same session, after everything that is still to be sent.
     await host.scratch.runToEnd("a.scope/last");
     await until(async () => (await plainRows()).count > 0, "a later one is inserted");
     await untilDone();

@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     afterEach(() => host.stop());
 
     it.each([0, 1, 2])(
-      "the script's host is started later if there are more than %s files",
+      "the script's host is started as soon as more than %s descriptors are free",
       async (free) => {
         host.writeHandler("say(cgroup.path)");
         await host.start();
@@ -28,7 +28,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         const failures = () => daemon.log.match(/the script host ended, starting another/g) ?? [];
         limitDescriptors(daemon, free);
         kill(host.scriptHostPid);
-        // The process that was killed, and the next, which could not be started.
+        // One line for the process that was killed, one for the next, which could not be started.
         await until(() => failures().length >= 2, "another one cannot be started");
         expect(daemon.log).toContain("EMFILE");
         limitDescriptors(daemon, free + 20);

@@ -1,6 +1,6 @@
 /**
- * Fills the disk of the journal, or makes it read-only: directories wait, and the log names the
- * disk. Handlers continue while there is room for their marks.
+ * Fills the disk of the journal, or makes it read-only: cgroups' directories stay, and the log says
+ * why. Handlers continue while there is room for their marks.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -59,7 +59,7 @@ it.skipIf(cannotRun)(
       /journal: cannot write the journal, cgroups' directories stay: ENOSPC/,
     );
     writeFileSync(go, "");
-    // The next one is tried at once.
+    // A reload makes the next attempt come at once.
     host.daemon.child.kill("SIGHUP");
     await until(
       async () => (await host.accounting()).accountedCgroups === written,

@@ -1,6 +1,6 @@
 /**
  * Kills the daemon again and again while cgroups come and go: 20,000 of them with
- * `npm run torture`, else fewer.
+ * `npm run torture`, otherwise 1,000.
  */
 import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -34,8 +34,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     }, TIMEOUT_MS);
 
     /**
-     * Each run of the daemon has cgroups that became empty before it, cgroups that come while it
-     * works, and cgroups that come after it was killed.
+     * Starts and kills the daemon again and again. Each run of it has cgroups that became empty
+     * before, cgroups that come while it works, and cgroups that come after it was killed.
      * @returns the inodes of the cgroups that were used
      */
     async function live(): Promise<string[]> {

@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
        Date.now = () => now() + Number(readFileSync(${JSON.stringify(offset)}, "utf8"));`,
       );
       const go = join(host.directory, "go");
-      // Others succeed, or it would be an outage, in which nothing has an age.
+      // Other handlers succeed: otherwise this would be an outage, in which no cgroup is given up.
       host.writeHandler(`
         local f = io.open(${JSON.stringify(go)})
         if f then f:close() elseif cgroup.path:match("/fails$") then error("later") end

@@ -1,6 +1,6 @@
 /**
  * Starts the daemon with a million waiting records: it is ready at once, and hardly larger than
- * without.
+ * without them.
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal } from "@cm4all/journal";
@@ -52,7 +52,7 @@ async function startMs(): Promise<number> {
   return performance.now() - startedMs;
 }
 
-/** Returns the anonymous memory, which is not shared. */
+/** Returns the memory that a process has written, such as its heaps, and does not share. */
 function privateMiB(pid: number): number {
   const [, kib] = /^Private_Dirty:\s+(\d+) kB$/m.exec(
     readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"),
@@ -80,7 +80,7 @@ async function settledMiB(): Promise<number> {
 }
 
 it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "is no burden",
+  "a million waiting records are no burden",
   async () => {
     host.writeHandler('error("no database")');
     const readyMsWithNone = await startMs();

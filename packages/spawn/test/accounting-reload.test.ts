@@ -18,7 +18,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { PrivateEtc } from "./support/etc.ts";
 
-/** A database server that accepts connections, and does not answer until it is stopped. */
+/** A database server that accepts connections and never answers; `stop` closes them. */
 class SilentServer implements AsyncDisposable {
   readonly #sockets: Socket[] = [];
   readonly #server = createServer((socket) => {
@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     etc.remove();
   });
 
-  /** Writes a script that says its own name and that of the cgroup. @returns its path */
+  /** Writes a script that says its own name and each cgroup's path. @returns the script's path */
   function script(name: string, body = ""): string {
     const path = join(host.directory, `${name}.lua`);
     writeFileSync(
@@ -73,7 +73,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     return path;
   }
 
-  /** A handler that waits until there is a file "go". */
+  /** Writes a script whose handler never ends, unless there is a file "go". @returns its path */
   function slowScript(name: string): string {
     return script(
       name,
@@ -82,7 +82,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     );
   }
 
-  /** A handler that waits until the SilentServer is stopped. */
+  /** Writes a script whose handler waits until the SilentServer is stopped. @returns its path */
   function askingScript(name: string): string {
     return script(
       name,
@@ -218,7 +218,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       waitingCgroups: 100,
       lostCgroups: 0,
     });
-    // They wait for a handler also over a restart.
+    // They still wait for a handler after a restart.
     await host.crash();
     await host.startWith("", { wrapper: etc.wrapper });
     await host.daemon.untilLogged("100 cgroups wait until there is a handler");
@@ -249,7 +249,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       },
       "ENOENT",
     ],
-  ])("reads a script again that could not be read before: %s", async (_, make, errno) => {
+  ])("reads again a script that could not be read before: %s", async (_, make, errno) => {
     const path = join(etc.scripts, "accounting.lua");
     make(path);
     host.scratch.make("a.scope/left");

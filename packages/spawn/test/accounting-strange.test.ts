@@ -1,5 +1,6 @@
 /**
- * Tries cgroups that vanish before they are noticed, have too long a path, or run again and again.
+ * Tries cgroups that vanish before they are noticed, whose path is too long, or that run again and
+ * again.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,11 +11,12 @@ import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
 /**
- * Each level has a name of 255 control characters, which are two bytes in JSON. A record of one
- * of the last levels is longer than the messages of 262,144 characters at which the script host once ended.
+ * Each level has a name of 255 control characters, each of which is two bytes in JSON. A record of
+ * one of the last levels is longer than 262,144 characters: messages of this length once ended the
+ * script host.
  */
 const DEPTH = 600;
-/** The number of these levels below the scope. */
+/** The number of the last levels that are below the scope. */
 const LEVELS = 20;
 
 /** Uses CPU time. */
@@ -80,7 +82,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
         host.scratch.removeEmpty(name);
         return true;
       } catch {
-        // Its process has not left yet.
+        // The process has not left the cgroup yet.
         return false;
       }
     }, `${name} is removed`);
@@ -150,7 +152,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       await host.scratch.runToEnd("a.scope/job", BUSY);
       await until(() => measured() > before, "it is measured");
     };
-    // Each run withdraws what was measured before.
+    // Each run withdraws the report of the run before it.
     for (let i = 0; i < 3; i++) {
       await run();
       await untilWaiting(0, 1);
@@ -159,7 +161,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await run();
     await untilWaiting(0, 1);
     expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
-    // The parent has used more when the next daemon starts, which also deletes the child.
+    // When the next daemon starts, which also deletes the child, the parent has used more.
     await host.crash();
     await host.scratch.runToEnd("a.scope/job", BUSY);
     await host.start();

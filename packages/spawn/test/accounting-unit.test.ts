@@ -128,7 +128,11 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
   it.each([
     ["nobody listens", undefined, /connect\(address="\S+"\): ENOENT/],
     ["it ends at once", { command: "exit 1" }, /its unit has ended/],
-    ["it runs as another user", { uid: USER + 1 }, /has the uid 4243, accounting.user has 4242/],
+    [
+      "it runs as another user",
+      { uid: USER + 1 },
+      /has the uid 4243, but accounting.user has 4242/,
+    ],
     ["it is in no unit of ours", { cgroup: "x.service" }, /a process that is in no unit of ours/],
     [
       "it was started for another connection",
@@ -152,7 +156,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
   it("is replaced by a child process after five units in a row that do not answer", async () => {
     await hosts.listen({ command: "exec cat <&3 >/dev/null" });
     await start("one", "answer_seconds = 2\n");
-    // Plus 8.5 s of pauses.
+    // Five times 2 s, plus 8.5 s of pauses.
     await until(() => host.daemon.log.includes("but a child process"), "a child starts", 60_000);
     expect(hosts.accepted).toBe(5);
     await account("job");
@@ -185,7 +189,7 @@ describe("script-host.sh", () => {
         '#!/bin/sh\nprintf "<%s>" "$@" "${LISTEN_FDS-unset}"; cat <&3\n',
         { mode: 0o755 },
       );
-      // A pipe, in which the shell cannot seek back.
+      // A pipe is like a socket here: the shell cannot seek back in it.
       const command = 'printf "%s\\n\\004rest" "--a=1 --b" | { exec 3<&0; exec "$0"; }';
       const { stdout } = spawnSync("sh", ["-c", command, join(directory, "script-host.sh")], {
         encoding: "utf8",

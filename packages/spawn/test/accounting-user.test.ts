@@ -38,7 +38,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     const [command = "", ...rest] = [...etc.wrapper, process.execPath, BUNDLE, "--config", config];
     const { status, stdout, stderr } = spawnSync(command, [...rest, ...args], {
       encoding: "utf8",
-      // Ends the daemon in case it has started.
+      // Ends the daemon if it has started.
       timeout: 10_000,
       killSignal: "SIGKILL",
     });
@@ -125,7 +125,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect(run("", "--check-config").status).toBe(0);
   });
 
-  it("is never root because of an entry whose ids are not numbers", () => {
+  it("does not become root by an entry whose ids are not numbers", () => {
     etc.setUsers("one:x::::\n");
     expect(run('user = "one"\n', "--check-config")).toMatchObject({
       status: 78,

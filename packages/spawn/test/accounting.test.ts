@@ -13,7 +13,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
   });
   afterEach(() => host.stop());
 
-  /** Waits for metrics of the accounting. */
+  /** Waits until the metrics of the accounting have these values. */
   async function untilCounted(
     counted: Partial<Awaited<ReturnType<AccountingHost["accounting"]>>>,
   ): Promise<void> {
@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
   });
 
-  it("shows that a handler runs, also one that tolerates repetition, and what follows a kill", async () => {
+  it("records that a handler has begun, even if it tolerates repetition, and calls it again after a kill", async () => {
     host.writeHandler("coroutine.yield()", BEARS_REPETITION);
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -137,7 +137,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 1 });
   });
 
-  it("keeps cgroups while the script is broken, and accounts them when it was repaired", async () => {
+  it("keeps cgroups while the script is broken, and accounts them once it is repaired", async () => {
     host.writeScript("this is no Lua");
     await host.start();
     await host.daemon.untilLogged("cgroups wait until the script is usable and reloaded:");
@@ -167,7 +167,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect((await host.accounting()).script).toBe("idle");
   });
 
-  it("accounts cgroups under the same id if a killed daemon had not begun their handlers", async () => {
+  it("accounts cgroups under the same id if the daemon was killed while none of their handlers ran", async () => {
     host.writeHandler('error("later " .. cgroup.id)');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -245,7 +245,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
       act();
       await until(() => host.said.includes(name), "it is called again");
     }
-    // The last one has spoken, but may not have returned.
+    // The last handler has written its line, but may not have returned.
     await untilCounted({ accountedCgroups: 4, lostCgroups: 0 });
     expect(host.said).toBe("killed\nstopped\nhang\nmemory\n");
   });
@@ -276,7 +276,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
         host.scratch.removeEmpty("a.scope/job");
         return true;
       } catch {
-        // Its process has not left yet.
+        // The process has not left the cgroup yet.
         return false;
       }
     }, "it is removed");

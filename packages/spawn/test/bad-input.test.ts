@@ -39,7 +39,7 @@ function sized(size: number): Uint8Array {
   return encodeDatagram([name, ipc, packet(NOP, new Uint8Array(size - GOOD.length - 4))]);
 }
 
-/** Returns any bytes behind a header that matches them. */
+/** Returns `packets`, which may be any bytes, behind a header that matches them. */
 function framed(packets: Uint8Array): Uint8Array {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(MAGIC, 0);
@@ -105,7 +105,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expect((await daemon.status()).requests.malformed).toBe(malformed + 1);
   });
 
-  const twice = "stands twice";
+  const twice = "occurs twice";
   it.each<[string, Packet[], string | RegExp]>([
     ["two names", [name, name, ipc], `NAME ${twice}`],
     ["IPC twice", [name, ipc, ipc], `IPC_NAMESPACE ${twice}`],
@@ -224,7 +224,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     }
     expectAlive(client);
     writer.close();
-    // No other process holds it.
+    // No other process holds the writing end.
     expect(readSync(reader.number, Buffer.alloc(1))).toBe(0);
     reader.close();
     await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
@@ -241,7 +241,7 @@ function trySend(client: TestClient, bytes: Uint8Array): void {
 
 describe.skipIf(cannotRun)("random datagrams", () => {
   const MEGABYTE = 2 ** 20;
-  /** `TORTURE=all`: some minutes of them. */
+  /** With `TORTURE=all`, as many as take some minutes. */
   const COUNT = process.env["TORTURE"] === "all" ? 1_000_000 : 20_000;
 
   const random = seededRandom(20_000);
@@ -291,7 +291,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     const sendMany = (count: number) => {
       for (let i = 0; i < count; i++) {
         client.send(randomDatagram());
-        // If the connection is already closed, that is read below.
+        // If the connection is already closed, that is noticed below.
         trySend(client, marker);
         const kind = receiveBefore();
         kinds[kind]++;
@@ -307,11 +307,11 @@ describe.skipIf(cannotRun)("random datagrams", () => {
       client = daemon.connect();
       client.inodes("marker", { ipc: true });
     };
-    // V8 takes up to 50 MiB while it works, and no more however many there are.
+    // V8 takes up to 50 MiB while it works, and no more, however many datagrams there are.
     sendMany(COUNT / 2);
     await settle();
     const status = await daemon.status();
-    // Names keep the FIFO of their leases.
+    // Each name keeps the FIFO of its leases.
     const countFds = async () => (await daemon.restingDescriptorCount()) - daemon.fifoCount();
     const before = { fds: await countFds(), bytes: daemon.privateBytes() };
     sendMany(COUNT / 2);
@@ -356,7 +356,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     client.inodes("three", wanted);
   });
 
-  it("of names of one uid, also over a restart", async () => {
+  it("of names of one uid, also across a restart", async () => {
     const config = "[namespaces]\nmax_names = 4\nmax_names_per_uid = 2\nallow_uids = [1001]\n";
     const manager = new FakeManager();
     using peer = new Peer();
@@ -365,7 +365,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     const refusal = "quota reached: 2 names of one uid";
     daemon = await manager.start({ config });
     expect([askAs(0, "a"), askAs(0, "b"), askAs(0, "c")]).toEqual(["handles", "handles", refusal]);
-    // An existing name, whoever has made it, and a name of another uid.
+    // The quota does not apply to an existing name, whoever has made it, nor to another uid.
     expect([askAs(1001, "a"), askAs(1001, "c"), askAs(0, "c")]).toEqual(Array(3).fill("handles"));
     await daemon.end("SIGKILL");
     daemon = await manager.start({ config });
@@ -403,7 +403,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });
     const inodes = ids.map((id) => client.inodes("one", wanted(id)));
     expect(new Set(inodes.map((each) => JSON.stringify(each))).size).toBe(ids.length);
-    // All live.
+    // All of them still exist.
     expect(ids.map((id) => client.inodes("one", wanted(id)))).toEqual(inodes);
   });
 

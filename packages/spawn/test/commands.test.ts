@@ -52,7 +52,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       status: 0,
       stdout: [
         `${join(directory, "spawn.toml")}: no mistakes found`,
-        "none of the scopes is there now: no spawner runs, or reaper.extra_scopes lacks its scope",
+        "none of the scopes exists now: no spawner runs, or reaper.extra_scopes lacks its scope",
         `${script()}: no mistakes found\n`,
       ].join("\n"),
       stderr: "",
@@ -79,7 +79,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       ).stdout;
     try {
       const text = checked(`127.0.0.1:${port}`);
-      expect(text).toContain("\nscopes that are there now: a/x.scope\n");
+      expect(text).toContain("\nscopes that exist now: a/x.scope\n");
       expect(text).toContain(`\nmetrics.listen: 127.0.0.1:${port} is in use, as it should be if`);
     } finally {
       taken.close();
@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 
-  it("check does not miss the directory that the service makes for its sockets", () => {
+  it("check does not demand the directory that the service makes for its sockets", () => {
     chmodSync(directory, 0o755);
     const checked = (listen: string) => {
       writeFileSync(script(), "function cgroup_released(c) end");

@@ -113,7 +113,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
         client[Symbol.dispose]();
         daemon = manager.spawn(options);
         if (round % 3 === 0) {
-          // Also at any moment of the start.
+          // The daemon is also killed at any moment of its start.
           await sleep(random() * 300);
           await daemon.end("SIGKILL");
           kills++;

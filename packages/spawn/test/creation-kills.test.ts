@@ -1,6 +1,6 @@
 /**
- * Kills the daemon at each system call of a creation: the next daemon uses or removes what was
- * begun. With `TORTURE=all` at every call, else at a few.
+ * Kills the daemon at system calls of a creation: the next daemon uses or removes what was begun.
+ * With `TORTURE=all`, kills it at every call, otherwise at a few.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -26,7 +26,7 @@ const isTorture = process.env["TORTURE"] === "all";
 const cannotRun = missing("root", "catatonit", "cgroup2", "strace") !== undefined;
 
 /**
- * Kills the daemon in the given call of the thread that answers.
+ * Kills the daemon when the thread that answers makes a system call for the `nth` time.
  * @returns whether it made that call
  */
 async function killAt(daemon: TestDaemon, call: string, nth: number, name: string) {

@@ -57,7 +57,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 
   describe("whose cgroup2 is covered by another file system", () => {
     const mount = cgroup2Mount() ?? "";
-    /** Starts the daemon in its own mount namespace. */
+    /** Starts the daemon in its own mount namespace, in which a tmpfs covers cgroup2. */
     const wrapper = [
       "unshare",
       "-m",
@@ -85,7 +85,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
       daemon = await TestDaemon.start({ config: `[reaper]\nscopes = ["${scope()}"]\n`, wrapper });
       await daemon.untilLogged("the reaper ended, starting it again: ");
       const limit = currentLimit(daemon);
-      // For its eventfd, and for its event loop.
+      // First none is free for its eventfd, then none for its event loop.
       for (const [free, line] of [
         [0, "the reaper ended, starting it again: eventfd(): EMFILE"],
         [1, /the reaper ended, starting it again: (?!eventfd).*EMFILE/],

@@ -25,13 +25,13 @@ function replaceByFifo(path: string): void {
   mkfifo(path, 0o600);
 }
 
-/** Damages to the store, in which the names `one` and `two` are /names/1 and /names/2. */
+/** Ways to damage the store, in which the names `one` and `two` are /names/1 and /names/2. */
 const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegExp }> = {
   "a missing payload": {
     damage: () => unlinkSync("/names/1/user-0.maps"),
     line: /\/names\/1\/user-0: ENOENT/,
   },
-  "a directory in one that has no name": {
+  "a name's directory with subdirectories, but without a name": {
     damage: () => mkdirSync("/names/77/x/y", { recursive: true }),
     line: /\/names\/77: /,
   },
@@ -39,7 +39,7 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
     damage: () => writeFileSync("/names/78", "x"),
     line: /\/names\/78: ENOTDIR/,
   },
-  "a number that is none": {
+  "a directory that has no number": {
     damage: () => mkdirSync("/names/abc"),
     line: /\/names\/abc: not a number/,
   },
@@ -111,7 +111,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", 
   /** Kills the daemon, changes its store, and starts it again. */
   async function restartAfter(damage: () => void): Promise<void> {
     await daemon.end("SIGKILL");
-    // Through the descriptor that the service manager keeps.
+    // The store is reached through the descriptor that the service manager keeps.
     const keeper = manager.store[0];
     if (keeper === undefined) throw new Error("nothing was stored");
     insideMountNamespace(keeper.fd, damage);

@@ -1,6 +1,6 @@
 /**
- * Checks the dashboards of examples/grafana against Grafana's schema, and each query with real
- * servers.
+ * Checks the dashboards of examples/grafana against Grafana's schema, and runs each query on a real
+ * server.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ import { TestPrometheus } from "./support/prometheus.ts";
 
 const require = createRequire(import.meta.url);
 
-/** Types of the options of panels, in @grafana/schema. */
+/** The modules of @grafana/schema with the types of a panel's options, by the panel's type. */
 const PANELS: Readonly<Record<string, string>> = {
   bargauge: "bargauge",
   stat: "stat",
@@ -33,7 +33,10 @@ const PANELS: Readonly<Record<string, string>> = {
   timeseries: "timeseries",
 };
 
-/** Returns the errors of the compiler for a dashboard: a literal may have no other properties. */
+/**
+ * Compiles a dashboard as a literal of Grafana's types, which may have no other properties. Returns
+ * the compiler's errors.
+ */
 function compile(dashboard: Dashboard): string {
   const types = join(dirname(require.resolve("@grafana/schema/package.json")), "dist/types");
   const directory = mkdtempSync(join(tmpdir(), "dashboards-"));
@@ -85,7 +88,7 @@ describe.each(dashboardFiles)("%s", (file) => {
     expect(compile(dashboard)).toBe("");
   });
 
-  it("has no title twice", () => {
+  it("has no two panels with the same title", () => {
     const titles = dashboard.panels.map(({ title }) => title);
     expect(new Set(titles).size).toBe(titles.length);
   });
@@ -175,7 +178,7 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
     expect(await rowsOf(text)).not.toEqual([]);
   });
 
-  it("give the same for all as for each by name", async () => {
+  it("give the same rows for all customers as for each of them by name", async () => {
     const named = await Promise.all(queries(CHOICES[0]).map(({ text }) => rowsOf(text)));
     expect(await Promise.all(queries("all").map(({ text }) => rowsOf(text)))).toEqual(named);
     // There may be more names than a query can hold.

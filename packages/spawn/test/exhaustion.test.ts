@@ -35,7 +35,8 @@ function fillMounts(): void {
       throw error;
     }
   };
-  // Each copies all before it, so that their number doubles; smaller ones then fill the rest.
+  // Each bind mount copies all before it, so that their number doubles; smaller ones then fill the
+  // rest.
   let i = 0;
   while (bind("/fill", `/fill/${i}`)) i++;
   for (let j = i - 1; j >= 0; j--) bind(`/fill/${j}`, `/fill/rest-${j}`);
@@ -76,7 +77,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
       expect(answer.message).toMatch(/EMFILE/);
       refused.add(answer.message.replaceAll(/\d+/g, "N"));
       await until(() => daemon.childPids().length === 0, "no init is left");
-      // Fewer if the connection that has asked for the status was still open before.
+      // Fewer, if the connection of a request for the status was still open when `before` was
+      // counted.
       await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
       expect((await daemon.status()).names).toBe(0);
       expect(storedNames(daemon)).toEqual([]);
@@ -88,7 +90,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
   it("clients wait until they can be accepted", async () => {
     const turns = async () => (await daemon.status()).turnSeconds.counts.reduce((a, b) => a + b, 0);
     const before = await turns();
-    // The connection that has asked for the status is closed by then.
+    // After this, the connection that has asked for the status is closed.
     await daemon.restingDescriptorCount();
     limitDescriptors(daemon, 0);
     using client = daemon.connect();
@@ -97,7 +99,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(client.tryReceive(MSG_DONTWAIT)).toBeUndefined();
     setLimit(daemon, limit);
     expect(client.receive().kind).toBe("handles");
-    // Five of them for accepting; without pauses there are thousands.
+    // About five of the turns try to accept; without pauses, there would be thousands.
     expect((await turns()) - before).toBeLessThan(50);
     expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
   });
@@ -105,7 +107,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
   it("connections of administrators do not end the daemon", async () => {
     setLimit(daemon, 3);
     const sockets = Array.from({ length: 20 }, () => connect(daemon.controlSocket));
-    // Those that libuv accepts with its spare descriptor are closed again.
+    // libuv accepts some with its spare descriptor, and closes them again.
     for (const socket of sockets) socket.on("error", () => {});
     await sleep(500);
     setLimit(daemon, limit);
@@ -169,7 +171,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mo
         message: expect.stringMatching(/^mount\(.*ENOSPC/),
       });
     }
-    // A name that has namespaces already, and a name that gets only some.
+    // A name that lacks some namespaces cannot get them, and keeps those that it has.
     expect(client.exchange(request("first", ALL)).kind).toBe("error");
     expect(client.inodes("first", { ipc: true })).toEqual(first);
     await until(() => daemon.childPids().length === 0, "no init is left");

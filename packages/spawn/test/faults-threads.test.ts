@@ -1,7 +1,8 @@
 /**
- * Injects errors into system calls of the reaper's thread and of the main thread. Not into those
- * without which no loop of Node runs: libuv aborts if epoll_ctl(2) fails in the main thread. It
- * aborts as well if an eventfd cannot be read or written, but the kernel has no such error.
+ * Injects errors into system calls of the reaper's thread and of the main thread. Spares the calls
+ * without which no loop of Node runs: libuv aborts if epoll_ctl(2) fails in the main thread, which
+ * has a test of its own. libuv also aborts if an eventfd cannot be read or written, but the kernel
+ * has no such error.
  */
 import { once } from "node:events";
 import { readdirSync, rmSync } from "node:fs";
@@ -26,7 +27,7 @@ const REAPER_FAULTS = [
 ];
 
 /**
- * Calls of the main thread. Not read(2) and write(2): strace cannot tell those of sockets from
+ * Calls of the main thread, without read(2) and write(2): strace cannot tell those of sockets from
  * those of eventfds.
  */
 const MAIN_FAULTS = [
@@ -101,9 +102,9 @@ describe.skipIf(cannotRun)("the daemon", { timeout: 60_000 }, () => {
     await expectWork();
   });
 
-  it("ends by libuv's abort if epoll_ctl fails in the main thread; the next one goes on", async () => {
+  it("ends by libuv's abort if epoll_ctl fails in the main thread; the next daemon goes on", async () => {
     const { child, directory } = host.daemon;
-    // Newer versions of libuv ask for it through io_uring.
+    // Newer versions of libuv make these calls through io_uring.
     const fault = "epoll_ctl,io_uring_enter:error=ENOMEM";
     await whileFailing(String(host.daemon.pid), [fault], async () => {
       const ended = once(child, "exit");

@@ -1,6 +1,6 @@
 /**
- * Makes system calls fail for one client, which gets an error or is disconnected; others are not
- * affected.
+ * Makes system calls of the thread that answers clients fail. Clients may get an error or be
+ * disconnected meanwhile; the daemon goes on if it can, and serves later clients.
  */
 import { once } from "node:events";
 import { readdirSync, statSync } from "node:fs";
@@ -17,7 +17,7 @@ import { as, Peer } from "./support/peer.ts";
 
 const ALL = request("name", { ipc: true, pid: true, lease: true, user: {} });
 
-/** The system calls of the thread that answers, except epoll_pwait, which its loop needs. */
+/** Faults of the system calls of this thread, except epoll_pwait(2), which its loop needs. */
 const FAULTS = [
   ...["ENOMEM", "ENOBUFS"].map((error) => `sendmsg:error=${error}`),
   ...["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE"].map((error) => `accept4:error=${error}`),
@@ -37,12 +37,12 @@ const FAULTS = [
   "epoll_ctl:error=ENOMEM:when=2+",
 ];
 
-/** The system calls with which a namespace ends, and a name. */
+/** The system calls with which the daemon ends a namespace or a name. */
 const END_FAULTS = ["umount2", "unlink,unlinkat", "stat,newfstatat,statx"];
 
 const STRANGERS = 20;
 
-/** Sends requests, unless the connection is already closed. */
+/** Sends a request, unless the connection is already closed. */
 function trySend(client: TestClient): void {
   try {
     client.send(ALL);
@@ -82,7 +82,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     return { ipc: inode("ipc"), pid: inode("pid") };
   }
 
-  /** Connects strangers, who ask for something or wait. */
+  /** Connects strangers that send a datagram, or wait if it is empty. */
   async function hold(datagram: Uint8Array | ""): Promise<void> {
     await peer.start(as({}), daemon.address, Buffer.from(datagram), ["--hold", String(STRANGERS)]);
   }
@@ -141,9 +141,9 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     ...[...END_FAULTS, "rmdir", "open,openat", "pidfd_send_signal"].map(
       (calls) => `${calls}:error=ENOMEM`,
     ),
-    // Half of it has been removed then.
+    // The name has been half removed by then.
     ...["umount2", "unlink,unlinkat"].map((calls) => `${calls}:error=ENOMEM:when=2`),
-  ])("ends a name later if its end meets %s", async (fault) => {
+  ])("ends a name later if its end fails at first with %s", async (fault) => {
     using client = daemon.connect();
     client.inodes("name", { ipc: true, pid: true });
     await whileThreadFails(fault, async () => {
@@ -151,14 +151,14 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       expect((await daemon.status()).names).toBe(1);
     });
     expect(daemon.log).toContain("names cannot be ended for the moment: ");
-    // If a part of it is left, a request ends that, and makes a new name.
+    // If a part of the name is left, the request ends that, and makes a new name.
     const after = client.inodes("name", { ipc: true, pid: true });
     await until(() => daemon.childPids().length === 1, "one init is left");
     expect(storedInodes()).toEqual(after);
     await expectAllEnd();
   });
 
-  it("ends a leased name and others, if the end of one has failed half way", async () => {
+  it("ends a leased name and others, if the end of one has failed halfway", async () => {
     using client = daemon.connect();
     const leased = client.ask("leased", { ipc: true, pid: true, lease: true });
     for (const name of ["a", "b"]) client.inodes(name, { ipc: true });
@@ -184,7 +184,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     await until(async () => (await daemon.status()).leasedNames === 0, "its end is noticed");
   });
 
-  it("goes on if strangers that wait come back while epoll_ctl fails", async () => {
+  it("goes on if strangers that wait hang up while epoll_ctl fails", async () => {
     await hold("");
     await until(async () => (await daemon.status()).connections === STRANGERS, "they wait");
     await whileThreadFails("epoll_ctl:error=ENOMEM", async () => {
@@ -222,7 +222,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     },
   );
 
-  it("accepts again after epoll_ctl has failed, too", async () => {
+  it("accepts again after both accept4 and epoll_ctl have failed", async () => {
     // The first call ends the watch of the listening socket, the second one begins it again.
     const faults = ["accept4:error=ENOMEM:when=1", "epoll_ctl:error=ENOMEM:when=2"];
     await whileThreadFails(faults, async () => {
@@ -249,7 +249,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     },
   );
 
-  it("closes later what may take long if no process can be created for it", async () => {
+  it("closes a descriptor that takes long later, if no process can be created to close it", async () => {
     const sink = createServer().listen(0, "127.0.0.1");
     await once(sink, "listening");
     const port = String((sink.address() as AddressInfo).port);
@@ -283,7 +283,8 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     expect(daemon.log).toMatch(/crashed: SyscallError: epoll_wait.*EPERM.* \| at /);
   });
 
-  // Of a start of an init: out of the store, back from the PID namespace, back into the store.
+  // To start an init, the thread calls setns(2) three times: to leave the store's mount namespace,
+  // to return from the new PID namespace, and to return to the store.
   it.each([
     [2, "PID namespace"],
     [3, "mount namespace"],

@@ -111,7 +111,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
 
   /** Lets a stranger come and go. @returns how often until it was disconnected unchecked */
   function flood(stranger: Connection): number {
-    // As while the service stops: each stranger is a client, whose end counts.
+    // From now on each stranger is a client, whose end counts, as while the service stops.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);
@@ -123,7 +123,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     throw new Error("there is no flood");
   }
 
-  it("strangers are", async () => {
+  it("strangers are disconnected unchecked", async () => {
     const { strangers, last } = await connectionsOf(as({}));
     for (const stranger of strangers) {
       // On a busy machine so many may take longer than the second for which they are counted.
@@ -134,7 +134,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(last.isOpen).toBe(false);
   });
 
-  it("roots of other user namespaces are, who are looked at before", async () => {
+  it("roots of other user namespaces are disconnected, too, though not before it", async () => {
     const { strangers, last } = await connectionsOf(rootElsewhere(UID));
     expect(clients.tryAdd(last)).toMatchObject({ isStranger: false });
     for (const stranger of strangers) {
@@ -147,7 +147,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   it.each([
     ["holders of CAP_SYS_ADMIN", as({ capabilities: ["sys_admin"] }), "unproven"],
     ["root", "root" as const, "allowed"],
-  ])("%s are not", async (_, before, state) => {
+  ])("%s are not disconnected", async (_, before, state) => {
     const { strangers, last } = await connectionsOf(before);
     for (const stranger of strangers.slice(0, 3)) {
       flood(stranger);
@@ -158,7 +158,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   it.each([
     ["one uid holds", [SEEMINGLY_CAPABLE_PER_UID + 10], SEEMINGLY_CAPABLE_PER_UID],
     ["they hold", Array<number>(6).fill(50), SEEMINGLY_CAPABLE],
-  ])("those roots are strangers once %s many connections, without a flood", async (_, of, max) => {
+  ])("roots elsewhere count as strangers if %s too many connections", async (_, of, max) => {
     const count = of.reduce((sum, one) => sum + one, 0);
     const listening = listenFor(count);
     for (const [i, held] of of.entries())
@@ -167,10 +167,11 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(added.map((client) => client === "waits")).toEqual(added.map((_, i) => i >= max));
   });
 
-  it("the oldest makes room, whether it waits or not", async () => {
+  it("the oldest connection makes room, whether it waits or not", async () => {
     const count = MAX_UNPROVEN_PER_UID + 2;
     const listening = listenFor(count);
-    // The second one of these uids comes in place of a stranger, who has come before it.
+    // All have the same uid. The last two displace the two oldest: one that does not wait, and a
+    // stranger, which does.
     const started: [readonly string[], number][] = [
       [rootElsewhere(UID), 1],
       [as({ uid: UID }), MAX_UNPROVEN_PER_UID - 1],
@@ -184,7 +185,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(clients.all().map(({ connection }) => connection)).toEqual(connections.slice(-2));
   });
 
-  /** Lets strangers wait. */
+  /** Connects strangers, which send nothing and thus wait. */
   async function wait(count = FLOODS): Promise<void> {
     const listening = listenFor(count);
     await peer.start(as({}), address, NOTHING, ["--hold", String(count)]);
@@ -239,7 +240,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(silent).toBe(2 * FLOODS);
   });
 
-  it("strangers that have waited are closed without a look once so many have ended", async () => {
+  it("strangers that have waited are closed without a look once a flood of them has ended", async () => {
     const count = 1.5 * STRANGERS;
     await wait(count);
     let looks = 0;

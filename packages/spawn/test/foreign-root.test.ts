@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
         expect(root.contents()).toBe(before);
       });
 
-  it("that cannot have a store says so in one line and changes nothing", async () => {
+  it("that cannot have a store, the daemon says so in one line and changes nothing", async () => {
     using root = new FakeRoot("sys");
     addNames(root.directory);
     const before = root.contents();
@@ -97,26 +97,26 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
 
   const refused: [what: string, prepare: (directory: string) => string][] = [
     [
-      "is refused whose root is no tmpfs",
+      "is refused if its root is no tmpfs",
       (directory) => {
         writeFileSync(join(directory, "format"), FORMAT);
         return `mount --bind "${directory}" "${directory}"`;
       },
     ],
     [
-      "is refused whose /names is of another file system",
+      "is refused if its /names is in another file system",
       (directory) =>
         `mount -t tmpfs none /mnt; mkdir /mnt/names; mount --bind "${directory}/names" /mnt/names;
          printf '${FORMAT.trim()}\\n' >/mnt/format; mount --move /mnt "${directory}"`,
     ],
     [
-      "is refused whose format is another",
+      "is refused if its format is another one",
       (directory) =>
         `mount -t tmpfs none /mnt; cp -r "${directory}/names" /mnt; echo 2 >/mnt/format;
          mount --move /mnt "${directory}"`,
     ],
     [
-      "is refused whose format is a link",
+      "is refused if its format is a link",
       (directory) =>
         `mount -t tmpfs none /mnt; mkdir /mnt/names; printf '${FORMAT.trim()}\\n' >/mnt/real;
          ln -s real /mnt/format; mount --move /mnt "${directory}"`,

@@ -1,4 +1,7 @@
-/** Tests, with real sockets and processes, whether a peer is the process with its pid. */
+/**
+ * Tests, with real sockets and processes, that a process counts as a peer only if it is the one
+ * that has connected, and not another one that has the peer's pid.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -76,9 +79,9 @@ it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is c
   expect(isThisProcessCapable(connection)).toBe(true);
 });
 
-// From Linux 6.5 on, the kernel gives a pidfd of the peer; before, there is only the pid.
+// From Linux 6.5 on, the kernel returns a pidfd of the peer; earlier, there was only the pid.
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
-  "a peer that is gone is not, though its pid belongs to a process that is",
+  "a peer that is gone is not capable, though its pid belongs to a process that is",
   () => {
     using connection = acceptedFromGone();
     expect(isThisProcessCapable(connection)).toBe(false);
@@ -89,18 +92,18 @@ it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
   ["was accepted earlier from the same socket", { acceptedMs: 9 }],
   ["was accepted at the same time", { acceptedMs: 10 }],
   ["was accepted later from another socket", { acceptedMs: 11, listenerFd: 1 }],
-])("a peer that is gone is not, if a process of its pid is known and it %s", (_, place) => {
+])("a peer that is gone is not capable, even if its pid is known and it %s", (_, place) => {
   using client = socket(AF_UNIX, SOCK_STREAM);
   using connection = accepted((address) => connectUnix(client.number, address));
   using ofGone = acceptedFromGone();
   const peers = new CapablePeers(ownNamespaceInode("user"));
   expect(peers.isCapable(thisProcess(connection, { acceptedMs: 10 }))).toBe(true);
   expect(peers.isCapable(thisProcess(ofGone, place))).toBe(false);
-  // A later one cannot have that pid, so the connection is not asked.
+  // A later connection with that pid can only be of the known process, so the kernel is not asked.
   expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
 });
 
-it("a peer is found by its pid only if it was there when it was accepted, not a later process", () => {
+it("a process with a peer's pid is taken for the peer only if it existed when the peer was accepted", () => {
   const child = spawn("sleep", ["600"], { stdio: "ignore" });
   try {
     if (child.pid === undefined) throw new Error("sleep(1) has not started");

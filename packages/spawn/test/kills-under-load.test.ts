@@ -1,6 +1,7 @@
 /**
  * Kills the daemon over and over while clients send requests without a pause, and compares each
- * answer with those before it. `TORTURE=all` has 210 kills, with 975 answers before each; else few.
+ * answer with those before it. There are 975 answers before each kill, and nine kills, or 210 with
+ * `TORTURE=all`.
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -120,13 +121,13 @@ describe.skipIf(cannotRun)("a daemon that is killed under load", () => {
     const nextName = () => {
       const i = Math.floor(random() * (NAMES + NEW_NAMES));
       if (i < NAMES) return `${i}`;
-      // Of this life, and of the two before it.
+      // Names that were new in this life of the daemon, or in the two before it.
       return `new ${Math.max(0, kills - Math.floor(3 * random()))}-${i - NAMES}`;
     };
     const clients = Promise.all(
       Array.from({ length: CLIENTS }, () => ask(manager.address, nextName, answers, () => isOver)),
     );
-    // If one fails, the test does, at the end.
+    // If a client fails, the test fails, but only at its end.
     clients.catch(() => {
       isOver = true;
     });

@@ -7,7 +7,7 @@ import { kill, TestDaemon } from "./support/daemon.ts";
 /** More than a turn of the event loop handles, and fewer than a socket's buffer can hold. */
 const REQUESTS = 100;
 
-it.skipIf(missing("root") !== undefined)("answers all waiting requests when it ends", async () => {
+it.skipIf(missing("root") !== undefined)("a daemon answers all requests at its end", async () => {
   const daemon = await TestDaemon.start();
   try {
     using client = daemon.connect();

@@ -106,7 +106,7 @@ describe.skipIf(cannotRun)("load", () => {
       for (const pid of daemon.childPids()) kill(pid);
       for (let i = 0; i < 30; i += 3) client.inodes(`purged ${i}`, { pid: true });
       const results = (await Promise.all(purges)) as { ended: number }[];
-      // Each name that was made was ended by one of them, by its init's end, or is left.
+      // Each name that was made was ended by one purge or by its init's end, or is left.
       const ended = results.reduce((sum, result) => sum + result.ended, 0);
       expect(ended).toBeLessThanOrEqual(30 + 10);
     }
@@ -138,7 +138,7 @@ describe.skipIf(cannotRun)("load", () => {
     let sent = 0;
     const startMs = performance.now();
     const ended = daemon.end("SIGTERM");
-    // They send requests as long as they can, mostly without waiting for the answers.
+    // The clients send requests as long as they can, mostly without waiting for the answers.
     const counts = clients.map(() => 0);
     let isOpen = true;
     while (isOpen) {

@@ -78,7 +78,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
     await host.scratch.runToEnd("a.scope/last");
     const text = () => readFileSync(path("log"), "utf8");
     await until(() => text().includes(" lines of the log were lost"), "it says so");
-    // Each thread counts its own: those of the reaper are about the five cgroups.
+    // Each thread counts its own lost lines: those of the reaper are about the five cgroups.
     expect(text()).toMatch(/^\S+ .*last: .*\n\S+ 5 lines of the log were lost because [^\n]*\n$/);
   });
 });

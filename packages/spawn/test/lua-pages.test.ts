@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "cgroup2", "postgres", "psql") !== undefined)("d
       encoding: "utf8",
       env: environment(),
     });
-    // Some scripts show only additional features.
+    // Some scripts only show additional features, and have no handler.
     const isHandler = /^function cgroups?_released/m.test(text);
     expect(stderr).toMatch(isHandler ? /^$/ : /function 'cgroup_released' not found/);
     expect(status).toBe(0);

@@ -1,7 +1,7 @@
 /**
  * Reaches all limits at the same time, within the descriptors that the unit allows. If this
- * process may have fewer descriptors, uses as many names as fit: that each name takes two
- * descriptors is tested also then.
+ * process may not raise its limit so far, uses as many names as fit. Even then, it tests that each
+ * name takes two descriptors.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ const CONNECTIONS = 4096;
 const HANDLES = 4096;
 const STRANGERS = 4096;
 const STRANGERS_PER_UID = 2048;
-/** The descriptors of Node, threads, sockets and the store, see docs/design.md. */
+/** The descriptors of Node, threads, sockets and the store; see docs/design.md. */
 const OTHERS = 60;
 
 const NAMES = Math.min(
@@ -27,7 +27,7 @@ const NAMES = Math.min(
 
 const MEGABYTE = 2 ** 20;
 
-/** Raises the limit of descriptors if that is allowed, and returns it; the daemon inherits it. */
+/** Raises the limit of descriptors if that is allowed. Returns the limit, which daemons inherit. */
 function raiseLimit(): number {
   const wanted = `--nofile=${LIMIT_NOFILE}:${LIMIT_NOFILE}`;
   spawnSync("prlimit", [`--pid=${process.pid}`, wanted], { stdio: "ignore" });
@@ -43,7 +43,7 @@ function take(client: TestClient, name: string): Disposable {
 }
 
 describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima together", () => {
-  it("fit into the descriptors, and are served", { timeout: 600_000 }, async () => {
+  it("fit into the limit of descriptors, and are served", { timeout: 600_000 }, async () => {
     const peer = new Peer();
     onTestFinished(async () => {
       await peer.endAll();
@@ -96,7 +96,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
       `quota reached: ${CONNECTIONS} connections`,
       "closed",
     ]);
-    // Each name once more; most are not in the cache.
+    // Every tenth name once more; most are not in the cache.
     const askMs = performance.now();
     for (let i = 0; i < NAMES; i += 10) client.inodes(`name ${i}`, { ipc: true, pid: true });
     console.log(`an answer takes ${((performance.now() - askMs) / (NAMES / 10)).toFixed(2)} ms`);
@@ -119,7 +119,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
     console.log(
       `purged in ${Math.round(durationMs)} ms, longest answer ${longestMs.toFixed(1)} ms`,
     );
-    // If the purge were not sliced, an answer would take as long as it does.
+    // If the purge were not sliced, an answer would take as long as the purge.
     expect(longestMs).toBeLessThan(durationMs / 2);
     await until(() => daemon.childPids().length === 0, "all inits have ended", 60_000);
     for (const open of [...leases, ...clients]) open[Symbol.dispose]();

@@ -1,5 +1,5 @@
 /**
- * Starts the daemon with an address for metrics that cannot be used, or not yet: the services run.
+ * Starts the daemon with an address for metrics that cannot be used, or not yet: all else works.
  */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -139,7 +139,7 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)(
       expect(warnings()).toHaveLength(1);
     });
 
-    it("and a reload that configures none ends the attempts", async () => {
+    it("and a reload that configures no address ends the attempts", async () => {
       const { server, port } = await takePort();
       daemon = await TestDaemon.start({ config: configuration(`127.0.0.1:${port}`) });
       await until(async () => (await metrics())?.problem !== undefined, "it has been tried");

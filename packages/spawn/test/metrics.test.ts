@@ -73,7 +73,7 @@ describe.skipIf(cannotRun)("metrics", () => {
       expect((await fetchMetrics(socket, path)).status, path).toBe(404);
   });
 
-  it("describe the process, without values that reading them resets", async () => {
+  it("describe the process, without values that are reset when they are read", async () => {
     await start();
     const { text } = await fetchMetrics(socket);
     for (const name of [

@@ -21,7 +21,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const check = (path: string) => checkCgroupRoot(bytesOfText(path));
 
 describe.skipIf(missing("cgroup2") !== undefined)("cgroup2", () => {
-  it("is taken", () => {
+  it("is accepted", () => {
     const mount = tryFindCgroup2();
     expect(mount).toBeDefined();
     if (mount !== undefined) check(textOf(mount));
@@ -29,7 +29,7 @@ describe.skipIf(missing("cgroup2") !== undefined)("cgroup2", () => {
 });
 
 describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup with any name", () => {
-  it("is taken", async () => {
+  it("is accepted", async () => {
     const scratch = new ScratchCgroup();
     try {
       check(scratch.make("\u00e4\u20ac"));
@@ -51,7 +51,7 @@ describe("a directory outside cgroup2", () => {
     expect(() => check(directory)).toThrow(/^\S+ is not in cgroup2, but in /);
   });
 
-  it("is refused with its line in the configuration by all commands that read it", () => {
+  it("is refused, with its line in the configuration, by all commands that read the file", () => {
     const file = join(directory, "spawn.toml");
     writeFileSync(file, `[reaper]\ncgroup_root = "/proc"\n`);
     const line = `${file}:2: reaper.cgroup_root: /proc is not in cgroup2, but in a file system of type 0x9fa0`;
@@ -68,7 +68,7 @@ describe("a directory outside cgroup2", () => {
 });
 
 describe.skipIf(missing("root") !== undefined)("a tmpfs", () => {
-  it("is named", () => {
+  it("is named when it is refused", () => {
     const config = join(directory, "tmpfs.toml");
     writeFileSync(config, `[reaper]\ncgroup_root = "/mnt"\n`);
     // In a separate mount namespace.

@@ -21,7 +21,7 @@ import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
 
-/** Makes completions of what `--help` says. */
+/** The program that makes shell completions from what `--help` says. */
 const COMPLETION = join(import.meta.dirname, "../../deb/completion.mjs");
 
 interface Result {
@@ -44,7 +44,8 @@ function execute(program: string, ...args: string[]): Promise<Result> {
 }
 
 /**
- * Runs a command that finds the daemon's socket at the default place, by its configuration alone.
+ * Runs a command without `--control`. In its mount namespace, the daemon's control socket is at the
+ * default place.
  */
 function askAtDefault({ directory, configFile }: TestDaemon, ...args: string[]): Promise<Result> {
   const script = `mount -t tmpfs none /run && mkdir /run/cm4all-spawn &&
@@ -104,7 +105,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     daemon = undefined;
   });
 
-  it("the exit status of status is that of a daemon that is well, degraded, or not running", async () => {
+  it("the exit status of status says if the daemon is well, degraded, or not running", async () => {
     const one = await start();
     const well = await ask(one, "status");
     expect(well.status).toBe(0);
@@ -127,7 +128,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(down).toMatchObject({ status: 3, stderr: expect.stringContaining("is not running") });
   });
 
-  it("a bound that is nearly reached is reported", async () => {
+  it("a limit that is nearly reached is reported", async () => {
     const one = await start({ config: "[namespaces]\nmax_names = 2\nmax_names_per_uid = 2\n" });
     using client = one.connect();
     using _ = client.ask("a", { ipc: true, lease: true });
@@ -216,11 +217,9 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       { name: "c" },
     ]);
     expect((await ask(one, "purge-namespaces", "--idle", "a")).stdout).toBe(
-      "ended 1 names, 1 are left\n",
+      "names ended: 1, left: 1\n",
     );
-    expect((await ask(one, "purge-namespaces", "--all")).stdout).toBe(
-      "ended 1 names, 0 are left\n",
-    );
+    expect((await ask(one, "purge-namespaces", "--all")).stdout).toBe("names ended: 1, left: 0\n");
   });
 
   it("purge-namespaces ends all names only with --all, not with an empty list", async () => {
@@ -236,11 +235,11 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     }
     expect((await one.status()).names).toBe(1);
     expect((await ask(one, "purge-namespaces", "--all", "--idle")).stdout).toBe(
-      "ended 1 names, 0 are left\n",
+      "names ended: 1, left: 0\n",
     );
   });
 
-  it("names may have the greatest length of a request, with bytes that JSON escapes", async () => {
+  it("names may be as long as requests allow, with bytes that JSON escapes", async () => {
     const one = await start();
     using client = one.connect();
     const names = ['"', "\\", "\x7f", "x"].map((byte) => byte.repeat(4080)).sort();
@@ -251,9 +250,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       const { stdout } = await ask(one, "status", name, "--json");
       expect(JSON.parse(stdout)).toMatchObject({ name });
     }
-    expect((await ask(one, "purge-namespaces", ...names)).stdout).toBe(
-      "ended 4 names, 0 are left\n",
-    );
+    expect((await ask(one, "purge-namespaces", ...names)).stdout).toBe("names ended: 4, left: 0\n");
   });
 
   it("purge-namespaces takes more names than fit into a request", async () => {
@@ -336,7 +333,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(await askAtDefault(one, "list")).toMatchObject({ status: 0, stderr: warning });
     expect(await askAtDefault(one, "purge-namespaces", "--all", "--idle")).toEqual({
       status: 0,
-      stdout: "ended 1 names, 0 are left\n",
+      stdout: "names ended: 1, left: 0\n",
       stderr: warning,
     });
     expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });
@@ -463,7 +460,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  /** Runs `status --watch` on a terminal of this size, and `what` once the screen shows `first`. */
+  /** Runs `status --watch` on a terminal of this size. `what` runs meanwhile, and has to end it. */
   async function watchOnTerminal(
     { controlSocket }: { readonly controlSocket: string },
     columns: number,
@@ -502,7 +499,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
   });
 
-  it("status --watch says which lines a low terminal shows, and scrolls", async () => {
+  it("status --watch says which lines a terminal with few rows shows, and scrolls", async () => {
     const one = await start();
     await watchOnTerminal(
       one,

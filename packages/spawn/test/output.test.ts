@@ -1,4 +1,4 @@
-/** Tests output that cannot be written, of every command that has output. */
+/** Tests what each command that has output does if the output cannot be written. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
   });
   afterAll(() => host.stop());
 
-  /** Runs a command against the daemon in a shell, with this redirection. */
+  /** Runs a command in a shell, with the daemon's configuration and socket, and redirected. */
   function run(redirection: string, args: readonly string[]) {
     const { configFile, controlSocket } = host.daemon;
     const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
@@ -66,7 +66,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     expect(status).toBe(EX_IOERR);
   });
 
-  it("is reported when the records are those in the files", () => {
+  it("is reported when the command reads the records from the files", () => {
     const files = ["--control", "", "--journal", mkdtempSync(join(host.directory, "journal-"))];
     for (const list of [["list"], ["list", "--json"]]) {
       const args = [...files, "accounting", ...list];
@@ -86,7 +86,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       "for i = 1, 3 do print(i) end",
       "assert(select('#', io.write('a\\n')) == 3)",
       "io.write('a')",
-    ])("is told of after %s, and the handler goes on", (body) => {
+    ])("is reported after %s, and the handler goes on", (body) => {
       const { status, stderr } = tried(`${body} io.stderr:write('done\\n')`);
       expect(stderr.split(/(?<=\n)/).sort()).toEqual([FULL, "done\n"]);
       expect(status).toBe(EX_IOERR);
@@ -111,7 +111,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       });
     });
 
-    it("leaves the exit status of the handler's failure", () => {
+    it("does not change the exit status of the handler's failure", () => {
       const { status, stderr } = tried("print(1) error('no luck', 0)");
       expect(stderr).toContain(FULL);
       expect(stderr).toContain("no luck");
@@ -119,7 +119,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     });
   });
 
-  it("does not keep a command from its work", async () => {
+  it("does not keep a command from doing its work", async () => {
     await host.scratch.runToEnd("a.scope/job", "true");
     await until(async () => (await host.records())[0]?.state === "parked", "a record is parked");
     const [{ number } = { number: -1 }] = await host.records();
@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     expect(await host.records()).toEqual([]);
   });
 
-  it("leaves the exit status of a failure, even if its message cannot be written either", () => {
+  it("does not change the exit status of a failure whose message cannot be written either", () => {
     const full = (...args: string[]) => run(">/dev/full 2>&1", args);
     expect(full("--bogus")).toEqual({ status: EX_USAGE, stderr: "" });
     expect(full("bogus")).toEqual({ status: EX_USAGE, stderr: "" });

@@ -34,9 +34,9 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
   afterAll(() => peer[Symbol.dispose]());
 
   /**
-   * Lets two peers each send a socket that takes long to close, and that only the message holds. The
-   * first peer then ends, and the second stays.
-   * @returns a function that returns the output so far of the second
+   * Lets two peers each send a socket that takes long to close, and that only the message holds.
+   * The first peer then ends, and the second stays.
+   * @returns a function that returns what the second has printed so far
    */
   async function sendLingering(daemon: TestDaemon, before: readonly string[]) {
     const taken = new Set<Socket>();
@@ -113,9 +113,9 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
 
       it.each([
         ["given again to the same process", "nothing", GRANTED],
-        ["no more given to who has dropped its capabilities", "drop", REFUSED],
-        ["no more given to who has entered a user namespace", "namespace", REFUSED],
-        ["not given to a program without capabilities that it executes", "exec", REFUSED],
+        ["no longer given to a process that has dropped its capabilities", "drop", REFUSED],
+        ["no longer given to a process that has entered a user namespace", "namespace", REFUSED],
+        ["not given to a program without capabilities that the process executes", "exec", REFUSED],
         ["not given over the connection of a process that is gone", "orphan", REFUSED],
       ])("is %s", (_, action, second) => {
         expect(askAgain(action)).toEqual(["handles", ...second]);
@@ -134,18 +134,18 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       it("lasts for a second in a set-uid program that the process executes, and not longer", async () => {
         const program = peer.setUidProgram();
         expect(askAgain(`${program}@1100`)).toEqual(["handles", ...REFUSED]);
-        // On a busy machine the second may be over.
+        // On a busy machine, the second may already be over.
         await until(() => askAgain(program)[1] === "handles", "it is quick enough");
       });
     });
 
-    it("refuses each peer with one line in the log", async () => {
+    it("is refused with one line in the log for each process", async () => {
       for (let i = 0; i < 3; i++) ask(as({}));
       const lines = () => daemon.log.match(/refused pid \d+, uid \d+: .*/g) ?? [];
       await until(() => lines().length === 3, "all are logged");
       for (const line of lines()) expect(line).toContain(`uid ${STRANGER}: ${REFUSED[0]}`);
       expect((await daemon.status()).requests.refused).toBe(3);
-      // A process that connects again and again.
+      // One process that connects 50 times.
       await peer.start(as({}), daemon.address, REQUEST, ["--hold", "50"]);
       await until(async () => (await daemon.status()).requests.refused === 53, "all are refused");
       expect(lines().length).toBe(4);
@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       const before = await refused();
       const startMs = performance.now();
       for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, REQUEST, ["--flood"]);
-      // The strangers' connections end faster than the daemon checks any.
+      // The strangers' connections end faster than the daemon can check them.
       for (let i = 0; i < 10; i++) expect(request()).toEqual(GRANTED);
       await sleep(1500);
       await peer.endAll();
@@ -237,7 +237,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       ["nobody whose ids are those of the other kind", { uid: 4, gid: 1 }, REFUSED],
       ["nobody else", { uid: 2001, gid: 1001, groups: [1001] }, REFUSED],
       [
-        "nobody with more groups than can be looked at",
+        "nobody who has more groups than can be looked at",
         { groups: Array.from({ length: 2000 }, (_, i) => 100_000 + i) },
         REFUSED,
       ],

@@ -1,4 +1,4 @@
-/** Tests that each alert of examples/prometheus fires if its fault is made, and only then. */
+/** Tests that each alert of examples/prometheus fires if its fault occurs, and only then. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -130,7 +130,7 @@ describe.skipIf(needs !== undefined)(
     }
 
     /**
-     * Waits for alerts as `expectAlerts`.
+     * Waits for alerts as `expectAlerts` does.
      * @param perhaps alerts that may also fire on a slow machine
      */
     async function expectAlertsBeside(perhaps: string[], ...names: string[]): Promise<void> {
@@ -188,7 +188,7 @@ describe.skipIf(needs !== undefined)(
       );
     }
 
-    it("is at the limit of names and refuses more, also of others and in another language", async () => {
+    it("is at the limit of names, refuses another name, and gets a malformed request", async () => {
       const host = await makeReadyHost("[namespaces]\nmax_names = 9\n");
       await untilScraped();
       using client = host.daemon.connect();
@@ -278,7 +278,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("WatchesRefused");
     });
 
-    it("has a script with a mistake, which then is gone, and is there again", async () => {
+    it("has a script with a mistake, and then no script", async () => {
       const host = await makeHost();
       host.writeScript("function (");
       await host.start();
@@ -297,7 +297,7 @@ describe.skipIf(needs !== undefined)(
         'assert(db:execute("SELECT 1"))',
         `handlers_bear_repetition = true db = pg:new(${JSON.stringify(server.conninfo)})`,
       );
-      // Two hours ago, as the daemon sees it.
+      // The clock of this daemon is two hours slow, that of the next one is not.
       const clock = join(host.directory, "clock.cjs");
       writeFileSync(clock, "const now = Date.now; Date.now = () => now() - 7200000;");
       await host.start("", { env: { NODE_OPTIONS: `--require ${clock}` } });
@@ -367,7 +367,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("JournalFails");
     });
 
-    /** Makes the records of cgroups 120 KB long, by attributes of their scope. */
+    /** Makes the records of cgroups 120 KB long, by extended attributes of their scope. */
     function enlargeRecords({ scratch }: AccountingHost): void {
       const scope = openSync(join(scratch.path, "a.scope"), "r");
       for (let i = 0; i < 30; i++) setXattr(scope, `user.filler${i}`, Buffer.alloc(4000, "x"));
@@ -387,7 +387,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("ScriptDown", "LimitNear", "JournalFull");
     });
 
-    it("has a disk that cannot read what was written", async () => {
+    it("has a disk from which records cannot be read", async () => {
       const host = await makeHost();
       enlargeRecords(host);
       host.writeScript("function (");

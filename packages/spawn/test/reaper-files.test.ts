@@ -114,7 +114,7 @@ it("measures and reports a cgroup with every field, and says what it cannot do",
   expect(counts.scopeMemoryPeakBytes["/a.scope"]?.sum).toBe(536870912);
 });
 
-it("tells of the start when all could be opened, and then of what was found late", () => {
+it("tells of the start only when all could be opened, and tells of what was found late", () => {
   const path = join(directory, "a.scope/job");
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, "cgroup.events"), "populated 0\n");
@@ -144,7 +144,7 @@ it("tells of the start when all could be opened, and then of what was found late
   expect(log.filter((line) => line.includes("accounting waits until they can"))).toHaveLength(1);
 });
 
-it("lets others in while thousands become empty at once, and tells of the first before the last", () => {
+it("lets other work run while 1,500 become empty at once, and tells of the first before the last", () => {
   const count = 1500;
   const events = (i: number) => join(directory, "a.scope", `job${i}`, "cgroup.events");
   for (let i = 0; i < count; i++) {

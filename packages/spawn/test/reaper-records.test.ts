@@ -42,7 +42,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     await scratch.remove();
   });
 
-  it("has the attributes of the cgroup and of those above it that anybody may see", async () => {
+  it("has the attributes that anybody may see, of the cgroup and of those above it", async () => {
     scratch.make("x.slice/bp.scope/a/b");
     set("x.slice", "user.slice", "1");
     set("x.slice/bp.scope/a", "user.account", "\xff\0");

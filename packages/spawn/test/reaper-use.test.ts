@@ -184,7 +184,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     }
     mkdirSync(join(scratch.path, "bp.scope/x"));
     program.process.kill("SIGCONT");
-    // There was one before, too: it may not have looked yet.
+    // The reaper may not have looked yet: one watched cgroup alone does not show that it has.
     await until("it to have looked", async () => (await program.status()).unseenCgroups > 0);
     await watched(1);
     expect(await program.status()).toMatchObject({ unseenCgroups: 10, vanishedCgroups: 0 });

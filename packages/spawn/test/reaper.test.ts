@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.remove();
   });
 
-  it("logs and deletes a cgroup that becomes empty, and not one that was born empty", async () => {
+  it("logs and deletes a cgroup that becomes empty, but not one that was never used", async () => {
     const program = await start();
     scratch.make("bp.scope/unused");
     scratch.make("bp.scope/used");
@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await gone("bp.scope/used");
     expect(program.log).toHaveLength(1);
     expect(program.log[0]).toMatch(
-      // As in the original: figures that the kernel does not give are left out.
+      // As in the original daemon, figures that the kernel does not give are left out.
       statSync(scratch.path, { bigint: true }).birthtimeNs > 0n
         ? /^used: since=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ cpu=0\.0s\/0\.0s\/0\.0s(\[\d+%\])?$/
         : /^used: cpu=0\.0s\/0\.0s\/0\.0s$/,
@@ -205,7 +205,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect((await program.status()).waitingCgroups).toBe(0);
   });
 
-  it("keeps a cgroup until it is journalled, and tells its ancestors without delay", async () => {
+  it("keeps a cgroup until it is journalled, and tells of its ancestors without delay", async () => {
     const program = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a/b");
     await until("both", () => program.releases.length === 2);
@@ -237,7 +237,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(reaped(program)).toEqual(["a", "b"]);
   });
 
-  it("tells that somebody else removed what was released, journalled or not", async () => {
+  it("tells that somebody else removed what was released, even if it is not journalled", async () => {
     const program = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
@@ -265,7 +265,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await until("the end to be told", () => program.told.includes("deleted 1"));
   });
 
-  it("tells again what it left behind when it was killed, and who was running", async () => {
+  it("tells again what it left behind when it was killed, and what is populated", async () => {
     const first = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a/sub");
     await until("the releases", () => first.releases.length === 2);
@@ -379,7 +379,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect((await program.status()).inotifyWatches).toBe(2);
   });
 
-  it("copes with a path of almost 4,096 bytes that others remove from its end on", async () => {
+  it("copes with a path of almost 4,096 bytes that others remove level by level", async () => {
     const program = await start({ accounting: true });
     const levels = Array.from({ length: 15 }, (_, i) =>
       join("bp.scope", ...Array<string>(i + 1).fill("y".repeat(250))),
@@ -387,7 +387,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     for (const level of levels) scratch.make(level);
     const areWatched = async (count: number) => (await program.status()).watchedCgroups === count;
     await until("them to be watched", () => areWatched(levels.length));
-    // The parent of the first that it looks for is gone.
+    // When the reaper looks for the first of them, the parent is gone as well.
     program.process.kill("SIGSTOP");
     for (const level of levels.reverse()) scratch.removeEmpty(level);
     program.process.kill("SIGCONT");
@@ -557,7 +557,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(paths).toHaveLength(count);
   });
 
-  it("deletes on its end what is journalled, and leaves the rest to the next start", async () => {
+  it("deletes at its end what is journalled, and leaves the rest to the next start", async () => {
     const program = await start({ accounting: true, deletionDelayMs: 500 });
     await scratch.runToEnd("bp.scope/a");
     await scratch.runToEnd("bp.scope/b");

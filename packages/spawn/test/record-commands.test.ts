@@ -155,7 +155,7 @@ describe("on the files of a journal", () => {
     });
   });
 
-  it("list shows each of several pages once, and ends when its reader ends", async () => {
+  it("list shows each record of several pages once, and ends when its reader ends", async () => {
     const numbers = await append(...Array.from({ length: 1001 }, (_, i) => record(i)));
     const listed: { number: number }[] = JSON.parse((await run("list", "--json")).stdout);
     expect(listed.map(({ number }) => number)).toEqual(numbers);
@@ -250,7 +250,7 @@ describe("on the files of a journal", () => {
     },
   );
 
-  it("retry has parked and interrupted records called again, and no others", async () => {
+  it("retry hands over parked and interrupted records again, and no others", async () => {
     const [first, waiting, parked, began, last] = await append(
       ...[4, 1, 2, 3, 5].map((i) => record(i)),
     );
@@ -286,7 +286,9 @@ describe("on the files of a journal", () => {
     expect((await states()).map(([, state]) => state)).toEqual([2, 2, 2]);
     const { stdout } = await run("retry", `${BOOT}-1`);
     expect(stdout).toContain(`again when the daemon runs: record ${latest}, `);
-    expect(stdout).toContain(`left, a later report of its cgroup has its figures: record ${older}`);
+    expect(stdout).toContain(
+      `left, because a later report of its cgroup has its figures: record ${older}`,
+    );
     expect(await states()).toEqual([
       [older, RecordState.PARKED],
       [latest, RecordState.WAITING],

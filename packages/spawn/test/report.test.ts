@@ -37,7 +37,8 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       hba: ["local all postgres,reports trust", "local all all peer"],
     });
     const client = await connectTo(server);
-    // The role of the user as which root asks by default: the server admits only that user to it.
+    // By default, a report of root asks the server as the user nobody. The server admits only that
+    // user to this role.
     await client.query("CREATE ROLE nobody LOGIN; GRANT fleet_reader TO nobody");
     await client.end();
     directory = mkdtempSync(join(tmpdir(), "report-"));
@@ -241,7 +242,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   it.each([
     ["{", 1],
     [JSON.stringify({ from: ago(1), to: ago(0), database: "none" }), DATABASE_FAILED],
-  ])("the program that reads %j ends with %d and a line", (input, wanted) => {
+  ])("the program that reads %j ends with %d and one line", (input, wanted) => {
     const program = join(dirname(BUNDLE), "cm4all-spawn-report.js");
     const env = { PGHOST: "/nowhere" };
     const { stderr, status } = spawnSync(process.execPath, [program], {

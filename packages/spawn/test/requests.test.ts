@@ -110,7 +110,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(new Set(inodes).size).toBe(50);
   });
 
-  it("start inits without descriptors, capabilities or blocked signals", async () => {
+  it("start inits without descriptors, capabilities or ignored signals", async () => {
     using client = daemon.connect();
     client.inodes("powerless", { pid: true });
     const isNamed = (child: number) => readProc(child, "cmdline") === "init powerless\0-P\0";
@@ -125,7 +125,7 @@ describe.skipIf(cannotRun)("requests", () => {
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
-    // Its root is not in the store, where root in the namespace could look.
+    // The init's root is the daemon's, not the store: root in the namespace can look into it.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };

@@ -16,7 +16,7 @@ import { FakeManager } from "./support/manager.ts";
 import { Pipe, redirectTo } from "./support/pipe.ts";
 import { tryThreadOf } from "./support/stopped-thread.ts";
 
-/** A start takes half a second on a quiet machine until the daemon serves. */
+/** Signals are sent up to this time after a start, which takes half a second on a quiet machine. */
 const START_MS = 1000;
 const STEPS = 25;
 
@@ -53,7 +53,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await expectEnd();
   });
 
-  it("while nobody reads its standard error", async () => {
+  it("while nobody reads the daemon's standard error", async () => {
     const pipe = new Pipe();
     cleanUp.push(() => pipe.close());
     pipe.fill();
@@ -68,7 +68,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await times.expectEnd(daemon);
   });
 
-  it("while clients of its metrics and of administrators do not read", async () => {
+  it("while clients of the metrics and of the control socket do not read", async () => {
     const path = join(host.directory, "metrics.sock");
     host.reaperConfig = `[metrics]\nlisten = "${path}"\n`;
     await host.start();
@@ -84,16 +84,16 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await expectEnd();
   });
 
-  it("at any time while it starts", { timeout: 120_000 }, async () => {
+  it("at any time while the daemon starts", { timeout: 120_000 }, async () => {
     for (let step = 0; step < STEPS; step++) {
       const daemon = new TestDaemon({ config: reaping(), journal: host.journal });
       await sleep((step * START_MS) / STEPS);
-      // At first the signal is not caught.
+      // At first, the daemon does not catch the signal.
       await times.expectEnd(daemon, [0, "SIGTERM"]);
     }
   });
 
-  it("while it starts, and the service manager hangs", async () => {
+  it("while the daemon starts, and the service manager hangs", async () => {
     const manager = new FakeManager();
     cleanUp.push(() => manager.close());
     manager.isStalled = true;
@@ -129,7 +129,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     }
   });
 
-  it("in the middle of thousands of cgroups", async () => {
+  it("in the middle of 1,500 new cgroups", async () => {
     await host.start();
     await host.untilReady();
     for (let i = 0; i < 1500; i++) host.scratch.make(`a.scope/${i}`);

@@ -1,6 +1,6 @@
 /**
- * Tests that SIGTERM ends the daemon within 1.5 s, whatever it does. `stop-peers.test.ts` has its
- * peers.
+ * Tests that SIGTERM ends the daemon within 1.5 s, whatever it does. What its peers do is tested in
+ * `stop-peers.test.ts`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -86,7 +86,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
-    // Including writes that return when the data is on the disk.
+    // Also pwrite64: a write to the journal returns when the data is on the disk (O_DSYNC).
     const writes = "pwrite64,fsync,fdatasync";
     const args = ["-e", `trace=${writes}`, "-e", `inject=${writes}:delay_enter=600000000`];
     const strace = spawn("strace", ["-f", "-p", `${host.daemon.pid}`, ...args], {
@@ -102,7 +102,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
       await host.scratch.runToEnd("a.scope/job");
       await until(() => /pwrite64\(|sync\(/.test(said), "it writes");
       const daemonEnded = host.daemon.end("SIGTERM");
-      // All threads but the one whose call does not return, which strace holds.
+      // All threads have ended but the one that strace holds in a call that does not return.
       const hasEnded = () => /^State:\tZ/m.test(readProc(host.daemon.pid, "status"));
       await times.measure(() => until(hasEnded, "it has ended", PATIENCE_MS));
       strace.kill("SIGKILL");
@@ -133,7 +133,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await expectEnd();
   });
 
-  it("while strangers and clients flood it", async () => {
+  it("while strangers and clients flood the daemon", async () => {
     host.writeHandler("");
     await host.start();
     const datagram = request("name", { ipc: true });

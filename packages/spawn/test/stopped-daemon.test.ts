@@ -1,6 +1,6 @@
 /**
- * Tests commands while the daemon is stopped: they give up in one line, and the package can be
- * removed.
+ * Tests commands while SIGSTOP holds the daemon: they give up with one line, and the package can
+ * be removed.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BUNDLE, TestDaemon } from "./support/daemon.ts";
 
 const EX_TEMPFAIL = 75;
-/** The exit status of `status` for monitoring: not known. */
+/** The exit status of `cm4all-spawn status` if the daemon's state is unknown. */
 const UNKNOWN = 4;
 const PRERM = fileURLToPath(new URL("../../../debian/cm4all-spawn.prerm", import.meta.url));
 
@@ -53,7 +53,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", 
       const status = command.startsWith("status") ? UNKNOWN : EX_TEMPFAIL;
       expect(ended).toEqual([status, null]);
       expect(said).toBe(
-        `cm4all-spawn: the daemon does not answer within 0.5 s (${daemon.controlSocket})\n`,
+        `cm4all-spawn: the daemon did not answer within 0.5 s (${daemon.controlSocket})\n`,
       );
     });
   });
@@ -63,7 +63,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", 
     const command = [process.execPath, ...options(0.5)].map((word) => `'${word}'`).join(" ");
     writeFileSync(program, `#!/bin/sh\nexec ${command} "$@"\n`);
     chmodSync(program, 0o755);
-    // The script takes this for a running service manager.
+    // The script takes /run/systemd/system as the sign of a running service manager.
     const script = `mount -t tmpfs none /run && mkdir -p /run/systemd/system &&
       PATH="${daemon.directory}:$PATH" exec sh "${PRERM}" remove`;
     await daemon.whilePaused(() => {
@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", 
         encoding: "utf8",
       });
       expect(removal).toMatchObject({ status: 0, signal: null });
-      expect(removal.stderr).toContain("the daemon does not answer within 0.5 s");
+      expect(removal.stderr).toContain("the daemon did not answer within 0.5 s");
     });
   });
 

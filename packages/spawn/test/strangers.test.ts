@@ -65,28 +65,28 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     expect(daemon.log).not.toMatch(/EMFILE|ENFILE/);
   }
 
-  it.each(behaviours)("at the port of the metrics that %s", async (behaviour) => {
+  it.each(behaviours)("that %s, at the port of the metrics", async (behaviour) => {
     await start("127.0.0.1:10469");
     const options = { address: PORT, behaviour, count: CROWD, reconnects: true };
     crowd = await Crowd.start({ ...options, wrapper: stranger() });
     await expectService(PORT);
   });
 
-  it.each(behaviours)("at the metrics' Unix socket that %s", async (behaviour) => {
+  it.each(behaviours)("that %s, at the metrics' Unix socket", async (behaviour) => {
     const path = join(directory, "metrics.sock");
     await start(path);
     crowd = await Crowd.start({ address: { path }, behaviour, count: CROWD, reconnects: true });
     await expectService({ path });
   });
 
-  it.each(behaviours)("at the control socket that %s", async (behaviour) => {
+  it.each(behaviours)("that %s, at the control socket", async (behaviour) => {
     await start("127.0.0.1:10469");
     const address = { path: daemon.controlSocket };
     crowd = await Crowd.start({ address, behaviour, count: CROWD, reconnects: true });
     await expectService(PORT);
   });
 
-  it.each(["metrics", "control"])("at %s has its time, and is then disconnected", async (which) => {
+  it.each(["metrics", "control"])("at %s is disconnected when its time is over", async (which) => {
     await start("127.0.0.1:10469");
     const address = which === "metrics" ? PORT : { path: daemon.controlSocket };
     const before = await daemon.restingDescriptorCount();
@@ -100,7 +100,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     }
   });
 
-  it("at the control socket gets answers after it has shut down its writing side", async () => {
+  it("at the control socket gets an answer after it has shut down its writing side", async () => {
     await start("127.0.0.1:10469");
     const socket = connect({ path: daemon.controlSocket, allowHalfOpen: true });
     socket.end('{"command":"status"}\n');

@@ -1,5 +1,5 @@
 /**
- * Tests the stream sockets, for administrators and for metrics: their modes, and the bounds of a
+ * Tests the stream sockets, for administrators and for metrics: their modes, and the limits of a
  * connection.
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";

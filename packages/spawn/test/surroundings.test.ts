@@ -1,5 +1,6 @@
 /**
- * Surroundings in which the daemon cannot run: it says why in one line, with a status of its own.
+ * Tests surroundings in which the daemon cannot run: it ends with a line that says why, and with
+ * the exit status for this reason.
  */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -35,7 +36,7 @@ const SURROUNDINGS: Record<string, Surroundings> = {
     status: 77,
     line: /^cm4all-spawn: needs CAP_SYS_ADMIN/,
   },
-  // The main thread, which waits for an answer of the thread, logs no line of its own.
+  // The thread for namespaces logs the line. The main thread, which waits for it, logs none.
   "without CAP_SETPCAP": {
     wrapper: without("setpcap"),
     status: 71,
@@ -58,8 +59,8 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Returns whether descriptors are too few for Node itself to start: it is then ended by a signal or,
- * in later versions, by an error in its module loader.
+ * Returns whether there were too few descriptors for Node itself to start. A signal ends it then
+ * or, in later versions, an error in its module loader.
  */
 function hasNotStarted({ child, log }: TestDaemon): boolean {
   return child.signalCode !== null || log.startsWith("node:internal/modules/");
@@ -76,7 +77,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
     expect(ended).toBe(status);
   });
 
-  /** Below this Node itself does not start: 18 descriptors end it with SIGSEGV. */
+  /** With fewer descriptors, Node itself does not start: 18 make it end with SIGSEGV. */
   const FEWEST = 19;
 
   it("with few descriptors, up to the number that it needs", async () => {
@@ -97,7 +98,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
       }
       await closed;
       expect(daemon.log).toMatch(/^[^\n]*(EMFILE|too many open files)[^\n]*\n$/);
-      // Later versions of Node do not name the errno if it cannot load the file of a thread.
+      // Later versions of Node do not name the errno if they cannot load the file of a thread.
       const status = daemon.log.includes("EMFILE") ? 71 : 70;
       expect([limit, daemon.child.exitCode]).toEqual([limit, status]);
       lines.add(daemon.log.replace(/^\S+ /, ""));

@@ -22,8 +22,8 @@ function initsOf(cgroup: ScratchCgroup): Map<string, number> {
 }
 
 /**
- * Returns the inits once these names are among them: a command line can be read a moment after the
- * start.
+ * Returns the inits once these names are among them: an init's command line can only be read a
+ * moment after its start.
  */
 async function initsWith(
   cgroup: ScratchCgroup,
@@ -77,7 +77,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
         expect(initsOf(cgroup)).toEqual(inits);
         expect((await daemon.status()).leasedNames).toBe(1);
       }
-      // However often it was restarted, one descriptor is stored.
+      // However often the daemon was restarted, one descriptor is stored.
       expect(manager.store.length).toBe(1);
       lease[Symbol.dispose]();
       await until(async () => (await daemon.status()).leasedNames === 0, "the lease is gone");
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     await until(async () => (await daemon.status()).leasedNames === 0, "the leases are gone");
   });
 
-  it("does not fail connections or requests of clients meanwhile", async () => {
+  it("makes no connection or request of a client fail meanwhile", async () => {
     let isOver = false;
     let answers = 0;
     let longestMs = 0;
@@ -224,7 +224,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     manager.isStalled = false;
   });
 
-  it("purges on request", async () => {
+  it("is not necessary to purge names", async () => {
     using client = daemon.connect();
     const lease = client.ask("leased", { pid: true, lease: true });
     client.inodes("idle", { pid: true });
@@ -266,12 +266,12 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
     }
   });
 
-  it("are not sent while a thread hangs", async () => {
+  it("for the watchdog are not sent while the daemon hangs", async () => {
     const manager = new FakeManager();
     const daemon = await manager.start({ env: { WATCHDOG_USEC: "300000" } });
     const fed = () => manager.lines.filter((line) => line === "WATCHDOG=1").length;
     await until(() => fed() > 1, "it is fed");
-    // Stops all threads, as far as anybody can tell from outside.
+    // From outside, a stopped process looks like one whose threads hang.
     daemon.child.kill("SIGSTOP");
     await sleep(200);
     const before = fed();

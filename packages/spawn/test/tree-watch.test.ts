@@ -110,7 +110,7 @@ function finish<T>(steps: Generator<void, T>): T {
 }
 
 describe("TreeWatch", () => {
-  it("adds what is there, parents first, and tells when all below is known", () => {
+  it("adds what is there, parents first, and tells when everything below a directory is known", () => {
     make("a/b");
     make("a/c");
     make("other/d");
@@ -159,7 +159,7 @@ describe("TreeWatch", () => {
     ]);
   });
 
-  it("tells those below first when a tree goes", () => {
+  it("tells of the lowest directories first when a tree goes", () => {
     make("a/b/c");
     const tree = open();
     start(tree);
@@ -201,7 +201,7 @@ describe("TreeWatch", () => {
     expect(finish(tree.compare())).toEqual([]);
   });
 
-  it("tells of the start when all could be looked at", () => {
+  it("tells that it has started only when all directories could be looked at", () => {
     for (const path of ["a/b", "c/d", "e"]) make(path);
     const withDirectory = root.withDirectory.bind(root);
     let refused: string | undefined = "/c";
@@ -219,14 +219,14 @@ describe("TreeWatch", () => {
     refused = undefined;
     make("f");
     expect(news(tree)).toEqual(["+/f event", "./f"]);
-    // As in a periodic check.
+    // This is what a periodic check does.
     finish(tree.apply(finish(tree.compare())));
     expect(news(tree)).toEqual(["+/c late", "+/c/d late", "./c/d", "./c"]);
     tree.startAgain();
     expect(news(tree)).toEqual(["started"]);
   });
 
-  it("waits for nothing that is refused for another reason than a shortage", () => {
+  it("waits for no directory that is refused for a reason other than a shortage", () => {
     make("a");
     root.withDirectory = () => {
       throw Object.assign(new Error(), { code: "EACCES" });
@@ -321,7 +321,7 @@ describe("TreeWatch", () => {
     expect(tree.watches).toBe(2);
   });
 
-  it("tells a change that was queued before the directory went", () => {
+  it("tells of a change that was queued before the directory went", () => {
     make("a/b");
     const tree = open();
     start(tree);
@@ -331,7 +331,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["~/a/b", "-/a/b"]);
   });
 
-  it("tells when the attributes of a directory change, and those of no file in it", () => {
+  it("tells when the attributes of a directory change, but not those of a file in it", () => {
     make("a/b");
     const tree = open();
     start(tree);
@@ -362,7 +362,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["+/a/c/e event", "./a/c/e"]);
   });
 
-  it("does a directory or an event a step, and nothing while it has no work", () => {
+  it("handles one directory or event in each step, and does nothing while it has no work", () => {
     for (let i = 0; i < 20; i++) make(`a/b${i}`);
     const tree = open();
     let steps = 0;

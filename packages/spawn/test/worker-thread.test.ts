@@ -30,7 +30,7 @@ function start(options: unknown = {}): WorkerThread<TestDialogue> {
     events: { told: (number, text) => told.push([number, text]) },
     resourceLimits: { maxOldGenerationSizeMb: 32 },
   });
-  // Also if a test does not look at it.
+  // A rejection counts as handled even if a test does not look at it.
   thread.ended.catch(() => undefined);
   threads.push(thread);
   return thread;

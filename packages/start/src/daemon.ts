@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { DAEMON } from "./checkout.ts";
 import { passOn } from "./output.ts";
 
-/** The time after which the daemon is killed; it gives up its own waits earlier. */
+/** How long the daemon may take to end before it is killed; its own waits end earlier. */
 const STOP_TIMEOUT_MS = 10_000;
 
 export class Daemon implements AsyncDisposable {
@@ -41,7 +41,7 @@ export class Daemon implements AsyncDisposable {
   }
 }
 
-/** Prevents a debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
+/** Keeps Node from opening its debugger on SIGUSR1; packages/dev/bundle.mjs explains how. */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 
 /** Returns the program and its arguments. @see setpriv(1) */

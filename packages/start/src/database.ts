@@ -9,8 +9,8 @@ const NAME = "accounting";
 const ROLE = "accounting";
 
 /**
- * The users who may log in as ROLE: we, and the script, which has a user of its own if that
- * exists.
+ * The system's users who may log in as ROLE: root, who runs this program, and the script's user,
+ * if it exists.
  */
 const USERS = ["root", "cm4all-spawn-reaper"];
 
@@ -35,7 +35,7 @@ export class Database implements AsyncDisposable {
 
   /**
    * Starts the server, with the data of earlier starts.
-   * @param socketDirectory accessible to everybody: the server asks the kernel for the user
+   * @param socketDirectory open to all users; the server asks the kernel which of them connects
    */
   static async start(socketDirectory: string): Promise<Database> {
     const server = await Postgres.start({

@@ -58,7 +58,7 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
 
 /**
  * Writes the configuration.
- * @param accounting further keys of that table
+ * @param accounting further keys of the table `[accounting]`
  * @returns its path
  */
 function writeConfig(instance: Instance, scope: Scope, accounting: { user?: string }): string {

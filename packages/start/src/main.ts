@@ -8,7 +8,7 @@ import { Instance } from "./instance.ts";
 import { say } from "./output.ts";
 import { Scope } from "./scope.ts";
 
-/** Ends all waits. */
+/** The error with which all waits end. */
 class Interruption extends Error {
   override name = "Interruption";
 }
@@ -46,7 +46,7 @@ async function start(args: readonly string[], interrupted: Promise<never>): Prom
   return await demonstrate({ instance, scope, args: daemonArgs, listen, control, interrupted });
 }
 
-/** Opens the scope; returns undefined, and says so, if this host has none for us. */
+/** Opens the scope; returns undefined, after saying why, if this host does not allow one. */
 async function openScope(name: string, control: string): Promise<Scope | undefined> {
   try {
     return await Scope.open(name);
@@ -68,7 +68,7 @@ async function main(): Promise<number> {
   try {
     return await start(process.argv.slice(2), interrupted);
   } catch (error) {
-    // A part that Ctrl-C has ended may have failed before we noticed the signal.
+    // Ctrl-C also ends our child processes: that may cause an error before we notice the signal.
     if (isInterrupted) return 0;
     console.error(errorText(error));
     return 1;

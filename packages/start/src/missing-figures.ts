@@ -1,8 +1,11 @@
-/** Explains which figures of a cgroup a host does not have. */
+/** Explains why some figures of cgroups are missing on a host. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The figures that not every host has. `legacy` is the controller's name in cgroup v1. */
+/**
+ * The figures that not every host has. `legacy` is the controller's name in cgroup v1, `since` the
+ * first version of the kernel that has the file.
+ */
 const FIGURES = [
   { title: "memory", controller: "memory", legacy: "memory", file: "memory.peak", since: "5.19" },
   { title: "processes", controller: "pids", legacy: "pids", file: "pids.peak", since: "6.1" },
@@ -13,8 +16,8 @@ export interface HostControllers {
   /** The controllers in cgroup.controllers of the root: those of cgroup2. */
   readonly root: readonly string[];
   /**
-   * The controllers in cgroup.controllers of the scope: those that are enabled on the whole way
-   * down to it.
+   * The controllers in cgroup.controllers of the scope: those that are enabled all the way down
+   * to it.
    */
   readonly scope: readonly string[];
   /** The controllers of cgroup v1 hierarchies, under their names there. */

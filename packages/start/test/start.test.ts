@@ -135,7 +135,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Returns its processes, to be looked for when it has ended. */
+  /** Returns the processes and directories of a start, to look for them after its end. */
   function holdings(one: Start): { pids: number[]; paths: string[] } {
     const pids = descendants(one.pid);
     const scope = one.scope.replace(/\/sample\.scope$/, "");
@@ -165,7 +165,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
         !controllers.split(/\s/).includes(controller),
       );
 
-    // What it suggests.
+    // It suggests commands; this runs one, and does the same as two others.
     const [suggested = "exit 1"] = /^ {2}node .* accounting list$/m.exec(first.output) ?? [];
     const inside = ["--mount", "--target", String(first.pid), "sh", "-c", suggested];
     const list = () => spawnSync("nsenter", inside, { encoding: "utf8" }).stdout;
@@ -205,7 +205,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(first.output.includes("run as root, because no other user")).toBe(!isOpen);
   });
 
-  it("is alone with its data", async () => {
+  it("refuses to use data that another start uses", async () => {
     const first = start();
     await first.untilPrinted("cgroups    below ");
     const second = start();
@@ -216,7 +216,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     await first.untilPrinted("The daemon runs until Ctrl-C");
   });
 
-  it("ends with the daemon, in its words and with its status, and cleans up", async () => {
+  it("ends when the daemon ends, with its message and status, and cleans up", async () => {
     const first = start();
     await first.untilPrinted("The daemon runs until Ctrl-C");
     data = join(directory, "other");
@@ -227,14 +227,14 @@ describe.skipIf(needs !== undefined)("npm start", () => {
   });
 
   it("ends everything when it is killed, and cleans up at the next start", async () => {
-    // The server that is there where Debian's is not.
+    // With the server of the npm package, even if Debian's is installed.
     const first = start({ env: { TEST_POSTGRES: "embedded" } });
     await first.untilPrinted("PostgreSQL 18 (npm's)");
     await first.untilPrinted("Others have something to do now");
     const { pids, paths } = holdings(first);
     const shop = readFileSync(`${first.scope}/shop/cgroup.procs`, "utf8");
     expect(await first.end("SIGKILL")).toBe("SIGKILL");
-    // Not the work in the cgroups: nobody knows of it any more.
+    // All but the work in the cgroups, which nobody ends.
     const ours = pids.filter((pid) => !shop.includes(String(pid)));
     await until(
       () => !ours.some(isAlive),
@@ -257,7 +257,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(existsSync(first.scope)).toBe(false);
   });
 
-  it("runs only the daemon if the arguments say what it is to do", async () => {
+  it("runs only the daemon if the arguments leave nothing to demonstrate", async () => {
     const version = new Start(data, ["--version"]);
     await once(version.child, "exit");
     expect(version.output).toMatch(/^\d+\.\d+\.\d+\n$/);

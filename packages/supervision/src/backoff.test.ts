@@ -5,7 +5,7 @@ describe("doubling", () => {
   it.each([
     [1000, 60_000, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000]],
     [1, 20, [1, 2, 4, 8, 16, 20]],
-    // The longest is there once, also where doubling meets it.
+    // The longest pause is there once, even if doubling leads to it.
     [1, 4, [1, 2, 4]],
     [5, 6, [5, 6]],
     [7, 7, [7]],
@@ -18,7 +18,7 @@ describe("doubling", () => {
     [-1, 10],
     [11, 10],
     [Number.NaN, 10],
-  ])("refuses %d to %d, which would never end", (first, longest) => {
+  ])("refuses to lead from %d to %d", (first, longest) => {
     expect(() => doubling(first, longest)).toThrow(RangeError);
   });
 });

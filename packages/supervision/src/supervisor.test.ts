@@ -47,7 +47,7 @@ describe("Supervisor", () => {
     supervisor.ended();
     vi.advanceTimersByTime(100);
     vi.advanceTimersByTime(1000);
-    // Not longer than that.
+    // It has run for exactly that long, not longer.
     expect(supervisor.ended()).toBe(200);
     vi.advanceTimersByTime(200);
     vi.advanceTimersByTime(1001);
@@ -98,7 +98,7 @@ describe("Supervisor", () => {
     expect(vi.getTimerCount()).toBe(0);
     supervisor.start();
     expect(start).toHaveBeenCalledTimes(2);
-    // A start by hand says nothing of how well it works.
+    // A start by hand does not begin the pauses anew.
     expect(supervisor.ended()).toBe(200);
   });
 

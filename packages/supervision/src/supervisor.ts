@@ -10,9 +10,9 @@ import { Backoff, type Pauses } from "./backoff.ts";
 
 export interface Supervised {
   /**
-   * Starts an instance; the state is `running` already. If that fails at once, it calls `ended`
-   * itself. An exception goes to the caller of `Supervisor.start`, or, after a pause, to the
-   * process as an uncaught exception.
+   * Starts an instance; the state is `running` already. If that fails at once, `start` calls
+   * `ended` itself. An exception goes to the caller of `Supervisor.start`, or, after a pause, to
+   * the process as an uncaught exception.
    */
   start(): void;
   /** The pauses between the end of an instance and the next start. */

@@ -1,4 +1,4 @@
-/** Sends SIGUSR1, which makes Node open its debugger, to a program all the time. */
+/** Sends SIGUSR1, on which Node would open its debugger, to a program again and again. */
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 
 const BLOCKED = 'exec env --block-signal=USR1 sh -c \'kill -USR1 $$; exec "$@"\' sh "$@"';

@@ -190,7 +190,7 @@ export class Postgres {
     this.#giveAway(path);
   }
 
-  /** Starts the server, also after `pause`. Resolves when it accepts connections. */
+  /** Starts the server, the first time or after `pause`. Resolves when it accepts connections. */
   async resume(): Promise<void> {
     let log = "";
     const server = spawn(...this.#command("postgres", ["-D", this.#data]), {
@@ -248,7 +248,7 @@ export class Postgres {
 }
 
 /**
- * Returns whether this process has CAP_DAC_READ_SEARCH, which it does not have in containers.
+ * Returns whether this process has CAP_DAC_READ_SEARCH, which root often lacks in a container.
  * @see capabilities(7), proc_pid_status(5)
  */
 function hasDacReadSearch(): boolean {

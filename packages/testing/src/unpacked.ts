@@ -1,7 +1,7 @@
 /**
- * Unpacks programs of Debian packages that tests need but that should not be installed, because
- * they would start a server. Each is fetched once from the host's mirror, by any user, and
- * unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
+ * Unpacks programs that tests need out of Debian packages that they should not install: some would
+ * start a server, or change the system otherwise. Each is fetched once from the host's mirror, by
+ * any user, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -17,7 +17,7 @@ interface Program {
 }
 
 const PROGRAMS = {
-  // It has had a package of its own since Debian 13.
+  // promtool has had a package of its own since Debian 13.
   promtool: { debianPackages: ["promtool", "prometheus"], path: "usr/bin/promtool" },
   prometheus: { debianPackages: ["prometheus"], path: "usr/bin/prometheus" },
   chromium: {
@@ -68,7 +68,7 @@ const UNPACK_WITH_LIBRARIES = `
     dpkg-deb --extract "$package" .
   done
   rm -r archives
-  # Of sudo only visudo is wanted.
+  # Nothing may stay set-uid: of sudo, only visudo is wanted.
   chmod -R ug-s .
   mv "$1.new" "$1"
 `;
@@ -122,11 +122,14 @@ function unpackedRoot(program: string): string | undefined {
   return program.slice(0, program.lastIndexOf("/usr/")) || undefined;
 }
 
-/** Returns the directories of the libraries that were unpacked with a program, for `LD_LIBRARY_PATH`. */
+/**
+ * Returns the directories of the libraries that were unpacked with a program, for
+ * `LD_LIBRARY_PATH`.
+ */
 export function unpackedLibraries(program: string): string {
   const root = unpackedRoot(program);
   if (root === undefined) return "";
-  // Packages of Debian 12 have both, because /lib is a symbolic link there.
+  // Packages of Debian 12 have files in both lib and usr/lib: /lib is a symbolic link there.
   const directories = ["lib", "usr/lib", "usr/libexec"]
     .map((name) => join(root, name))
     .filter(existsSync);

@@ -25,8 +25,7 @@ export const accountingLog: Case = {
           cgroup.memory_events_oom_kill)
       end\n`,
     );
-    // The time that the script host may give no sign of life: in an emulated machine it starts
-    // slowly.
+    // How long the script host may give no sign of life. In an emulated machine it starts slowly.
     sh(`cp ${CONFIG} /run/spawn.toml.e2e`);
     sh(
       `sed -i '/^#* *answer_seconds/d; s/^\\[accounting\\]$/&\\nanswer_seconds = ${10 * slowness}/' ${CONFIG}`,

@@ -35,7 +35,10 @@ const COUNT = NAMES.length * ROUNDS;
 /** Returns only the records of these cgroups: the scope itself leaves one, too, when it ends. */
 const ofOurs = () => listRecords().filter(({ path }) => path.includes("/outage-"));
 
-/** Runs commands in the cgroups, each of which has to be gone before its name is used again. */
+/**
+ * Runs commands in the cgroups, each of which has to be gone before its name is used again.
+ * @returns the longest time until one was gone, milliseconds
+ */
 async function useNames(scope: Scope, slowness: number): Promise<number> {
   let longestMs = 0;
   for (const name of NAMES) {
@@ -49,7 +52,7 @@ async function useNames(scope: Scope, slowness: number): Promise<number> {
 
 export const accountingOutage: Case = {
   title:
-    "while the database is stopped cgroups go at once; all are booked once, over kill and reboot",
+    "while the database is stopped, cgroups go at once; each is booked once, across kill and reboot",
   async run({ slowness, note }) {
     await startPostgres(slowness);
     createDatabase();
@@ -63,7 +66,7 @@ export const accountingOutage: Case = {
       const before = "SELECT path FROM booked";
       await waitFor("a row", 30_000 * slowness, () => query(before).length === 1);
       stopPostgres();
-      // It must not start by itself at the next boot.
+      // The server must not start by itself at the next boot.
       sh("systemctl disable postgresql.service");
 
       let longestMs = 0;

@@ -20,7 +20,10 @@ import {
   scriptUnits,
 } from "../tools/systemd.ts";
 
-/** Prints what it can access, and on request hangs in a command that has started another process. */
+/**
+ * A script that prints what it can access, and hangs for some cgroups, in a command that has
+ * started another process.
+ */
 const TEXT = `
 local function can(path) local f = io.open(path) if f then f:close() end return tostring(f ~= nil) end
 function cgroup_released(cgroup)
@@ -79,7 +82,7 @@ export const accountingUnit: Case = {
       sh(`systemctl reload ${SERVICE}`);
       const third = await untilUnit(slowness, second);
 
-      // The daemon dies while its script hangs: the new daemon does not wait for anybody.
+      // The daemon dies while its script hangs: the new daemon does not wait for that script.
       cursor = journalCursor();
       configure("answer_seconds = 1000");
       sh(`systemctl reload ${SERVICE}`);
@@ -104,7 +107,7 @@ export const accountingUnit: Case = {
       );
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
-      // First a user of its own, then no unit at all.
+      // First another user for the script, then no socket that starts units.
       for (const [change, reason] of [
         [() => configure('user = "daemon"'), /accounting.user has 1$/m],
         [

@@ -32,8 +32,8 @@ function exposure(unit: string): number {
 }
 
 /**
- * Restarts the reaper's unit, which restarts the daemon, so that it reads a changed script.
- * Starting both units is one start.
+ * Checks that restarting the reaper's unit restarts the daemon, which then reads a changed script,
+ * and that starting both units starts the daemon only once.
  */
 async function restartTheReaper(timeoutMs: number): Promise<void> {
   const pid = () => property(SERVICE, "MainPID");
@@ -94,7 +94,7 @@ export const install: Case = {
       assert.deepEqual(isOld ? lines.filter((line) => !NEWER.test(line)) : lines, []);
     }
     const [daemon, script] = [exposure(SERVICE), exposure(SCRIPT_UNIT)];
-    // The limits of packages/deb for systemd 252; those of 257 are the same.
+    // Limits like those of packages/deb; systemd 252 and 257 compute the same figures.
     assert.ok(daemon <= 3.9 && script <= 1.2, `${daemon} ${script}`);
     note(`systemd ${systemdVersion()}, exposure ${daemon}, of scripts ${script}`);
     assertNoDebugger(SERVICE);

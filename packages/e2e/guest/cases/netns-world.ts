@@ -34,7 +34,7 @@ export function makeWorld(): void {
     "-6 route add default via 2001:db8::1",
   ])
     sh(`ip ${line}`);
-  // IPMasquerade= of systemd-networkd may have enabled it for all links.
+  // IPMasquerade= of systemd-networkd may have enabled forwarding for all links.
   sh("sysctl -qw net.ipv4.ip_forward=0");
   sh(`mkdir -p ${TOOLS}`);
   sh(`cat >${TOOLS}/server.pl <<'END'\n${server}\nEND`);

@@ -5,7 +5,7 @@ import { sh } from "../tools/shell.ts";
 import { initPids, isActive, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const reboot: Case = {
-  title: "the units start again after a reboot, and nothing is left of before",
+  title: "the units start again after a reboot, and nothing from before is left",
   run() {
     inodesOf("before-reboot");
   },

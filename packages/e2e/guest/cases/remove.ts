@@ -6,7 +6,7 @@ import { sh, waitFor } from "../tools/shell.ts";
 import { initPids, isActive, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const remove: Case = {
-  title: "removing ends idle namespaces and no customer's process; reinstalling adopts the busy",
+  title: "removing ends idle namespaces and no customer's process; reinstalling adopts busy ones",
   async run({ slowness }) {
     await endAllNames(slowness);
     const busy = await startBusy("kept", slowness);

@@ -22,7 +22,7 @@ export const replaceOriginal: Case = {
           >${units}/cm4all-spawn-reaper.service.d/override.conf
         printf '[Service]\\nNice=1\\n' >${units}/cm4all-spawn-accessory.service.d/nice.conf`);
 
-    // As the original has made it, and running.
+    // A namespace that the original's unit has made, and that is up.
     sh("systemctl start cm4all-spawn-netns@old.service");
 
     const said = sh("apt-get -q -y install /e2e/in/packages/*.deb 2>&1");
@@ -40,7 +40,7 @@ export const replaceOriginal: Case = {
     await waitFor("the script is used", 10_000 * slowness, () =>
       journal(SERVICE).includes(`accounting with ${SCRIPT}`),
     );
-    // The purpose of the drop-in is still served.
+    // The drop-in still serves its purpose: the script has the group.
     const gid = sh("getent group e2e-accounting | cut -d: -f3");
     const [unit = ""] = scriptUnits();
     const host = property(unit, "MainPID");

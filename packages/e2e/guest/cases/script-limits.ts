@@ -31,7 +31,7 @@ function eventCount(unit: string, file: string, name: string): number {
 }
 
 export const scriptLimits: Case = {
-  title: "a script that eats memory and forks without end costs its unit, and nobody else",
+  title: "a script that eats memory and forks without end harms its own unit, and nobody else",
   needsControllers: true,
   async run({ slowness, note }) {
     putScript(TEXT, ["MemoryMax=400M", "TasksMax=40"]);

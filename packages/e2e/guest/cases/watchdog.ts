@@ -26,7 +26,7 @@ function threadNamed(pid: number, name: RegExp): number {
 }
 
 export const watchdog: Case = {
-  title: "a stopped main thread or a stopped worker gets the service restarted, names stay",
+  title: "if the main thread or a worker is stopped, the service is restarted, and names stay",
   async run({ slowness, note }) {
     const dropIn = `/run/systemd/system/${SERVICE}.d`;
     const seconds = 3 * Math.ceil(Math.sqrt(slowness));

@@ -3,16 +3,16 @@ import { rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { Snippet } from "@cm4all/testing/snippets";
 
-/** systemctl(1) looks for an editor of this name, and so does who types `editor`. */
+/** The path of the editor: systemctl(1) and people who type `editor` run it by this name. */
 const EDITOR = "/usr/local/bin/editor";
 
 /** The line of systemctl(1) below which a drop-in begins. */
 const DROP_IN = "### Anything between here";
 
 /**
- * Installs an editor that adds a line to a section as is said beside its command: `edit FILE  #
- * in [SECTION]: LINE`. It ends with 1 if nothing is said about a file. The caller removes it with
- * `removeEditor`.
+ * Installs an editor that adds lines as the comments beside its commands say: `edit FILE  # in
+ * [SECTION]: LINE`. It ends with status 1 for a file about which no comment says anything. The
+ * caller removes it with `removeEditor`.
  */
 export function installEditor({ text }: Snippet): void {
   const said = [...text.matchAll(/^.* (\S+) +# in \[(\w+)\]: (.*)$/gm)];
@@ -20,7 +20,7 @@ export function installEditor({ text }: Snippet): void {
     ([, path = "", section, line]) => `*${basename(path)}*)
   sed -i -e 's|^${DROP_IN}.*|&\\n[${section}]\\n${line}|' -e 's|^\\[${section}\\]$|&\\n${line}|' "$file" ;;`,
   );
-  // The line at which to begin may come before the file.
+  // The file is the last argument; the line at which to begin may come before it.
   const script = `#!/bin/sh
 for file; do :; done
 case $file in

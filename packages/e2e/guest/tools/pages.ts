@@ -64,7 +64,7 @@ export function standIn(directory: string): void {
  */
 const EXPECTED = ["cm4all-spawn status*:1", '"timeout 3 "*:124'];
 
-/** The reader before the screen. */
+/** The reader who runs a snippet, at a terminal if it needs one. */
 export interface Reader {
   /** What the snippet's programs read from their standard input; empty if undefined. */
   readonly types?: string;
@@ -74,7 +74,7 @@ export interface Reader {
 
 /**
  * Runs a snippet in the directory in which the previous one has left the shell.
- * @param values the values of words that stand for something of the reader's
+ * @param values the values of words that the reader replaces, such as NAME
  * @returns the problem, or undefined if there is none, and the output
  */
 export function runSnippet(

@@ -31,8 +31,8 @@ interface Answers {
 
 /**
  * Starts the server, and waits until it answers. It scrapes the address of the examples. Only the
- * intervals are shorter, so that each fault costs seconds; the expressions are as they stand. The
- * caller ends it with `stopPrometheus`.
+ * intervals are shorter, so that a fault shows within seconds; the expressions are unchanged. The
+ * caller ends the server with `stopPrometheus`.
  */
 export async function startPrometheus(slowness: number): Promise<void> {
   sh(`cp -a ${CONFIG} /run/prometheus.e2e

@@ -11,7 +11,9 @@ export function logTo(file: string): void {
   logFile = file;
 }
 
-/** Sets the time limit of a command. If a command exceeds it, its case fails, and the others run. */
+/**
+ * Sets the time limit of a command. If a command exceeds it, its case fails, and the others run.
+ */
 export function limitCommands(slowness: number): void {
   limitMs = 120_000 * slowness;
 }

@@ -103,8 +103,7 @@ function textOf(pages: readonly Page[], language: string, beginning: string): st
 
 /**
  * Returns the surroundings, by the beginning of each snippet.
- * @param values values of words in snippets that stand for something of the reader's; some are
- *   found on the way
+ * @param values values of words that the reader of a snippet replaces; some are added on the way
  */
 export function surroundingsOf(
   texts: readonly Page[],
@@ -162,7 +161,7 @@ export function surroundingsOf(
         standIn("/run");
         sh("runuser -u postgres -- createuser -g fleet_reader nobody");
       },
-      // One of the pages makes one of these files.
+      // Which of these files exist depends on the page.
       after: () => sh("rm -f /run/usage.html /run/alice.html"),
     },
     "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes sh": {

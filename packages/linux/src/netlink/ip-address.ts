@@ -16,8 +16,8 @@ export interface IpPrefix {
 }
 
 /**
- * Parses an address; undefined if `text` is not one. An octet with a leading zero and a zone are
- * refused.
+ * Parses an address; undefined if `text` is not one. Zones are refused, and so are octets with a
+ * leading zero.
  */
 export function tryParseIpAddress(text: string): IpAddress | undefined {
   if (!text.includes(":")) {

@@ -187,10 +187,11 @@ describe("parseAcknowledgement", () => {
     expect(parseAcknowledgement(message)).toEqual({ errno: 22, attributeOffset: 16 });
   });
 
-  it("refuses one truncated at any byte", () => {
+  it("refuses an acknowledgement truncated at any byte", () => {
     const message = last("route-4-bad");
     for (let length = 0; length < message.payload.length; length++) {
       const cut = { ...message, payload: message.payload.subarray(0, length) };
+      // At that length only the attributes are missing.
       if (length !== 4 + 52) expect(() => parseAcknowledgement(cut)).toThrow(NetlinkFormatError);
     }
   });

@@ -151,8 +151,7 @@ function stackedData(stacked: StackedKind): Buffer {
 }
 
 /**
- * Returns the request for `ip link add link PARENT name NAME [netns NAMESPACE] type macvlan mode
- * MODE`.
+ * Returns the request for `ip link add link PARENT name NAME [netns NAMESPACE] type KIND ...`.
  * @param netnsFd the namespace in which it is created; undefined for that of the parent
  */
 export function newStackedLink(

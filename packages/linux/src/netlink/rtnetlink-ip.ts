@@ -47,7 +47,7 @@ export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;
 
 /**
- * Returns the request for `ip address add ADDRESS/LENGTH dev LINK nodad`.
+ * Returns the request for `ip address add ADDRESS/LENGTH dev LINK [nodad]`.
  *
  *     struct ifaddrmsg   0 u8 family, 1 u8 prefix length, 2 u8 flags, 3 u8 scope,
  *                        4 u32 index
@@ -90,7 +90,8 @@ export interface Route {
 }
 
 /**
- * Returns the request for `ip route add DESTINATION via GATEWAY dev LINK proto static`.
+ * Returns the request for `ip route add DESTINATION [via GATEWAY] dev LINK [metric METRIC]
+ * [onlink] proto static`.
  *
  *     struct rtmsg   0 u8 family, 1 u8 destination's length, 2 u8 source's length,
  *                    3 u8 tos, 4 u8 table, 5 u8 protocol, 6 u8 scope, 7 u8 type,

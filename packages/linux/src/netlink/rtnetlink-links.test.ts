@@ -118,7 +118,7 @@ it("a bridge that does not filter VLANs has no settings of its own", () => {
   expect(parseLink(payload)).toEqual({ index: 0, flags: 0, name: "br0", kind: "bridge" });
 });
 
-it("a change of a link has what is to be changed, and asks for an acknowledgement", () => {
+it("a request to change a link has only the changes, and asks for an acknowledgement", () => {
   const mac = Buffer.of(2, 0, 0, 0, 0, 1);
   const request = changeLink(7, { mtuBytes: 1400, mac });
   expect(request).toMatchObject({ name: "RTM_NEWLINK", type: 16, flags: 5 });

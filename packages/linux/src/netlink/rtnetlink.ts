@@ -58,6 +58,8 @@ export interface RtnetlinkRequest {
 }
 
 /**
+ * Returns the header of a message about a link.
+ *
  *     struct ifinfomsg   0 u8 family, 2 u16 device type, 4 i32 index, 8 u32 flags,
  *                        12 u32 which of the flags to change
  */

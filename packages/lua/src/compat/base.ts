@@ -126,7 +126,7 @@ function newproxy(L: LuaState): number {
   return 1;
 }
 
-/** Calls any value: if it is not a function, the call fails. */
+/** Calls any value, as in LuaJIT: if it is not a function, the call fails. */
 function xpcall(L: LuaState): number {
   const n = lua.lua_gettop(L);
   lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
@@ -178,7 +178,7 @@ function tostring(L: LuaState): number {
 
 /**
  * Numbers of library functions, in the order in which they were first shown. Some scripts
- * recognise LuaJIT by this form.
+ * recognise LuaJIT by the form `function: builtin#N`.
  */
 const numbers = new WeakMap<object, number>();
 let lastNumber = 0;

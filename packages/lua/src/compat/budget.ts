@@ -28,7 +28,10 @@ export function spendBytes(length: number): void {
   if (length >= COUNTED) budget.left -= length / BYTES_PER_INSTRUCTION;
 }
 
-/** Counts a library's work, in instructions of about 50 ns. @throws a Lua error beyond the budget */
+/**
+ * Counts a library's work, in instructions of about 50 ns.
+ * @throws a Lua error if the budget is used up
+ */
 export function spend(L: LuaState, instructions: number): void {
   budget.left -= instructions;
   if (budget.left < budget.pauseAt) budget.pause(L);

@@ -1,4 +1,4 @@
-/** The `coroutine` library: fengari's, with LuaJIT's `running`. */
+/** The `coroutine` library, with LuaJIT's results and errors instead of fengari's. */
 import lcorolib from "fengari/src/lcorolib.js";
 import {
   argumentError,
@@ -18,7 +18,7 @@ import { spend } from "./budget.ts";
 
 /** Watches what scripts do with coroutines, some of which belong to the host. */
 export interface CoroutineWatcher {
-  /** Called when a script resumes the thread. Has `run` do so, and returns its status. */
+  /** Called when a script resumes the thread. Calls `run`, which does so; returns its status. */
   resume(thread: LuaState, run: () => number): number;
   /**
    * Called when a thread that a script resumed has ended. If it failed, the message is on top

@@ -4,8 +4,8 @@ import type { LuaState } from "../lua.ts";
 /**
  * Calls `perform` when an effect is allowed, and returns its result, which the library function
  * returns in turn. The coroutine may be suspended before.
- * @param perform called with a function to call when it has taken effect; undefined if nobody
- * needs it, as in the main chunk
+ * @param perform takes effect, and then calls `taken`, which is undefined if nobody needs to know,
+ * as in the main chunk
  */
 export type EffectGate = (
   L: LuaState,

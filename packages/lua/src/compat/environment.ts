@@ -1,4 +1,4 @@
-/** getfenv and setfenv, on the upvalue through which functions see globals. */
+/** getfenv and setfenv, which read and set the upvalue through which functions see globals. */
 import lobject from "fengari/src/lobject.js";
 import type { LuaClosure } from "fengari/src/types";
 import {
@@ -38,7 +38,7 @@ function pushFunction(L: LuaState, optional: boolean): void {
   lua.lua_getinfo(L, toBytes("f"), ar);
 }
 
-/** The globals of coroutines that have another table than the main thread. */
+/** The tables of globals of coroutines that do not use the main thread's. */
 const ofThreads = new WeakMap<LuaState, unknown>();
 
 /** Sets the table of globals for code that is loaded in the thread from now on. */
@@ -62,7 +62,7 @@ function pushTable(L: LuaState, table: unknown): void {
   L.stack[L.top - 1]?.setfrom(new lobject.TValue(LUA_TTABLE, table));
 }
 
-/** Gives a chunk that was just loaded, on top of the stack, the globals of its thread. */
+/** Gives the chunk on top of the stack, which was just loaded, the globals of its thread. */
 export function setLoadedEnvironment(L: LuaState): void {
   if (!ofThreads.has(L)) return;
   pushThreadEnvironment(L, L);
@@ -123,7 +123,7 @@ function setfenv(L: LuaState): number {
   const closure = lua.lua_topointer(L, -1) as LuaClosure;
   const index = environmentIndex(closure);
   const table = lua.lua_topointer(L, 2);
-  // It gets an upvalue of its own: the functions that it was shared with keep theirs.
+  // The function gets an upvalue of its own: functions that have shared the old one keep it.
   if (index === -1) withoutUpvalue.set(closure, table);
   else closure.upvals[index] = new lobject.TValue(LUA_TTABLE, table);
   return 1;

@@ -11,7 +11,7 @@ import { Pieces } from "./pieces.ts";
 
 const CHUNK = 65536;
 
-/** The flag without O_DIRECTORY, whose value depends on the architecture. @see open(2) */
+/** O_TMPFILE without O_DIRECTORY, whose value depends on the architecture. @see open(2) */
 const O_TMPFILE = 0o20000000;
 
 /** A file as scripts see it, whatever is behind it. */
@@ -19,7 +19,7 @@ export interface LuaStream {
   readonly isClosed: boolean;
   /** True for the standard streams, which scripts cannot close. */
   readonly isStandard: boolean;
-  /** True if output is an effect outside of the process, whose readers the script does not know. */
+  /** True if output is an effect outside of the process, because others may read it. */
   readonly takesEffect: boolean;
   /** The number of bytes that were written to the system through this stream. */
   readonly bytesWritten: number;
@@ -30,7 +30,7 @@ export interface LuaStream {
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
-  /** Sets when output is written to the system: with each write, or at the end of a line. */
+  /** Sets when output is written to the system: at once, by lines, or when the buffer is full. */
   setBuffering(mode: Buffering): void;
   /** Returns the new position; undefined if the file has none. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;
@@ -107,7 +107,7 @@ export class LuaFile implements LuaStream {
   read(count: number): string | undefined {
     const pieces = new Pieces();
     let rest = count;
-    // To read 0 bytes is to ask if there are any.
+    // Reading 0 bytes asks whether there are any.
     while (rest > this.#ahead.length || this.#ahead === "") {
       rest -= this.#ahead.length;
       pieces.add(this.#take(this.#ahead.length));

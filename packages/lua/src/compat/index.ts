@@ -64,7 +64,7 @@ export function newState({
   files = new OpenFiles(),
 }: StateOptions): LuaState {
   const L = lauxlib.luaL_newstate();
-  // Without a handler a script's pcall would get a JavaScript function as the message.
+  // Without a handler, a script's pcall would get whatever is on top of the stack as the message.
   lua.lua_atnativeerror(L, describeNativeError);
   openBase(L, output);
   openString(L);
@@ -103,7 +103,10 @@ function runPrelude(L: LuaState): void {
   lua.lua_call(L, 3, 0);
 }
 
-/** Returns $LUA_PATH, in which `;;` stands for the default. */
+/**
+ * Returns $LUA_PATH_5_1 or $LUA_PATH, in which `;;` stands for the default path; the default path
+ * if neither is set.
+ */
 function searchPath(): string {
   const variable = (name: string) => environmentVariable(bytesOfLatin1(name));
   const path = variable("LUA_PATH_5_1") ?? variable("LUA_PATH");

@@ -172,7 +172,7 @@ function writeArguments(gate: EffectGate, L: LuaState, file: LuaStream, first: n
   for (let i = first; i <= lua.lua_gettop(L); i++) texts.push(toText(L, i) ?? checkText(L, i));
   return change(gate, L, file, (isWatched) => {
     for (const text of texts) file.write(text);
-    // A run that has succeeded is not repeated, so none of its output may stay in our memory.
+    // A run that has succeeded is not repeated, so none of its output may be left in the buffer.
     if (isWatched) file.flush();
   });
 }
@@ -287,7 +287,7 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
   },
 });
 
-/** Adds the library `io`. @param opened has the files that scripts leave open */
+/** Adds the library `io`. @param opened keeps the files that scripts leave open */
 export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened: OpenFiles): void {
   const fileMethods = methods(gate);
   newClass(L, FILE, { __tostring: fileMethods["__tostring"] as LuaFunction });

@@ -1,4 +1,4 @@
-/** The greatest length of a string that is made. No accounting script needs a longer one. */
+/** The greatest length of a string. No accounting script needs a longer one. */
 export const MAX_STRING_BYTES = 64 * 1024 * 1024;
 
 export class StringTooLong extends Error {

@@ -33,7 +33,7 @@ export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt")
   });
 }
 
-/** Does the same for code that `next` returns piece by piece, with undefined at its end. */
+/** Like `loadChunk`, for code that `next` returns piece by piece, with undefined at its end. */
 function loadPieces(
   L: LuaState,
   name: string,
@@ -66,7 +66,7 @@ function loadPieces(
   return status;
 }
 
-/** Returns precompiled code whose seal is right. */
+/** Reads all pieces of precompiled code and removes the seal. Raises a Lua error if it is wrong. */
 function openPieces(
   L: LuaState,
   first: string,
@@ -88,11 +88,11 @@ function openPieces(
 const READ_BYTES = 4096;
 /** The cost of compiling a byte, in instructions. */
 const COMPILED = 4;
-/** The cost of checking the seal of a byte, in instructions. */
+/** The cost of a byte when the seal is checked, in instructions. */
 const CHECKED = 1 / 16;
 
 /**
- * Does the same for a file; a byte order mark and a first line that begins with `#` are
+ * Like `loadChunk`, for a file; a byte order mark and a first line that begins with `#` are
  * skipped.
  */
 export function loadFile(L: LuaState, path: string): number {
@@ -101,7 +101,7 @@ export function loadFile(L: LuaState, path: string): number {
     code = readFileSync(Buffer.from(path, "latin1")).toString("latin1");
   } catch (error) {
     const text = systemErrorText(error);
-    // A directory can be opened.
+    // A directory can be opened, but not read.
     pushText(L, `cannot ${text === "Is a directory" ? "read" : "open"} ${path}: ${text}`);
     return 1;
   }

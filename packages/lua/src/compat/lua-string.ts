@@ -18,7 +18,7 @@ export function latin1(bytes: LuaBytes): string {
 }
 
 /**
- * The length up to which a text may be kept alive by its part: V8's substrings refer to the
+ * The length up to which a text may be kept alive by a part of it: V8's substrings refer to the
  * whole text.
  */
 const RETAINED = 65_536;

@@ -47,7 +47,7 @@ function log(L: LuaState): number {
 function modf(L: LuaState): number {
   const x = lauxlib.luaL_checknumber(L, 1);
   lua.lua_pushnumber(L, Math.trunc(x));
-  // With the number's sign, also if it is 0.
+  // The fraction has the number's sign, even if it is 0.
   const fraction = Number.isFinite(x) ? Math.abs(x - Math.trunc(x)) : x - x || 0;
   lua.lua_pushnumber(
     L,
@@ -84,7 +84,7 @@ function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
       return 1;
     },
     randomseed: (L) => {
-      // Without a seed, by chance, as in Debian 13's; Debian 12's wants one.
+      // Without an argument the seed is random, as in Debian 13's LuaJIT; Debian 12's demands one.
       const isSeeded = lua.lua_gettop(L) > 0;
       generator.seed(isSeeded ? lauxlib.luaL_checknumber(L, 1) : Math.random());
       return 0;

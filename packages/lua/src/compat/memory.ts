@@ -1,6 +1,6 @@
 /**
  * The memory of scripts. V8 ends the process when its heap is full, and with it all handlers.
- * So the heap is checked before, and only the code that asks for too much fails.
+ * So the heap is checked before that, and only the code that asks for too much fails.
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -16,9 +16,9 @@ export class OutOfMemory extends Error {
 
 /** The number of bytes that may be asked for until the heap is checked. */
 const STEP = 4 * 1024 * 1024;
-/** The part of V8's limit that scripts may fill: a table's memory grows by half of it at once. */
+/** The part of V8's limit that scripts may fill: a table grows by half of its size at once. */
 const USABLE = 0.75;
-/** The part of V8's limit that is for young objects, if V8 has chosen both. */
+/** The bytes of V8's limit that are for young objects, if no option has set the limit. */
 const YOUNG = 48 * 1024 * 1024;
 
 /** Returns V8's limit for old objects, in bytes. */
@@ -35,14 +35,14 @@ let isRefused = false;
 let collectAt = 0;
 let collectGarbage: (() => void) | undefined;
 
-/** Returns the memory in use: of the heap, or of memory outside that the collector would free. */
+/** Returns the memory in use: that of the heap or that outside of it, whichever is larger. */
 function used(): number {
   const { used_heap_size, external_memory } = getHeapStatistics();
   // Each of them may be as large as the limit: larger strings are outside of the heap.
   return Math.max(used_heap_size, external_memory);
 }
 
-/** Checks that this many bytes may be allocated; to be called before. @throws OutOfMemory */
+/** Checks that this many bytes may be allocated; called before that is done. @throws OutOfMemory */
 export function reserve(bytes: number): void {
   asked += bytes;
   if (asked < STEP) return;
@@ -51,7 +51,7 @@ export function reserve(bytes: number): void {
 }
 
 /**
- * Collects if necessary.
+ * Collects garbage if necessary.
  * @throws OutOfMemory if the live objects and `more` bytes would fill the heap
  */
 export function checkMemory(more = 0): void {

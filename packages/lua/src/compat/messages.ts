@@ -31,7 +31,7 @@ export function luajitWording(format: LuaBytes, args: unknown[]): Message {
   return rewrite === undefined ? [format, args] : rewrite(args);
 }
 
-/** Returns another text with the first argument only. */
+/** Returns a function that puts only the first argument into this format. */
 function only(format: string): (args: unknown[]) => Message {
   return ([first]) => [to_luastring(format), [first]];
 }
@@ -77,7 +77,7 @@ const nearText = (problem: string, token: unknown): Message => [
   [Buffer.from(problem, "latin1"), token],
 ];
 
-/** Returns the string up to the sequence. */
+/** Returns the string up to the wrong escape sequence. */
 function beforeEscape(token: unknown): Buffer {
   return Buffer.from(text(token).replace(/\\[^\\]*$/s, "'"), "latin1");
 }

@@ -89,8 +89,8 @@ export function numberToText(value: number): string {
 }
 
 /**
- * Returns the number that the whole text is, with blanks around it allowed; undefined if it is
- * none.
+ * Returns the number that the whole text stands for; blanks around it are allowed. Returns
+ * undefined if the text is no number.
  */
 export function textToNumber(text: string): number | undefined {
   const body = trimBlanks(text);
@@ -141,8 +141,8 @@ function word(digits: string): number | undefined {
 }
 
 /**
- * Returns the number that digits and letters are in a base up to 36; undefined if one of them is
- * no digit of that base.
+ * Returns the value of digits and letters in a base up to 36; undefined if one of them is not a
+ * digit of that base.
  */
 export function digitsToNumber(digits: string, base: number): number | undefined {
   let value = 0;

@@ -19,7 +19,7 @@ export class OpenFile {
   /** The position of the next byte that is read or written; undefined for pipes. */
   position: number | undefined;
   bytesWritten = 0;
-  /** Called once. */
+  /** Called once, when closing begins. */
   onClosed: (() => void) | undefined;
 
   /**

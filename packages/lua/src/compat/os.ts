@@ -79,7 +79,7 @@ function rename(gate: EffectGate) {
   };
 }
 
-/** Creates the file, as LuaJIT does with mkstemp(3). */
+/** Pushes the name of a new file, which is created, as LuaJIT does with mkstemp(3). */
 function tmpname(gate: EffectGate) {
   return (L: LuaState): number =>
     gate(L, (taken) => {

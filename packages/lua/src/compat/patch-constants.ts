@@ -14,8 +14,8 @@ import { numberToText } from "./numbers.ts";
 luaconf.LUA_COMPAT_FLOATSTRING = true;
 luaconf.lua_number2str = numberToText;
 
-// Slots of a thread's stack. As deep a recursion as LuaJIT's 65,500, whose frames are smaller,
-// in 20 MB: with fengari's million the heap is full before the stack.
+// The slots of a thread's stack. They take 20 MB, and allow as deep a recursion as LuaJIT's 65,500
+// slots, whose frames are smaller. With fengari's million the heap is full before the stack.
 luaconf.LUAI_MAXSTACK = 200_000;
 
 // In LuaJIT names may contain any bytes beyond ASCII.

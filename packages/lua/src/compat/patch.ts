@@ -89,7 +89,7 @@ lapi.lua_pushcfunction = (L, fn) => {
   lua_pushcfunction(L, fn);
 };
 
-// Tables with an array part: order of pairs() and the length of tables with holes.
+// Tables with an array part, for LuaJIT's order in pairs() and its length of tables with holes.
 Object.assign(ltable, table);
 
 // fengari reuses a closure if its upvalues have not changed; LuaJIT makes a new one each time,
@@ -116,8 +116,8 @@ const QUESTION = Uint8Array.from(Buffer.from("?"));
 
 lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
 
-// A function that calls another one in `return f()` has left the stack in LuaJIT, also if `f`
-// is a library function; fengari keeps its frame then.
+// A function that calls another one in `return f()` has left the stack in LuaJIT, even if `f`
+// is a library function; in that case fengari keeps its frame.
 const CIST_LUA = 2;
 const hasLeft = (ci: CallInfo | null): boolean =>
   ci !== null &&
@@ -157,8 +157,8 @@ ldebug.lua_getinfo = (L, what, ar) => {
   return status;
 };
 
-// As in Lua 5.1, `#` of a table calls no metamethod, that of other values calls it with nil as
-// a second argument, and `==` calls a metamethod only if both values have it.
+// As in Lua 5.1, `#` of a table calls no metamethod, `#` of other values calls it with nil as
+// the second argument, and a comparison calls a metamethod only if both values have the same one.
 const NIL = new lobject.TValue(0, null);
 const { fasttm, luaT_callorderTM, luaT_callTM, luaT_gettmbyobj } = ltm;
 /**
@@ -198,7 +198,7 @@ ltm.luaT_callorderTM = (L, left, right, event) => {
 };
 
 // In Lua 5.1 `_ENV` is a name like others. fengari sees globals through an upvalue of that name;
-// here it has one that no script can write.
+// here the upvalue has a name that no script can write.
 const { luaX_setinput } = llex;
 llex.LUA_ENV = Uint8Array.from(Buffer.from(GLOBALS));
 llex.luaX_setinput = (L, ls, input, source, first) => {

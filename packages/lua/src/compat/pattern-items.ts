@@ -81,7 +81,7 @@ function setEnd(pattern: string, from: number): number {
   return p + 1;
 }
 
-/** @param last where the set's `]` is */
+/** Returns the bytes that a set matches. @param last the position of its `]` */
 function setOf(pattern: string, from: number, last: number): Uint8Array {
   const negated = pattern[from + 1] === "^";
   const set = new Uint8Array(256);

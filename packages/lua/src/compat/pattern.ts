@@ -1,6 +1,6 @@
 /**
  * Lua's patterns, matched by backtracking (Lua 5.1 manual, section 5.4.1). Positions count from
- * 0. Pure, but for the counting of steps.
+ * 0. Pure, except that steps are counted.
  */
 import { cut } from "./lua-string.ts";
 import { type Item, PatternError, type PatternItems, patternItems } from "./pattern-items.ts";

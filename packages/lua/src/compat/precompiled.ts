@@ -1,7 +1,7 @@
 /**
  * Precompiled code with a seal. The interpreter trusts code that it loads: damaged code makes
  * it fail in ways that no script can catch. So only unchanged code from `string.dump` of this
- * process is loaded. Pure, but for the key.
+ * process is loaded. Pure, except for the key.
  */
 import { createHmac, randomBytes } from "node:crypto";
 

@@ -5,7 +5,7 @@
  */
 
 interface Component {
-  /** Bits; the word's lower ones are not used. */
+  /** The number of bits; the lower ones of the word are not used. */
   readonly k: bigint;
   readonly q: bigint;
   readonly s: bigint;

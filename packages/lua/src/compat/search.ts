@@ -68,8 +68,8 @@ function startArgument(L: LuaState, index: number, length: number): number {
 }
 
 /**
- * The length from which the search for a text is costly: in the worst case V8 takes the time of
- * the product of both lengths.
+ * The length from which the search for a text is costly: in the worst case, the time that V8 takes
+ * grows with the product of both lengths.
  */
 const LONG = 256;
 const COMPARISONS = 4096;

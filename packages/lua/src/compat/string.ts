@@ -209,7 +209,7 @@ function dump(L: LuaState): number {
   return 1;
 }
 
-/** Adds the library `string`, also as the methods of strings. */
+/** Adds the library `string`, whose functions are also the methods of strings. */
 export function openString(L: LuaState): void {
   pushLibrary(L, {
     byte,

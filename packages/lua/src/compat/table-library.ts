@@ -41,7 +41,7 @@ function concat(L: LuaState): number {
   return 1;
 }
 
-/** The number of elements that are moved, by a move of all, in the time of an instruction. */
+/** The number of elements of a row that are moved together in the time of an instruction. */
 const MOVED = 64;
 /** The cost of moving a single element, in instructions. */
 const COPIED = 6;
@@ -150,7 +150,7 @@ function sortRange(L: LuaState, from: number, to: number): void {
     order(L, middle, high);
     if (high - low === 2) return;
     const pivot = partition(L, low, high, middle);
-    // To recurse into the smaller part bounds the depth.
+    // Recursing into the smaller part bounds the depth.
     if (pivot - low < high - pivot) {
       sortRange(L, low, pivot - 1);
       low = pivot + 1;

@@ -55,8 +55,8 @@ export function invalidateTMcache(t: Table): void {
 }
 
 /**
- * Keys for light userdata: each stands for a value outside of Lua, to which no other key may be
- * equal.
+ * The keys by which the map holds light userdata: each stands for a value outside of Lua, and is
+ * equal to no other key.
  */
 const lightKeys = new Map<unknown, object>();
 function lightKey(value: unknown): object {
@@ -160,8 +160,8 @@ function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
 }
 
 /**
- * Chooses the size of the array part, the largest power of two that is more than half
- * in use with the new key, and forgets entries without a value.
+ * Chooses the size of the array part, the largest power of two that is more than half in use with
+ * the new key, and forgets entries without a value.
  */
 function rearrange(t: Table, newKey: TValue): void {
   const { array, entries } = t;
@@ -287,7 +287,7 @@ export function removeFromRow(t: Table, position: number, last: number): boolean
 export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   const key = L.stack[index];
   const position = key === undefined ? 0 : positionAfter(L, t, key);
-  // To skip places takes time, for example in a table that is emptied from its beginning.
+  // Skipping places takes time, for example in a table that is emptied from its beginning.
   const skipped = (to: number) => {
     budget.left -= Math.max(to - position, 0) / SKIPPED;
   };

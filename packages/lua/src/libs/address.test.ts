@@ -65,7 +65,7 @@ describe("ControlPacket", () => {
     for (const [command, payload] of commands) packet.append(command, payload);
     return packet.bytes.toString("hex");
   };
-  it("has the vectors of the protocol", () => {
+  it("encodes the test vectors of the protocol", () => {
     expect(hex()).toBe("63046101");
     expect(hex([15, "bar"], [8, "foo"])).toBe("630461010003000f6261720000030008666f6f00");
     expect(hex([25, "part\0job1"])).toBe("630461010009001970617274006a6f6231000000");

@@ -71,7 +71,7 @@ function unixAddress(path: string): SocketAddress {
   }
 }
 
-/** Returns undefined if `host` is not a numeric address. */
+/** Returns the address if `host` is a numeric one; undefined if it is a name. */
 export function ipAddress(host: string, port: number, scope = 0): SocketAddress | undefined {
   const address = tryParseIpAddress(host);
   if (address === undefined) return undefined;
@@ -104,8 +104,7 @@ function ipText(family: number, bytes: Buffer): string {
 
 /**
  * Returns the number of a port that is given as a number or by its name in services(5).
- * @throws
- * AddressError
+ * @throws AddressError if the name is unknown
  */
 export function portNumber(text: string | undefined, defaultPort: number): number {
   if (text === undefined) return defaultPort;
@@ -128,8 +127,8 @@ function readServices(): string {
 }
 
 /**
- * Returns the port of a TCP service; undefined if it is not listed. The lines are `name
- * port/protocol aliases...`. Pure.
+ * Returns the port in the first line that lists a service, whatever its protocol; undefined if
+ * there is none. The lines are `name port/protocol aliases...`. Pure.
  */
 export function findService(services: string, name: string): number | undefined {
   for (const line of services.split("\n")) {

@@ -34,7 +34,7 @@ import { ADDRESS, addressOrRaise, withAddress } from "./resolve.ts";
 const SOCKET = "socket";
 /** The port of the control protocol. */
 export const CONTROL_PORT = 5478;
-/** The time after which it is an error that a peer does not accept the connection, or the data. */
+/** The time that a peer has to accept a connection, or data. */
 const TIMEOUT_MS = 5000;
 
 const TYPES = new Map([
@@ -43,7 +43,7 @@ const TYPES = new Map([
   ["seqpacket", SOCK_SEQPACKET],
 ]);
 
-/** Scripts forget sockets without closing them. */
+/** Closes the descriptors of objects that scripts have forgotten to close. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
 /** Returns a connected socket, which the caller owns, or the text of the system's error. */
@@ -55,7 +55,7 @@ export function openSocket(
   let fd: Fd | undefined;
   try {
     fd = socket(address.domain, type, 0, flags);
-    // The time-out holds for connect(2), too. @see socket(7)
+    // The time-out applies to connect(2), too. @see socket(7)
     setTimeoutOption(fd.number, SO_SNDTIMEO, TIMEOUT_MS);
     connect(fd.number, address.bytes, { address: address.text });
     return fd;
@@ -67,8 +67,8 @@ export function openSocket(
 }
 
 /**
- * Pushes an object that owns a descriptor, which is closed at the latest when the object was
- * collected or the runtime ends.
+ * Pushes an object that owns a descriptor, which is closed at the latest when the object has been
+ * garbage-collected or the runtime ends.
  */
 export function pushDescriptor<T extends { fd: Fd }>(
   L: LuaState,

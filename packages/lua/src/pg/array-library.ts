@@ -127,7 +127,8 @@ export function decodeArrayFunction(L: LuaState): number {
 
 /**
  * Pushes an array as a table.
- * @param nullIndex of the value that stands for an unquoted NULL; nil there gives the string
+ * @param nullIndex the index of the value that stands for an unquoted NULL; if that is nil, the
+ * string "NULL" does
  */
 function pushElements(L: LuaState, list: ArrayElement[], nullIndex: number): void {
   lua.lua_newtable(L);

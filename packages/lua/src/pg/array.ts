@@ -1,4 +1,7 @@
-/** Arrays in PostgreSQL's text form. Pure, but for the counting of elements. @see PostgreSQL manual, "Array Input and Output Syntax" */
+/**
+ * Arrays in PostgreSQL's text form. Pure, except that elements are counted.
+ * @see PostgreSQL manual, "Array Input and Output Syntax"
+ */
 
 /** NULL inside of an array, unquoted. */
 export const NULL = Symbol("NULL");
@@ -9,7 +12,7 @@ export class ArrayError extends Error {
   override name = "ArrayError";
 }
 
-/** Returns the array of elements that are quoted, or arrays themselves. */
+/** Returns the text of an array whose elements are quoted, or texts of arrays themselves. */
 export function joinElements(elements: readonly string[]): string {
   return `{${elements.join(",")}}`;
 }
@@ -30,7 +33,7 @@ const BLOCK = 65_536;
 /**
  * Parses an array.
  * @param taken called with the length of an element, or of each of its parts if characters in it
- * are escaped, before it is kept; may throw to end it
+ * are escaped, before it is kept; may throw to end the parsing
  * @throws ArrayError with the position of the mistake
  */
 export function decodeArray(text: string, taken = (_length: number) => {}): ArrayElement[] {
@@ -90,7 +93,7 @@ class Parser {
 
   /** Reads an element up to the next comma, or to the closing brace. */
   #unquoted(depth: number): string | typeof NULL {
-    // There may be millions of elements: each is searched no further than to its end.
+    // There may be millions of elements: the search for the end of each must not go beyond it.
     const end = this.#find(depth > 1 ? /[,}]/g : /,/g, this.#at) ?? this.#find(/}/g, this.#at);
     if (end === undefined) return this.#fail('missing "}"');
     const element = this.#take(this.#at, end);

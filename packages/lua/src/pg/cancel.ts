@@ -13,7 +13,7 @@ export interface RawClient {
   getStartupConf: () => Record<string, string>;
 }
 
-/** Returns the client with the parts of it that `pg` has without declaring them. */
+/** Returns the client with those of its parts that the types of `pg` do not declare. */
 export function rawClient(client: Client): RawClient {
   return client as unknown as RawClient;
 }
@@ -21,8 +21,8 @@ export function rawClient(client: Client): RawClient {
 /**
  * Sends a CancelRequest over a connection of its own. The server closes it when it has
  * signalled the session, so that no later statement is hit once it is closed.
- * @returns a promise that resolves then, also if the server cannot be reached, and a function
- * that gives up
+ * @returns a promise that resolves when the connection is closed, even if the server cannot be
+ * reached, and a function that gives up
  * @see PostgreSQL manual, "Canceling Requests in Progress"
  */
 export function requestCancel(client: Client): { closed: Promise<void>; abandon: () => void } {

@@ -33,7 +33,10 @@ const CANNOT_CONNECT_NOW = "57P03";
 
 const NO_TLS = "The server does not support SSL connections";
 
-/** @throws ConnectError with the messages of all hosts that were tried */
+/**
+ * Opens a session with the first host that has one of the right kind.
+ * @throws ConnectError with the messages of all hosts that were tried
+ */
 export async function connect<T>(login: Login<T>): Promise<T> {
   const { target } = login;
   // As in libpq, rules that can never be met are reported before any host is tried.
@@ -100,11 +103,11 @@ async function tryAddress<T>(
       failures.push(`connection to server ${describe(address)} failed: ${mismatch}`);
       return undefined;
     } catch (error) {
-      // This is no failure: the session may be without TLS.
+      // This is not a failure: the session may do without TLS.
       const isOptional = mode === "prefer" || mode === "allow";
       if (isOptional && error instanceof Error && error.message === NO_TLS) continue;
       failures.push(`connection to server ${describe(address)} failed: ${reason(error, address)}`);
-      // There is no server, with TLS or without.
+      // There is no server at this address, with TLS or without.
       if (isSystemError(error) && error.syscall === "connect") return undefined;
       isRefused = isRefusal(error);
     }

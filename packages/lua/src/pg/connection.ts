@@ -3,8 +3,8 @@
  * all coroutines go through one queue, one at a time; the session is opened when it is needed,
  * and again after it broke.
  *
- * Invariants: a statement is settled exactly once. While a transaction is open, be it of
- * `db:transaction` or begun by hand, only statements of its run are sent; it ends with the run
+ * Invariants: a statement is settled exactly once. While a transaction is open, whether it was
+ * begun by `db:transaction` or by hand, only statements of its run are sent; it ends with the run
  * at the latest. There is one attempt to connect at a time.
  */
 import { errorText } from "@cm4all/linux";
@@ -47,8 +47,8 @@ export class PgConnection {
   /** The run that has begun a transaction by hand, for as long as it is open. */
   #owner: PgRun | undefined;
   /**
-   * Runs whose transaction by hand was lost with its session: their further statements belong
-   * to it, and are refused.
+   * Runs that had begun a transaction by hand, which was lost with its session: their further
+   * statements belong to it, and are refused.
    */
   readonly #bereft = new WeakSet<PgRun>();
   readonly #backoff = new Backoff(CONNECT_PAUSES);
@@ -140,7 +140,7 @@ export class PgConnection {
   /** Removes an entry for which nobody waits any more. */
   #withdraw(entry: Entry | undefined): void {
     if (entry === undefined || !this.#queue.remove(entry)) return;
-    // With a session it would have gone on.
+    // The entry has waited for a session, so the connection is to blame if its run fails.
     if (this.#session === undefined && entry.run !== undefined) entry.run.cause = "connection";
   }
 
@@ -152,7 +152,7 @@ export class PgConnection {
     }
     entry.run?.uses(this);
     this.#queue.add(entry);
-    // The begin of all waiting runs is asked for together.
+    // All waiting runs ask at once whether they may begin, and not each when its turn has come.
     if (this.#session !== undefined) this.#hasBegun(entry, this.#session);
     this.#pump();
   }
@@ -220,7 +220,7 @@ export class PgConnection {
     });
   }
 
-  /** Notes the run that has begun a transaction by hand, or that it has ended. */
+  /** Notes which run has begun a transaction by hand, or that the transaction has ended. */
   #trackTransaction(session: ServerSession, run: PgRun | undefined, outcome: Outcome): Outcome {
     this.#owner = session.inTransaction ? run : undefined;
     // The next statement is the ROLLBACK.
@@ -252,7 +252,7 @@ export class PgConnection {
           session.end();
           return;
         }
-        // It has ended before it was ours.
+        // The session has ended before we got it.
         if (session.isBroken) {
           this.#connectFailed(new ConnectError(LOST));
           return;

@@ -35,7 +35,7 @@ class Session {
   }
 }
 
-describe("a statement of its own", () => {
+describe("a statement outside of a transaction", () => {
   it("has taken effect if it was answered, unless it concerns only the session", () => {
     for (const tag of ["INSERT", "SELECT", "NOTIFY", "CREATE TABLE", "CALL", "ROLLBACK PREPARED"])
       expect(new Session().answered("x", [tag], "I").came).toEqual(["taken"]);
@@ -43,19 +43,19 @@ describe("a statement of its own", () => {
       expect(new Session().answered("x", tags, "I").came).toEqual(["none"]);
   });
 
-  it("has none if it was refused, and an unknown one if it may have committed by itself", () => {
+  it("has no effect if refused, and an unknown one if it may have committed by itself", () => {
     for (const sql of ["INSERT INTO t VALUES (1) ON CONFLICT DO UPDATE SET x = 1", "broken"])
       expect(new Session().refused(sql).came).toEqual(["none"]);
     for (const sql of ["CALL p()", "-- x\nDO $$ BEGIN COMMIT; END $$", "do language plpgsql ''"])
       expect(new Session().refused(sql).came).toEqual(["unanswered"]);
   });
 
-  it("is unknown if the session was lost, unless the server said that it refuses", () => {
+  it("has an unknown effect if the session was lost, unless the server had refused it", () => {
     expect(new Session().lost("INSERT")).toEqual(["unanswered"]);
     expect(new Session().lost("INSERT", true)).toEqual(["none"]);
   });
 
-  it("of several parts counts by the parts that were committed", () => {
+  it("with several commands has taken effect if one of them was committed", () => {
     const parts = (...tags: string[]) => new Session().answered("x", tags, "I").came[0];
     expect(parts("BEGIN", "INSERT", "COMMIT")).toBe("taken");
     expect(parts("BEGIN", "INSERT", "ROLLBACK")).toBe("none");
@@ -84,7 +84,7 @@ describe("a transaction", () => {
     expect(chain.refused("x", "E").lost()[3]).toBe("none");
   });
 
-  it("has none after ROLLBACK, after a COMMIT that failed, and if a statement failed", () => {
+  it("has no effect after ROLLBACK, after a COMMIT that failed, and if a statement failed", () => {
     expect(open().answered("ROLLBACK", ["ROLLBACK"], "I").came).toEqual(["none", "none", "none"]);
     expect(open().refused("COMMIT").came).toEqual(["none", "none", "none"]);
     const failed = open().refused("broken", "E").answered("COMMIT", ["ROLLBACK"], "I");
@@ -92,7 +92,7 @@ describe("a transaction", () => {
     expect(failed.ledger.inTransaction).toBe(false);
   });
 
-  it("has none if the session is lost, unless COMMIT may have been under way", () => {
+  it("has no effect if the session is lost, unless COMMIT may have been under way", () => {
     expect(open().lost()).toEqual(["none", "none"]);
     expect(open().lost("INSERT")).toEqual(["none", "none", "none"]);
     expect(open().lost("COMMIT", true)).toEqual(["none", "none", "none"]);

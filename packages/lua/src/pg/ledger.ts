@@ -2,9 +2,9 @@
  * The effects of the statements of a session, as far as the server's answers show them: the
  * outcome of a transaction decides for all of its statements. Pure.
  *
- * Each statement that was not refused counts as an effect, including a SELECT. To ask the
- * server whether a transaction has an id would miss what functions write to foreign tables or
- * through dblink, and notifications, and would make each statement more expensive.
+ * Each statement that was not refused counts as an effect, including a SELECT. Asking the server
+ * whether a transaction has an id would miss notifications, and what functions write to foreign
+ * tables or through dblink, and would make each statement more expensive.
  */
 import type { Effect, Effects } from "../runtime/effects.ts";
 
@@ -35,14 +35,14 @@ export class Ledger {
     return this.#status !== "I";
   }
 
-  /** Returns false if a statement that is sent now has no lasting effect. */
+  /** Returns false if a statement cannot have a lasting effect when it is sent now. */
   mayTakeEffect(sql: string): boolean {
     return this.inTransaction ? mayCommit(sql) : !OPENING.test(sql);
   }
 
   /**
-   * Notes the answer to a text, and settles the effects that it decides: that of the text, and
-   * those of earlier texts in the same transaction.
+   * Notes the answer to a text, and settles the effects that the answer decides: that of the text,
+   * and those of earlier texts in the same transaction.
    */
   answered(sent: Sent, { tags, hasFailed, status }: Answer): void {
     const before = this.#open;

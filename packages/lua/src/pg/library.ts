@@ -30,7 +30,7 @@ import { cutAtNul, decodeUtf8 } from "./values.ts";
 /** Closes connections that scripts no longer hold: there is no `close`. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
-/** The time for which a connection that a handler has opened is kept for the next handler. */
+/** The time for which the session of an ended handler's connection is kept for the next handler. */
 const KEEP_MS = 1000;
 
 function newConnection(runtime: Runtime) {
@@ -60,8 +60,8 @@ function newConnection(runtime: Runtime) {
 }
 
 /**
- * Returns the text decoded, or as it is: mistakes become the server's errors of the first
- * statement.
+ * Returns the text decoded, or as it is if it is not UTF-8: the first statement then fails with
+ * the server's error.
  */
 function utf8OrAsIs(text: string): string {
   try {

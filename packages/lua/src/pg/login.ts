@@ -14,12 +14,12 @@ export interface Address {
   readonly address: string;
 }
 
-/** Returns if an address is the directory of a Unix socket. */
+/** Returns true if an address is the directory of a Unix socket. */
 export function isSocket(address: string): boolean {
   return address.startsWith("/");
 }
 
-/** The things that a login needs in addition to its address. */
+/** What a login needs in addition to its address. */
 export interface Login<T> {
   readonly target: Target;
   /** Sets the handlers of a client before it connects, and returns its session. */

@@ -4,7 +4,7 @@ import { toObject } from "../userdata.ts";
 
 export const NULL_CLASS = "pg.null";
 
-/** Returns if a value is `pg.null`. */
+/** Returns true if the value at `index` is `pg.null`. */
 export function isNull(L: LuaState, index: number): boolean {
   return toObject(L, index, NULL_CLASS) !== undefined;
 }

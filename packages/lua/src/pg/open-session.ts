@@ -1,8 +1,8 @@
 /**
  * Opens a session as scripts expect it: sets its schema, and listens to its channels.
  *
- * Both belong to a session, which a client of a pooler in transaction mode does not have: then
- * the schema is set for each transaction, and channels are not listened to. A pooler is
+ * Both belong to a session, and the client of a pooler in transaction mode has none of its own:
+ * then the schema is set for each transaction, and channels are not listened to. A pooler is
  * recognised by its keys for cancelling, which do not name the process that answers. Its mode
  * cannot be recognised, so `pool_mode` in the connection string has to say that the session is
  * the client's own.
@@ -56,8 +56,8 @@ export async function openSession(
 }
 
 /**
- * Asks for the process that answers, which tells the sessions of a pooler from those of a
- * server.
+ * The statement that asks for the process that answers it, which tells the sessions of a pooler
+ * from those of a server.
  */
 export const WHICH_PROCESS: StatementText = plainText("SELECT pg_backend_pid()");
 
@@ -65,7 +65,7 @@ function setSchema(schema: string): StatementText {
   return plainText(`SET SCHEMA '${schema.replaceAll("'", "''")}'`);
 }
 
-/** Returns the text that listens on a channel, whatever its name. */
+/** Returns the statement that listens on a channel, whatever its name. */
 export function listenTo(channel: string): StatementText {
   return plainText(`LISTEN "${channel.replaceAll('"', '""')}"`);
 }

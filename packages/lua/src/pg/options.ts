@@ -22,13 +22,13 @@ interface Option {
 
 const done = (variable?: string): Option => (variable === undefined ? {} : { variable });
 
-/** Accepts only the harmless values, which ask for nothing; others are refused for the reason. */
+/** Accepts only the harmless values, which ask for nothing; refuses others for this reason. */
 function only(harmless: readonly string[], reason: string, variable?: string): Option {
   const refuse = (value: string) => (harmless.includes(value.toLowerCase()) ? undefined : reason);
   return variable === undefined ? { refuse } : { variable, refuse };
 }
 
-/** Accepts these values, but for those in `refused`; all others are invalid. */
+/** Accepts these values, except those for which `refused` has a reason; others are invalid. */
 function oneOf(name: string, values: readonly string[], variable: string, refused = {}): Option {
   const reasons: Readonly<Record<string, string>> = refused;
   return {
@@ -52,8 +52,8 @@ function integer(name: string, variable?: string): Option {
   };
 }
 
-const NO_GSSAPI = "there is no GSSAPI here";
-const NO_OAUTH = "there is no OAuth here";
+const NO_GSSAPI = "GSSAPI is not implemented";
+const NO_OAUTH = "OAuth is not implemented";
 const UTF8_ONLY = "text is UTF-8 here";
 const SSL_VERSIONS = ["tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3", ""];
 
@@ -100,7 +100,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   sslkey: done("PGSSLKEY"),
   sslpassword: done(),
   sslcertmode: oneOf("sslcertmode", ["disable", "allow", "require"], "PGSSLCERTMODE", {
-    require: "nobody tells here whether the server has asked for a certificate",
+    require: "Node does not tell whether the server has asked for a certificate",
   }),
   sslrootcert: done("PGSSLROOTCERT"),
   sslcrl: done("PGSSLCRL"),
@@ -120,7 +120,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   gssdelegation: only(["0", ""], NO_GSSAPI, "PGGSSDELEGATION"),
   replication: only(
     ["", "0", "false", "off", "no"],
-    "statements of scripts are none of a replication",
+    "scripts send SQL statements, not replication commands",
   ),
   target_session_attrs: oneOf(
     "target_session_attrs",
@@ -161,7 +161,7 @@ export function variableOf(name: string): string | undefined {
   return OPTIONS[name]?.variable;
 }
 
-/** Returns if libpq knows an option of this name. */
+/** Returns true if there is an option of this name: one of libpq's, or `pool_mode`. */
 export function isOption(name: string): boolean {
   return Object.hasOwn(OPTIONS, name);
 }

@@ -51,7 +51,7 @@ function unescapeField(field: string): string {
   return field.replace(/\\(.)/g, "$1");
 }
 
-/** Returns undefined if there is no such file, or if we may not read it. */
+/** Returns the status of a file; undefined if there is no such file, or if we may not see it. */
 function statFile(path: string): Stats | undefined {
   try {
     return statSync(path);

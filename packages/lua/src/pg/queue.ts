@@ -7,7 +7,7 @@ import type { ServerSession } from "./server-session.ts";
 import type { Failed, Outcome, StatementText } from "./statement.ts";
 
 interface Waiting {
-  /** True if the daemon was asked whether its run may begin. */
+  /** True if the daemon was asked whether the run of this entry may begin. */
   isAsked?: boolean;
 }
 

@@ -7,7 +7,7 @@ import type { FailureCause, ScriptFailure, Task } from "../runtime/task.ts";
 interface Used {
   /**
    * Called when the run is over.
-   * @param hasFailed if its statements are to be cancelled
+   * @param hasFailed true if the run has failed, so that its statement is cancelled
    * @returns true if the run has left a transaction open, which is rolled back
    */
   leave(run: PgRun, hasFailed: boolean): boolean;
@@ -54,7 +54,7 @@ export class PgRun {
     return this.#state === "failed";
   }
 
-  /** Notes a connection to be told of the end. */
+  /** Notes a connection that has to be told when the run is over. */
   uses(connection: Used): void {
     this.#used.add(connection);
   }

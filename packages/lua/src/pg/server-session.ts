@@ -206,7 +206,7 @@ export class ServerSession implements PooledSession {
     this.#client.end().catch(() => {});
   }
 
-  /** Closes the session without a message to the server, which may not read it. */
+  /** Closes the session without a message to the server, which might not read it. */
   destroy(): void {
     this.#isBroken = true;
     rawClient(this.#client).connection.stream.destroy();
@@ -214,8 +214,8 @@ export class ServerSession implements PooledSession {
 }
 
 /**
- * Returns true if the server has ended the session instead of executing the statement. Other
- * last messages do not mean that: a pooler sends its own when it has lost the server.
+ * Returns true if the server has ended the session instead of executing the statement. No other
+ * last message means that: a pooler sends messages of its own when it has lost the server.
  * @see PostgreSQL manual, "PostgreSQL Error Codes": admin_shutdown, idle_session_timeout,
  * idle_in_transaction_session_timeout, transaction_timeout
  */

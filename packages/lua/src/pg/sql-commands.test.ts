@@ -51,7 +51,7 @@ describe("commandsOf", () => {
       2,
     ],
     ["CREATE FUNCTION f() BEGIN ATOMIC SELECT ';END'; SELECT $$;END$$; SELECT 1; END; END", 2],
-    // Names that are those words.
+    // Names that are the same as those keywords.
     ["CREATE FUNCTION f(begin atomic) RETURNS int AS $$x$$; COMMIT; SELECT 1; END", 4],
     ["CREATE FUNCTION f() RETURNS begin BEGIN ATOMIC SELECT 1; END", 1],
     ["CREATE TABLE f(begin int); BEGIN ATOMIC; END", 3],

@@ -5,7 +5,7 @@
  */
 
 const BLANK = String.raw`[ \t\n\r\f\v]+`;
-/** A comment up to the end of its line, which may be a CR or a LF. */
+/** A comment up to the end of its line, which may be a CR or an LF. */
 const COMMENT = String.raw`--[^\n\r]*`;
 const BLANKS = new RegExp(`${BLANK}|${COMMENT}`, "y");
 
@@ -61,8 +61,8 @@ function endOf(sql: string, mark: string, from: number): number {
 }
 
 /**
- * Returns the end of a string with escapes, which a string that begins in a later line
- * continues.
+ * Returns the end of a string with escapes. A further quoted part that begins in a later line
+ * belongs to the string.
  */
 function endOfEscaped(sql: string, from: number): number {
   const marks = /\\[\s\S]|'/g;
@@ -79,8 +79,8 @@ function endOfEscaped(sql: string, from: number): number {
 }
 
 /**
- * Returns the position at which the string goes on: after another quote, at once or in a later
- * line. Undefined if it ends.
+ * Returns the position at which the string goes on: after another quote, which follows at once or
+ * in a later line. Returns undefined if the string ends.
  */
 function nextLine(sql: string, from: number): number | undefined {
   let at = from;

@@ -26,7 +26,7 @@ export interface ResultSet {
 export interface Failed {
   /** The message of libpq. */
   error: string;
-  /** The cause of a failure of the run, if it fails for this. */
+  /** The cause of the run's failure, if the run fails because of this. */
   cause: FailureCause;
 }
 

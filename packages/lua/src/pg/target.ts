@@ -98,12 +98,12 @@ function completed(given: Parameters, env: Environment): Parameters {
     const value = fromEnvironment(name);
     if (value !== undefined && !all.has(name)) all.set(name, value);
   }
-  // The old name of the setting.
+  // PGREQUIRESSL is the old form of PGSSLMODE.
   if (!all.has("sslmode") && env["PGREQUIRESSL"]?.startsWith("1")) all.set("sslmode", "require");
   return all;
 }
 
-/** @throws ConninfoError if options of TLS contradict each other */
+/** Checks the options of TLS. @throws ConninfoError if they contradict each other */
 function checkTls(given: Parameters): void {
   const mode = given.get("sslmode");
   const isWeak = !["require", "verify-ca", "verify-full"].includes(mode ?? "");

@@ -34,7 +34,7 @@ export class Transaction {
     return outcome;
   }
 
-  /** Rolls the transaction back if the task has ended without ending it. */
+  /** Rolls the transaction back if it is still open. */
   close(): void {
     if (this.isOpen) void this.finish("ROLLBACK");
   }

@@ -53,7 +53,7 @@ describe("the effects of a run", () => {
   });
 });
 
-describe("whoever waits for their answers", () => {
+describe("whoever waits for the answers to a run's effects", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 

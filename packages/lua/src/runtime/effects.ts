@@ -28,8 +28,8 @@ export interface Effects {
   /** Reports that something has taken effect. */
   taken(): void;
   /**
-   * Reports that something was sent whose answer has not come yet. Returns a function to be
-   * called once with the outcome: `unanswered` if no answer can come any more.
+   * Reports that something was sent whose answer has not come yet. Returns a function that has to
+   * be called once, with the outcome: `unanswered` if no answer can come any more.
    */
   sent(): (came: Effect) => void;
   readonly state: Effect;
@@ -39,7 +39,7 @@ export interface Effects {
 export interface BeginRequest {
   /** Asks. Resolves when it is granted, rejects with an Error if it is refused. */
   ask(): Promise<void>;
-  /** Asks unless that was done, and blocks until it is granted. @throws Error if it is refused */
+  /** Asks unless it has asked, and blocks until it is granted. @throws Error if it is refused */
   askSync(): void;
 }
 

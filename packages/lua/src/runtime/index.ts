@@ -44,7 +44,7 @@ export interface RuntimeOptions {
 
 /** The failure of a handler. */
 export interface RunFailure extends ScriptFailure {
-  /** The effect that it had had outside by then. */
+  /** The effect that the handler had had outside of the process by then. */
   readonly effect: Effect;
   readonly cause: FailureCause;
 }
@@ -62,7 +62,7 @@ export class Runtime {
   readonly scheduler: Scheduler;
   readonly output: LineOutput;
   readonly options: RuntimeOptions;
-  /** For libraries that take effect outside. */
+  /** The gate for libraries that take effect outside of the process. */
   readonly gate: EffectGate;
   readonly #L: LuaState;
   readonly #files = new OpenFiles();
@@ -199,7 +199,7 @@ export class Runtime {
     this.#closables.add(closable);
   }
 
-  /** Forgets something that was closed, or that somebody else closes now. */
+  /** Forgets an object that was closed, or that the caller closes now. */
   disown(closable: Closable): void {
     this.#closables.delete(closable);
   }

@@ -3,7 +3,7 @@
  * what they may compute between two waits.
  *
  * Invariants: Lua code runs only in `#resume` and in `call`. A thread has at most one wait;
- * whatever resumes the thread removes it, so that a late result finds none.
+ * whatever resumes the thread removes its wait, so that a late result finds none.
  */
 import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { budget } from "../compat/budget.ts";
@@ -34,7 +34,7 @@ export const A_COROUTINE = bytesOfText("a coroutine");
 export interface SchedulerOptions {
   /** Instructions between two waits. */
   instructions: number;
-  /** Called when a coroutine has failed for which no task and no script waits. */
+  /** Called when a coroutine has failed whose end neither a task nor a script waits for. */
   onStrayError(failure: ScriptFailure): void;
 }
 
@@ -119,8 +119,9 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Suspends the running coroutine until there is a result. A library function returns what
-   * this returns. The work is not begun if the coroutine cannot be suspended.
+   * Suspends the running coroutine until there is a result. The library function returns what
+   * this method returns. If the coroutine cannot be suspended, an error is raised, and the work
+   * is not begun.
    */
   suspend<T>(L: LuaState, begin: () => Suspension<T>): number {
     if (!lua.lua_isyieldable(L)) return raise(L, "attempt to yield across C-call boundary");

@@ -17,8 +17,8 @@ export interface Closable {
 }
 
 /**
- * Called when a task ends, with its failure. The failure that it returns becomes that of a task
- * that had none.
+ * Called when a task ends, with its failure. If the task has none, a failure that is returned
+ * becomes the task's.
  */
 type Ending = (failure: ScriptFailure | undefined) => ScriptFailure | undefined;
 

@@ -1,4 +1,4 @@
--- So much of LuaFileSystem as suites use, by commands of the shell.
+-- As much of LuaFileSystem as the suites use, made of shell commands.
 local lfs = {}
 
 local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end

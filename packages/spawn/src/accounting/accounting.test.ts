@@ -1,6 +1,6 @@
 /**
- * Runs accounting on a simulated machine on which the daemon is killed, the power fails and the
- * disk fails at any moment. Nothing may be lost, and nothing booked twice.
+ * Runs accounting on a simulated machine on which, at any moment, the daemon may be killed, the
+ * power may fail or the disk may fail. Nothing may be lost, and nothing booked twice.
  */
 import { type CgroupRecord, type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { Journal, type JournalDirectory, type JournalFile, RecordState } from "@cm4all/journal";
@@ -270,7 +270,10 @@ class SimulatedReaper {
     if (release !== undefined) this.#accounting.intake.withdrawn([release]);
   }
 
-  /** Removes what has kept a directory, which is then deleted if that was tried before. */
+  /**
+   * Removes what keeps a directory from being deleted. If its deletion has failed before, the
+   * directory is then deleted.
+   */
   free(directory: Directory): void {
     directory.isBusy = false;
     const release = this.#current.get(directory);
@@ -284,7 +287,7 @@ async function turn(ms = 0): Promise<void> {
   vi.advanceTimersByTime(ms);
 }
 
-/** The disk of one daemon: after that was killed, it writes nothing more. */
+/** The disk as one daemon sees it: after the daemon was killed, nothing more is written. */
 class Mount implements JournalDirectory {
   readonly #disk: SimulatedDisk;
   isDead = false;
@@ -413,7 +416,7 @@ async function live(machine: Machine, handlers: Handlers, isSmall: boolean): Pro
       daemon.reaper.release(Object.assign(directory, { isPopulated: false }));
     directory.isBusy = false;
   }
-  // Another thread finds the directories whose releases the first has lost.
+  // Further threads of the reaper find the directories whose releases an earlier one has lost.
   for (let i = 0; i < 3; i++) {
     for (let wait = 0; wait < 300; wait++) await turn(1000);
     daemon.reaper.isAlive = false;
@@ -439,8 +442,9 @@ async function left({ disk }: Machine): Promise<{ state: RecordState; record: Cg
 }
 
 /**
- * The seeds: `npm run torture` tries them all. The last five of those that always run have found
- * that a mark was taken for its record, and a write that a power failure has torn for damage.
+ * The seeds: `npm run torture` tries all 250. The last five of those that always run have found two
+ * bugs: a mark was taken for its record, and a write that a power failure had torn was taken for
+ * damage.
  */
 const SEEDS =
   process.env["TORTURE"] === "all"
@@ -452,7 +456,7 @@ describe.each([
   ["a script that takes lists", { ...NO_HANDLERS, released: "list" }],
   ["a script that bears repetition", { ...NO_HANDLERS, released: "one", bearsRepetition: true }],
   [
-    "a script that asks for what runs",
+    "a script with a handler for running cgroups",
     { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true },
   ],
 ] as const)("%s", (_, handlers) => {

@@ -22,7 +22,7 @@ import type { AccountingRecords } from "./terms/records.ts";
 import type { HandlerFailure } from "./terms/script-status.ts";
 import { DaemonRecords } from "./view/daemon-records.ts";
 
-/** The pause after the records of an earlier run could not be read. */
+/** The pause before the records of an earlier run are read again after that has failed. */
 const RECOVERY_PAUSE_MS = 10_000;
 
 export interface AccountingParts {
@@ -54,8 +54,8 @@ export class Accounting {
   #lostBefore = 0;
   #lastState: SinkState | undefined;
   /**
-   * True once there is a handler, or will be one; undefined before that, and again when a
-   * script without a handler is reloaded.
+   * True once there is a handler, or will be one. Undefined before that, and again when a script
+   * is loaded while there is no handler.
    */
   #isPromised: true | undefined;
 
@@ -111,7 +111,8 @@ export class Accounting {
 
   /**
    * Returns when the oldest record that waits was measured, in milliseconds since 1970;
-   * undefined if none waits or it cannot be read. It is read in the background, see OldestWaiting.
+   * undefined if none waits or the record cannot be read. It is read in the background: see
+   * OldestWaiting.
    */
   oldestWaitingMs(): number | undefined {
     return this.#oldestWaiting.measuredMs(this.#store.journal);

@@ -1,6 +1,6 @@
 /**
- * The section `[accounting]`: each key with its limits, its default and its meaning. The types
- * follow from it.
+ * The section `[accounting]`: each key with its limits, its default and its meaning. The types are
+ * derived from the functions that read it.
  */
 import type { TomlTable } from "@cm4all/command/toml";
 import { errorText } from "@cm4all/linux";
@@ -21,7 +21,11 @@ export type AccountingConfig = ReturnType<typeof readAccounting> & {
   readonly hostSocket?: string | undefined;
 };
 
-/** @param find looks up the user that the script runs as */
+/**
+ * Reads the section `[accounting]`.
+ * @param find looks up the user that the script runs as
+ * @throws ConfigError
+ */
 export function readAccounting(table: TomlTable, find: FindUser) {
   return {
     journal: readJournal(table),
@@ -39,7 +43,7 @@ export function readAccounting(table: TomlTable, find: FindUser) {
     user: readUser(table, find),
     /** True if the configuration names that user. */
     isUserNamed: table.string("user") !== undefined,
-    /** The time limit of a handler, most of which it spends waiting. */
+    /** The time limit of a handler, including the time that it waits, milliseconds. */
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
     /** A script host that gives no sign of life for this time is replaced. */
     answerTimeoutMs: readSeconds(table, "answer_seconds", 1, 3600) ?? 10_000,
@@ -96,8 +100,8 @@ function readScript(table: TomlTable): string | undefined {
 }
 
 /**
- * Reads the user. A user that is named has to exist: otherwise a typing error would make the
- * script run as root.
+ * Reads the user. A user that is named has to exist: otherwise a typing error in the name would
+ * make the script run as root.
  */
 function readUser(table: TomlTable, find: FindUser): SystemUser | undefined {
   const name = table.string("user");

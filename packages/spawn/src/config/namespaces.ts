@@ -18,7 +18,7 @@ const MAX_ID = 0xfffffffe;
 
 /**
  * Reads the section `[namespaces]`.
- * @param find looks up the ids of users and groups
+ * @param find looks up the uids of users; groups are looked up in /etc/group
  * @throws ConfigError
  */
 export function readNamespaces(table: TomlTable, find: FindUser): NamespacesConfig {

@@ -1,5 +1,5 @@
 /**
- * Readers for values that keys of several sections have. Each returns undefined if the key is
+ * Readers for kinds of values that occur in several sections. Each returns undefined if the key is
  * missing.
  */
 import type { TomlTable } from "@cm4all/command/toml";

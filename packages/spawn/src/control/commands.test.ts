@@ -72,6 +72,7 @@ describe("parseRequest", () => {
     ['{"command":"find-records","id":{}}', "id is not a string"],
     ['{"command":"list-records","after":"1"}', "after is not an integer"],
     ['{"command":"list-records","limit":1.5}', "limit is not an integer"],
+    ['{"command":"list-names","limit":0}', "limit is less than 1"],
     ['{"command":"drop-records","numbers":"all"}', "numbers is not a list"],
     ['{"command":"retry-records","numbers":["1"]}', "a record's number is not an integer"],
   ])("refuses %j", (line, message) => {

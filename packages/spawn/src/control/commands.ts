@@ -100,7 +100,7 @@ const DEFINITIONS = {
   }),
 };
 
-/** The greatest number of records or names in an answer: other work of the daemon waits for it. */
+/** The greatest number of records or names in an answer: the daemon's other work waits for it. */
 const MAX_PAGE = 500;
 
 function parseBoolean(value: unknown, field: string): boolean {
@@ -119,7 +119,9 @@ function parseStrings(value: unknown, field: string): string[] {
 }
 
 function parseLimit(request: object): number {
-  return Math.min("limit" in request ? parseInteger(request.limit, "limit") : MAX_PAGE, MAX_PAGE);
+  const limit = "limit" in request ? parseInteger(request.limit, "limit") : MAX_PAGE;
+  if (limit < 1) throw new Error("limit is less than 1");
+  return Math.min(limit, MAX_PAGE);
 }
 
 function parseInteger(value: unknown, field: string): number {
@@ -184,7 +186,7 @@ export function answerRequest<N extends Name>(
   daemon: DaemonParts,
   request: ControlRequest<N>,
 ): Promise<Answers[N]> {
-  // A request has the fields of its command; TypeScript does not follow that.
+  // A request has the fields of its command, which TypeScript does not infer.
   return COMMANDS[request.command].answer(daemon, request as Fields[N]);
 }
 
@@ -220,12 +222,12 @@ async function inPages(
 }
 
 /**
- * The JSON bytes of a list in a request: the size of requests is bounded, in earlier daemons to
- * 4096.
+ * The greatest size of a list in a request, in bytes of JSON: the size of requests is bounded, in
+ * earlier daemons to 4096 bytes.
  */
 const PAGE_BYTES = 2048;
 
-/** Divides a list into pages for requests. A page has one element, or as many as fit. Pure. */
+/** Divides a list into pages for requests: each has as many elements as fit, at least one. Pure. */
 export function pagesOf<T extends string | number>(list: readonly T[]): T[][] {
   const pages: T[][] = [];
   let free = 0;

@@ -40,14 +40,14 @@ const ask = () => askDaemon(path, { command: "status" });
 it.each<[string, ServerOpts, (socket: Socket) => void]>([
   // If a socket is closed with unread data, the peer gets ECONNRESET.
   [
-    "the request is read",
+    "it reads the request",
     { pauseOnConnect: true },
     (socket) => setTimeout(() => socket.destroy(), 50),
   ],
   ["it answers", {}, (socket) => socket.once("data", () => socket.destroy())],
-  ["its answer is whole", {}, (socket) => socket.once("data", () => socket.end('{"state":"w'))],
-  ["its answer has its end", {}, (socket) => socket.once("data", () => socket.end("{}"))],
-])("a daemon that ends before %s is not there", async (_, options, serve) => {
+  ["its answer is complete", {}, (socket) => socket.once("data", () => socket.end('{"state":"w'))],
+  ["its answer has a newline", {}, (socket) => socket.once("data", () => socket.end("{}"))],
+])("a daemon that ends before %s counts as not running", async (_, options, serve) => {
   await listen(serve, options);
   await expect(ask()).rejects.toMatchObject({
     exitStatus: EX_UNAVAILABLE,
@@ -58,14 +58,14 @@ it.each<[string, ServerOpts, (socket: Socket) => void]>([
 it("a full queue of connections is a temporary failure", async () => {
   const hello = (socket: Socket) => socket.once("data", () => socket.end('"hello"\n'));
   await listen(hello, {}, 1);
-  // All connect before the server can accept any.
+  // All clients connect before the server can accept any of them.
   const answers = await Promise.allSettled(Array.from({ length: 5 }, ask));
   const refused = answers.filter((answer) => answer.status === "rejected");
   expect(refused.length).toBeGreaterThan(0);
   for (const { reason } of refused)
     expect(reason).toMatchObject({
       exitStatus: EX_TEMPFAIL,
-      message: `the daemon takes no more connections now (${path})`,
+      message: `the daemon accepts no more connections at the moment (${path})`,
     });
   expect(await ask()).toBe("hello");
 });

@@ -56,7 +56,7 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
-    // If it listens already, it would block the next attempt.
+    // If the server listens already, it would block the next attempt.
     server.close();
     const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
@@ -87,7 +87,8 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
     }
     limit.answering(socket);
     socket.write(`${JSON.stringify(answer)}\n`);
-    // Ends the connection once the kernel has the answer, even if the peer neither reads nor closes.
+    // Closes the connection once the kernel has the answer, even if the peer neither reads nor
+    // closes.
     socket.destroySoon();
   });
 }
@@ -107,7 +108,7 @@ export async function askDaemon(
     socket.setEncoding("utf8");
     const timeout = setTimeout(() => {
       const seconds = timeoutMs / 1000;
-      const text = `the daemon does not answer within ${seconds} s (${path})`;
+      const text = `the daemon did not answer within ${seconds} s (${path})`;
       socket.destroy(new CommandFailure(text, EX_TEMPFAIL));
     }, timeoutMs);
     socket.once("close", () => clearTimeout(timeout));
@@ -126,7 +127,10 @@ export async function askDaemon(
         EX_UNAVAILABLE,
       );
     if (isErrno(error, "EAGAIN"))
-      throw new CommandFailure(`the daemon takes no more connections now (${path})`, EX_TEMPFAIL);
+      throw new CommandFailure(
+        `the daemon accepts no more connections at the moment (${path})`,
+        EX_TEMPFAIL,
+      );
     // The daemon has ended before it has read the request.
     if (isErrno(error, "ECONNRESET", "EPIPE")) return "";
     throw error;

@@ -1,7 +1,7 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Fd, O_NONBLOCK, pipe, SOCK_STREAM, socketpair } from "@cm4all/linux";
+import { type Fd, O_NONBLOCK, pipe, SOCK_SEQPACKET, SOCK_STREAM, socketpair } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { LineWriter } from "./line-writer.ts";
 
@@ -98,7 +98,19 @@ describe("lines", () => {
     closeSync(fd);
   });
 
-  it("leave the open file of others as it is", () => {
+  it("are still counted as lost if the line that says so is lost itself", () => {
+    const [reader, writer] = socketpair(SOCK_SEQPACKET, O_NONBLOCK);
+    const tooLong = "x".repeat(255 * 1024);
+    let lostText = (_count: number) => tooLong;
+    const lines = new LineWriter(writer.number, new Later().schedule, (count) => lostText(count));
+    for (const line of [tooLong, tooLong, "a\n"]) lines.write(line);
+    lostText = lost;
+    lines.write("b\n");
+    expect(drain(reader.number)).toBe("a\nb\n2 lost\n");
+    for (const fd of [reader, writer]) fd.close();
+  });
+
+  it("leave the flags of the open file description, which others share, as they are", () => {
     const [reader, writer] = waitingPipe();
     new LineWriter(writer.number, new Later().schedule, lost).write("a\n");
     const flags = readFileSync(`/proc/self/fdinfo/${writer.number}`, "utf8");

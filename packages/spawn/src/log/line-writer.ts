@@ -6,7 +6,7 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isErrno, MSG_DONTWAIT, send } from "@cm4all/linux";
 
-/** The limit for kept lines, which is some thousand lines. */
+/** The limit for kept lines: a few thousand lines. */
 const MAX_KEPT_BYTES = 256 * 1024;
 
 /** The time between two attempts to write lines that are kept, milliseconds. */
@@ -22,11 +22,18 @@ export type Schedule = (delayMs: number, run: () => void) => unknown;
  */
 type TryWrite = (bytes: Uint8Array) => number;
 
+/** A line, or the rest of it, that waits to be written. */
+interface Kept {
+  readonly bytes: Uint8Array;
+  /** How many lines are lost if it cannot be written. */
+  readonly losses: number;
+}
+
 export class LineWriter {
   readonly #tryWrite: TryWrite;
   readonly #schedule: Schedule;
   readonly #lostText: (count: number) => string;
-  #kept: Uint8Array[] = [];
+  readonly #kept: Kept[] = [];
   #keptBytes = 0;
   #lost = 0;
   #isPlanned = false;
@@ -42,26 +49,28 @@ export class LineWriter {
   }
 
   /**
+   * Writes a line, or keeps it until that is possible.
    * @param line the text with its newline
    * @param isUrgent true to try at once, even while other lines wait for the next attempt
    */
   write(line: string, isUrgent = false): void {
     const bytes = Buffer.from(line);
     if (this.#keptBytes + bytes.length > MAX_KEPT_BYTES) this.#lost++;
-    else this.#keep(bytes);
+    else this.#keep({ bytes, losses: 1 });
     if (!this.#isPlanned || isUrgent) this.#flush();
   }
 
-  #keep(bytes: Uint8Array): void {
-    this.#kept.push(bytes);
-    this.#keptBytes += bytes.length;
+  #keep(line: Kept): void {
+    this.#kept.push(line);
+    this.#keptBytes += line.bytes.length;
   }
 
   #flush(): void {
     while (this.#writeFirst()) {
       if (this.#kept.length > 0 || this.#lost === 0) continue;
-      this.#keep(Buffer.from(this.#lostText(this.#lost)));
+      const losses = this.#lost;
       this.#lost = 0;
+      this.#keep({ bytes: Buffer.from(this.#lostText(losses)), losses });
     }
     if (this.#kept.length === 0 || this.#isPlanned) return;
     this.#isPlanned = true;
@@ -75,19 +84,20 @@ export class LineWriter {
   #writeFirst(): boolean {
     const [first] = this.#kept;
     if (first === undefined) return false;
+    const { bytes, losses } = first;
     let written = 0;
     try {
-      written = this.#tryWrite(first);
+      written = this.#tryWrite(bytes);
       if (written === 0) return false;
     } catch {
       // ENOSPC, EPIPE: there is nowhere else to report it. The line is lost.
-      this.#lost++;
+      this.#lost += losses;
       this.#kept.shift();
-      this.#keptBytes -= first.length;
+      this.#keptBytes -= bytes.length;
       return false;
     }
     this.#keptBytes -= written;
-    if (written < first.length) this.#kept[0] = first.subarray(written);
+    if (written < bytes.length) this.#kept[0] = { bytes: bytes.subarray(written), losses };
     else this.#kept.shift();
     return true;
   }

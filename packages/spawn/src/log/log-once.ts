@@ -2,7 +2,7 @@ import { monotonicMs } from "../thread/event-loop.ts";
 import type { Logger, Priority } from "./log.ts";
 import { LOG_WARNING } from "./log.ts";
 
-/** The number of kinds of events that are remembered. */
+/** The number of kinds of events that are remembered. Events of further kinds are not logged. */
 const MAX_KINDS = 1000;
 
 /**
@@ -10,7 +10,7 @@ const MAX_KINDS = 1000;
  */
 const FORGET_MS = 3_600_000;
 
-/** Logs events that may happen again and again: each kind once an hour. */
+/** Logs events that may happen again and again: each kind at most once an hour. */
 export class LogOnce {
   readonly #log: Logger;
   readonly #now: () => number;
@@ -34,6 +34,6 @@ export class LogOnce {
     this.#kinds.add(kind);
     this.#log(priority, text);
     if (this.#kinds.size === MAX_KINDS)
-      this.#log(LOG_WARNING, "further events of this kind are counted, but not logged for an hour");
+      this.#log(LOG_WARNING, "further kinds of events are counted, but not logged for an hour");
   }
 }

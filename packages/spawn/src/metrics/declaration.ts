@@ -39,7 +39,7 @@ export interface HistogramDeclaration extends Numeric {
   readonly bounds: readonly number[];
 }
 
-/** One of several states; the metric is 1 for the present state and 0 for each other. */
+/** One of several states; the metric is 1 for the present state and 0 for every other. */
 export interface StateDeclaration extends Common {
   readonly kind: "state";
   /** All states, with the text of `cm4all-spawn status` for each. */

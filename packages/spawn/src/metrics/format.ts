@@ -23,8 +23,8 @@ export function formatMetrics(
 }
 
 /**
- * Formats a value: a histogram as its mean, and as the total if the label's values are not known
- * in advance.
+ * Formats a value: of histograms the mean; of numbers each, or the total if the label's values are
+ * not known in advance.
  */
 function formatValue(declaration: Declaration, current: AnyValue | undefined): string {
   if (declaration.kind === "state") return declaration.states[String(current)] ?? "";

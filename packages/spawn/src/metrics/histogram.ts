@@ -1,4 +1,4 @@
-/** Counts how often values fell within given ranges. */
+/** How often values have fallen within given ranges, and their sum. */
 export interface Histogram {
   /** The upper bounds of the buckets, ascending; a bound belongs to its bucket. */
   readonly bounds: readonly number[];
@@ -9,7 +9,7 @@ export interface Histogram {
 
 /**
  * Returns an empty histogram.
- * @param bounds the upper bounds of its buckets, ascending; another bucket has the values above
+ * @param bounds the upper bounds of its buckets, ascending; a further bucket has the values above
  *   them
  */
 export function emptyHistogram(bounds: readonly number[]): Histogram {

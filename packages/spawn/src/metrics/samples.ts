@@ -18,7 +18,7 @@ export function labelOf(declaration: Declaration): string | undefined {
   return declaration.kind === "state" ? "state" : declaration.label;
 }
 
-/** Returns the numbers of a metric; none if it is not known at this moment. */
+/** Returns the numbers of a metric; none if its value is not known at this moment. */
 export function numbersOf(
   declaration: Declaration,
   current: AnyValue | undefined,
@@ -33,7 +33,7 @@ export function numbersOf(
   );
 }
 
-/** Returns the histograms of a metric; none if it is not known at this moment. */
+/** Returns the histograms of a metric; none if its value is not known at this moment. */
 export function histogramsOf(current: AnyValue | undefined): Sample<Histogram>[] {
   return samplesOf(current).flatMap(({ labelValue, value }) =>
     typeof value === "number" ? [] : [{ labelValue, value }],

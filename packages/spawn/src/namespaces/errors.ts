@@ -6,7 +6,7 @@ export class Refusal extends Error {
 }
 
 /**
- * Called when a system call has failed that nobody waits for.
+ * Called when a system call has failed and no client waits for its result.
  * @param what the effect of the failure
  */
 export type OnError = (what: string, error: Error) => void;

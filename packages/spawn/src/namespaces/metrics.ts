@@ -104,7 +104,7 @@ export const NAMESPACE_METRICS = {
   },
   requested: {
     kind: "counter",
-    help: "Namespaces and leases that answered requests asked for; a request can ask for several.",
+    help: "Namespaces and leases for which requests were answered; a request can ask for several.",
     label: "kind",
     values: [...KINDS, "lease"],
     row: "asked for",

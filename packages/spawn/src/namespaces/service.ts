@@ -187,7 +187,7 @@ class NamespaceService {
   /**
    * Stops the service. If another daemon takes over, connections may make requests until the
    * grace period is over: a client that has connected but not yet made its request is served, and
-   * one that has its answer goes away.
+   * a client that has its answer disconnects by itself.
    */
   #stop(isLast: boolean): void {
     for (const { listener } of this.#listeners) listener.stop();
@@ -212,8 +212,8 @@ class NamespaceService {
   }
 
   /**
-   * Answers what has arrived from those who do not wait. First stops all of them from sending more,
-   * so that there is no more than their sockets hold.
+   * Answers what has arrived from clients that do not wait. First stops all of them from sending
+   * more, so that there is no more to answer than their sockets hold.
    */
   #finishClients(): void {
     const clients = this.#clients.all();

@@ -11,8 +11,8 @@ export interface AllowedPeers {
 }
 
 /**
- * Limits that are not reached in normal use, even on a busy host. A client that exceeds one gets
- * an error that names it.
+ * Limits that are not reached in normal use, even on a busy host. A client that exceeds a limit
+ * gets an error that names the limit.
  */
 export interface Quotas {
   readonly names: number;

@@ -45,7 +45,7 @@ function formatKinds({ namespaces }: NameStatus): string {
   return kinds.map(([kind, count]) => (count === 1 ? kind : `${count} ${kind}`)).join(" ");
 }
 
-/** Lists processes. If no process holds an open lease, it is in a message in a socket. */
+/** Lists processes. An open lease that no process holds is in a message that a socket holds. */
 function formatProcesses(processes: readonly FoundProcess[]): string {
   if (processes.length === 0) return "a message on its way";
   const shown = processes

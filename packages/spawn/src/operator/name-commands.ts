@@ -59,7 +59,7 @@ export function declareNameCommands(program: Command, ask: Ask): void {
         result.left = left;
       }
       if (json === true) console.log(JSON.stringify(result, undefined, 2));
-      else console.log(`ended ${result.ended} names, ${result.left} are left`);
+      else console.log(`names ended: ${result.ended}, left: ${result.left}`);
     });
 }
 

@@ -18,7 +18,8 @@ export interface NameWithProcesses extends NameStatus {
 }
 
 /**
- * Adds the processes of names, in one pass over /proc. Only root sees all processes' descriptors.
+ * Adds the processes of names, in one pass over /proc. Only root sees the descriptors of all
+ * processes.
  */
 export function withProcesses(names: readonly NameStatus[]): NameWithProcesses[] {
   const holders = new Map<string, FoundProcess[]>();
@@ -76,8 +77,8 @@ function readCommand(pid: number): string {
 }
 
 /**
- * Returns undefined if the process has ended or may not be inspected, or if a path is longer than
- * the kernel tells (ENAMETOOLONG), which is not that of a lease.
+ * Returns undefined if the process has ended or may not be inspected, or if a link's target is
+ * longer than readlink(2) can tell (ENAMETOOLONG); such a path is not that of a lease.
  */
 function orGone<T>(look: () => T): T | undefined {
   try {

@@ -1,4 +1,7 @@
-/** `cm4all-spawn reload`, which `systemctl reload` runs, so that it fails if there is a mistake. */
+/**
+ * `cm4all-spawn reload`. `systemctl reload` runs it, and therefore fails if there is a mistake in
+ * the configuration or in the script's reload.
+ */
 import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
 import type { Command } from "commander";

@@ -30,7 +30,7 @@ describe("writeReport", () => {
 
   const text = Buffer.from("new");
 
-  it("writes a file with mode 0600, also over one with another mode", () => {
+  it("writes a file with mode 0600, even over a file with another mode", () => {
     writeFileSync(file, "old");
     chmodSync(file, 0o644);
     writeReport(file, text);
@@ -39,7 +39,7 @@ describe("writeReport", () => {
     expect(readdirSync(directory)).toEqual(["report.html"]);
   });
 
-  it("replaces a symbolic link, also a dangling one or one to a device", () => {
+  it("replaces a symbolic link, even a dangling link or a link to a device", () => {
     const other = join(directory, "other");
     writeFileSync(other, "old");
     for (const target of [other, "/nowhere/x", "/dev/null"]) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DATABASE_FAILED } from "../report/options.ts";
 import { environmentOf, failureOf } from "./report-process.ts";
 
-it("passes on the variables for PostgreSQL, and none of root's secrets", () => {
+it("passes on the variables for PostgreSQL, and no other secrets of root", () => {
   const user = { name: "nobody", uid: 65534, gid: 65534, home: "/nonexistent" };
   const handed = { PATH: "/bin", LANG: "C", LC_TIME: "C", TZ: "UTC", PGHOST: "h", PGPASSWORD: "p" };
   const kept = { AWS_SECRET: "s", NODE_OPTIONS: "--inspect", LD_PRELOAD: "x", MYPGHOST: "y" };
@@ -16,7 +16,7 @@ it("passes on the variables for PostgreSQL, and none of root's secrets", () => {
 });
 
 describe("failureOf", () => {
-  it("has advice on the role if the database has refused, and only the last line", () => {
+  it("gives advice on the role if the database has refused, and quotes only the last line", () => {
     const { message, exitStatus } = failureOf("bills", DATABASE_FAILED, "secret\nno such role\n");
     expect(message).toMatch(/^cannot read the bills in bills: no such role\. .*fleet_reader/);
     expect(exitStatus).toBe(69);

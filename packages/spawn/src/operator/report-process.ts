@@ -52,7 +52,7 @@ export function failureOf(database: string, status: number | string, said: strin
   const reason = said.trimEnd().split("\n").at(-1) || `its process ended ${how}`;
   return status === DATABASE_FAILED
     ? new CommandFailure(
-        `cannot read the bills in ${nameOf(database)}: ${reason}. It takes a role that is a member of fleet_reader (PGHOST, PGUSER and ~/.pgpass say how to connect)`,
+        `cannot read the bills in ${nameOf(database)}: ${reason}. The role must be a member of fleet_reader (PGHOST, PGUSER and ~/.pgpass say how to connect)`,
         EX_UNAVAILABLE,
       )
     : new CommandFailure(`cannot make the report: ${reason}`, EX_SOFTWARE);

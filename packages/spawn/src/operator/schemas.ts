@@ -100,7 +100,10 @@ const NAME = object(
 
 const STATUS = object(
   {
-    state: { enum: ["well", "degraded"], description: "The exit status is 0 or 1." },
+    state: {
+      enum: ["well", "degraded"],
+      description: "The exit status is 0 if it is well, and 1 if it is degraded.",
+    },
     problems: list({ type: "string" }, "The problems, the worst first."),
     version: text("The version of the daemon."),
     pid: whole("The pid of the daemon."),

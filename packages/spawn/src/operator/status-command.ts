@@ -70,7 +70,7 @@ async function showStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
 }
 
 /**
- * Shows the status until the user quits, also over a restart.
+ * Shows the status until the user quits, even across a restart of the daemon.
  * @throws CommandFailure (rejects) if asking fails for a reason other than a restart
  */
 async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
@@ -96,7 +96,7 @@ function isPassing({ exitStatus }: CommandFailure): boolean {
   return exitStatus === LSB_NOT_RUNNING || exitStatus === LSB_UNKNOWN;
 }
 
-/** Returns the failure with an exit status of LSB. */
+/** Returns the failure with the exit status that LSB defines for it. */
 function asCheck(error: unknown): unknown {
   if (!(error instanceof CommandFailure)) return error;
   const { message, exitStatus, cause } = error;

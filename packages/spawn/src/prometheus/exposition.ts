@@ -104,8 +104,8 @@ export class Exposition {
 
 /**
  * Registers the `process_*` metrics, which common dashboards use, and Node's version. The other
- * `nodejs_*` metrics are left out: they describe only the main thread, which does the least work,
- * start anew with each scrape (`nodejs_eventloop_lag_*`), or are gauges named `_total`.
+ * `nodejs_*` metrics are left out. Some describe only the main thread, which does the least work;
+ * some are reset at each scrape (`nodejs_eventloop_lag_*`); some are gauges named `_total`.
  */
 function registerProcess(register: Registry): void {
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: NEVER_MS });

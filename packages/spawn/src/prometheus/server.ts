@@ -15,16 +15,16 @@ import { SharedCall } from "./shared-call.ts";
 const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
- * Allows ten pages in a row, and one per second after that. A page takes some milliseconds of the
- * CPUs, and some time of the thread that answers clients: a flood of requests must not make even
+ * Allows ten pages in a row, and one per second after that. A page takes some milliseconds of CPU
+ * time, and some time of the thread that answers clients: a flood of requests must not make even
  * one client in a hundred wait.
  */
 const pagesAllowed = () => new Allowance(10, 1);
 
 /**
  * The number of requests that may wait for the next page; further ones get the latest page. As many
- * may wait for a page that is being made. There have to be connections left besides, or those that
- * wait would be closed to make room.
+ * may wait for a page that is being made. More connections than that have to be allowed, or those
+ * that wait would be closed to make room.
  */
 const MAX_WAITING = BOUNDS.count / 4;
 

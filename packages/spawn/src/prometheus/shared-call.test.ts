@@ -20,7 +20,7 @@ class Calls {
   }
 }
 
-/** Allows what the test says, whatever time it is. */
+/** Allows what the test says, whatever the time is. */
 class ManualAllowance {
   left: number;
   constructor(left: number) {
@@ -72,7 +72,7 @@ describe("a shared call", () => {
     expect(await second).toBe(2);
   });
 
-  it("begins for all together if too many have begun, and after all of them asked", async () => {
+  it("begins once for all who ask before it may begin, and after all of them asked", async () => {
     const allowance = new ManualAllowance(BURST);
     let count = 0;
     const shared = new SharedCall(async () => ++count, allowance, MANY);

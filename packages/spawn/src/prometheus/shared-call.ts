@@ -32,7 +32,7 @@ export class SharedCall<T> {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** Returns the result of a call that begins later, or of the latest one if too many wait. */
+  /** Returns the result of a call that begins now or later, or of the latest if too many wait. */
   get(): Promise<T> {
     if (this.#waiting >= this.#maxWaiting && this.#last !== undefined) return this.#last;
     if (this.#next !== undefined) {
@@ -47,7 +47,7 @@ export class SharedCall<T> {
   }
 
   async #startLater(): Promise<T> {
-    // Its failure is that of its own callers.
+    // Its own callers get its failure.
     await this.#running?.catch(() => {});
     for (;;) {
       const nowMs = performance.now();

@@ -79,7 +79,7 @@ export class CgroupFiles {
     const { path } = directory;
     try {
       const populated = this.#root.at(path, isPopulatedAt);
-      // Another cgroup may have been put in its place, which is not ours to judge.
+      // The answer may be that of another cgroup, which was put in its place.
       return populated === true && !this.#isThere(directory) ? undefined : populated;
     } catch (error) {
       if (!isGone(error)) this.#complain("read cgroup.events", errorText(error));
@@ -113,7 +113,7 @@ export class CgroupFiles {
         return "gone";
       also?.(fd, mode);
       const { path, id, measuredMs } = this.identify(directory, undefined);
-      // Always the same shape: V8 copies the first object of a literal quickly, and no other.
+      // Always the same shape: V8 copies quickly only the first object that a literal spreads.
       return { ...usage, path, id, measuredMs, birthMs: birthMs ?? bornMs };
     });
   }
@@ -157,7 +157,7 @@ export class CgroupFiles {
     }
   }
 
-  /** Opens the directory, if it is still the same, for the length of a call. */
+  /** Opens the directory, if it is still the same, for the duration of `use`. */
   #read<T>(
     { path, inode }: CgroupDirectory,
     use: (fd: number, status: FileStatus) => T,

@@ -14,7 +14,7 @@ export type Phase =
   | "empty"
   /** It was measured in its present state, and is deleted once that is journalled. */
   | "released"
-  /** Its directory is gone and that was reported, but the tree has not reported it yet. */
+  /** Its directory is gone. It was released as vanished, but the tree has not reported it yet. */
   | "vanished";
 
 /** The release of a cgroup, as the main thread gets it. */
@@ -47,7 +47,7 @@ export class Cgroup<Node> {
   readonly parent: Cgroup<Node> | undefined;
   /** The time at which its creation was observed, milliseconds since 1970. */
   readonly bornMs: number | undefined;
-  /** The time since which it is known, on the world's clock. */
+  /** The time at which it became known, on the world's clock. */
   readonly knownMs: number;
   #phase: Phase = "unseen";
   /** While it is unused: true if an event has come that its figures do not explain. */
@@ -105,7 +105,7 @@ export class Cgroup<Node> {
   }
 
   /**
-   * Returns whether it was used and is not released: until then its parent is not released
+   * Returns whether it was used and is not released. While that is so, its parent is not released
    * either.
    */
   get isOpen(): boolean {
@@ -144,7 +144,8 @@ export interface LifecycleWorld<Node> {
   /**
    * Called when a cgroup was released, or has vanished.
    * @param before the figures reported before, which the new ones include
-   * @returns whether the release is reported: the cgroup is then kept until it is journalled
+   * @returns whether the release is reported: the cgroup is then kept until the release is
+   *   journalled
    */
   released(node: Node, release: LifecycleRelease, before: CgroupSnapshot | undefined): boolean;
   withdrawn(release: number): void;

@@ -81,7 +81,7 @@ function finish(): { steps: number; log: string[] } {
 
 const CHECK = ["retry watches", "note events", "retried", "retry", "measure", "compare", "look"];
 
-it("does nothing until its interval is over, and then at each", () => {
+it("does nothing until its interval is over, and then checks at each interval", () => {
   check.start();
   expect(check.step()).toBe(false);
   expect(log).toEqual([]);
@@ -112,7 +112,7 @@ it("measures running cgroups when it is asked for a sample", () => {
   expect(finish()).toEqual({ steps: 2, log: ["wake", "measure"] });
 });
 
-it("repairs what still differs after the grace, and counts it", () => {
+it("repairs what still differs after the grace period, and counts it", () => {
   check.start();
   differences = [appeared];
   differing = [job];
@@ -131,7 +131,7 @@ it("repairs what still differs after the grace, and counts it", () => {
     "touched /job comparison",
     "missed 2",
   ]);
-  // The two comparisons, the difference with a step of its own, the state, and the end.
+  // One step for each comparison, two for the difference, one for the state, and one at the end.
   expect(steps).toBe(6);
 });
 

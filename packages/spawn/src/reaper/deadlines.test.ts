@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
 import { Deadlines, Queue } from "./deadlines.ts";
 
-it("returns items in order, also if there are many", () => {
+it("returns items in order, even if there are many", () => {
   const queue = new Queue<number>();
   let taken = 0;
   for (let i = 0; i < 2000; i++) {
@@ -17,7 +17,7 @@ it("returns items in order, also if there are many", () => {
   expect(queue.next).toBeUndefined();
 });
 
-it("tells the next item and their number, wherever they wait", () => {
+it("tells the next item and the number of items, wherever they wait", () => {
   const queue = new Queue<string>();
   queue.add("a");
   queue.add("b");

@@ -1,6 +1,6 @@
 /** Queues of items that become due at a time. Pure. */
 
-/** A queue: first in, first out. It lets go of an item when it is taken. */
+/** A queue: first in, first out. It keeps no reference to an item that was taken. */
 export class Queue<Item> {
   /** The items that are taken first, in reverse. */
   #front: Item[] = [];

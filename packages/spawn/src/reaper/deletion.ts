@@ -142,7 +142,8 @@ export class Deletion<Node> {
   }
 
   /**
-   * Called when a cgroup got or lost a child: the cgroup may now be in the way of those above it.
+   * Called when a cgroup was added or has lost its last child: it may now be in the way of those
+   * above it.
    */
   childChanged(child: Cgroup<Node>): void {
     if (child.isUnused && usedAncestor(child)?.phase === "released")
@@ -206,7 +207,7 @@ export class Deletion<Node> {
 
   /**
    * Deletes unused cgroups.
-   * @param start a released cgroup with unused children, or an unused one below it
+   * @param start a released cgroup with unused children, or an unused cgroup below such a cgroup
    */
   *#sweepBelow(start: Cgroup<Node>): Generator<void, void> {
     const used = start.phase === "unused" ? usedAncestor(start) : start;

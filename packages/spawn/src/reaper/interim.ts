@@ -30,8 +30,8 @@ export class Interim {
   #timer: Timer | undefined;
   #round: Generator<void, void> | undefined;
   /**
-   * The time that has passed, multiplied by the number of cgroups. Each step takes one interval
-   * of it.
+   * The time that has passed, multiplied by the number of cgroups. Each step subtracts one
+   * interval from it.
    */
   #owedMs = 0;
 

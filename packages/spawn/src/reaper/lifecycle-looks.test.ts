@@ -27,7 +27,7 @@ describe("when it is found", () => {
     expect(world.lifecycle.unreleased().used).toEqual([a]);
   });
 
-  it("a cgroup that was used becomes empty now, even without an event", () => {
+  it("a cgroup that was used counts as just having become empty, even without an event", () => {
     world.charge(world.make("a"), 5);
     expect(world.pass(49)).toEqual([]);
     expect(world.pass(1)).toEqual(["/a#1=5", "rmdir /a"]);
@@ -111,7 +111,7 @@ describe("a cgroup that could not be looked at when it was found later", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is not deleted before", () => {
+  it("is not deleted before that", () => {
     expect(world.pass(20_000)).toEqual([]);
   });
 });
@@ -189,7 +189,7 @@ it("has nothing to delete after a retry if nothing is released", () => {
   expect(world.lifecycle.isDeleting).toBe(false);
 });
 
-it("an unused cgroup differs if its figures show use that no event has told", () => {
+it("an unused cgroup differs if its figures show use that no event has reported", () => {
   const a = world.make("a");
   world.pass();
   expect(finish(world.lifecycle.differing()).value).toEqual([]);
@@ -208,7 +208,7 @@ describe("a second look", () => {
     expect(world.lifecycle.nextDueMs).toBe(world.now + 15);
   });
 
-  it("is taken for each event, also if another was in between", () => {
+  it("is taken for each event, even if the look for an earlier one is still to come", () => {
     const a = world.make("a");
     world.pass();
     world.tell(a);
@@ -220,7 +220,7 @@ describe("a second look", () => {
     expect(world.pass(1)).toEqual(["/a#1=30", "rmdir /a"]);
   });
 
-  it("is taken of all whose time has come", () => {
+  it("is taken of all cgroups whose time has come", () => {
     const nodes = ["a", "b", "c"].map((name) => world.make(name));
     world.pass();
     for (const node of nodes) world.tell(node);
@@ -231,7 +231,7 @@ describe("a second look", () => {
     expect(world.lifecycle.unreleased().used).toEqual(nodes);
   });
 
-  it("is of no use when the cgroup is in use", () => {
+  it("changes nothing if the cgroup is in use by then", () => {
     const a = world.make("a");
     world.pass();
     world.tell(a);
@@ -343,7 +343,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.counts.deletedCgroups).toBe(2);
   });
 
-  it("is deleted one directory in a step, with what is in it", () => {
+  it("is deleted with what is in it, one directory in each step", () => {
     const c = world.make("c", b);
     world.make("d", c);
     world.make("e", c);
@@ -360,7 +360,7 @@ describe("an unused child, when it has to make way", () => {
     ]);
   });
 
-  it("is deleted in a step of its own after one below it that came later", () => {
+  it("is deleted in a step of its own after a cgroup below it that came later", () => {
     world.pass(5000);
     world.make("c", b);
     expect(world.pass(9999)).toEqual([]);
@@ -390,7 +390,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.lifecycle.unreleased().used).toContain(b);
   });
 
-  it("becomes empty only now if it has used any CPU time", () => {
+  it("counts as having just become empty if it has used any CPU time", () => {
     world.charge(b, 1);
     expect(world.pass(10_000)).toEqual([]);
     expect(world.pass(49)).toEqual([]);
@@ -412,7 +412,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is not looked at again for each child that it loses, but for the last one", () => {
+  it("is looked at again only for the last child that it loses", () => {
     const [c, d] = [world.make("c", b), world.make("d", b)];
     world.isReadOnly = true;
     world.pass(20_000);
@@ -441,7 +441,7 @@ describe("a cgroup that is gone when it is to be measured", () => {
     expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
   });
 
-  it("stays vanished, although another one in its place is in use before its removal is told", () => {
+  it("stays vanished, although another is in use there before the removal is reported", () => {
     const a = world.make("a");
     world.run(a);
     world.pass();

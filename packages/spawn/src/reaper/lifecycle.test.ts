@@ -279,7 +279,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.watched).toBe(0);
   });
 
-  it("is withdrawn when it is populated again, and later reported anew", () => {
+  it("a release is withdrawn when its cgroup is populated again, and another follows", () => {
     world.start(a);
     expect(world.pass(1000)).toEqual(["withdrawn 1"]);
     expect(world.lifecycle.waiting).toBe(0);
@@ -289,14 +289,14 @@ describe("with accounting", () => {
     expect(world.counts.repopulatedCgroups).toBe(1);
   });
 
-  it("is found to be populated when it is looked at again", () => {
+  it("a cgroup is found to be populated when it is looked at before its deletion", () => {
     a.processes++;
     expect(world.journal()).toEqual(["withdrawn 1"]);
     world.stop(a);
     expect(world.pass(50)).toEqual(["/a#1=2"]);
   });
 
-  it("is released again, in place of the first, when it has run meanwhile", () => {
+  it("a cgroup that has run meanwhile is released again, in place of the first release", () => {
     world.run(a);
     expect(world.pass(1000)).toEqual([]);
     expect(world.journal()).toEqual(["/a#1=2 for 1"]);
@@ -305,7 +305,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.waiting).toBe(0);
   });
 
-  it("is reported as deleted when somebody else removes it, journalled or not", () => {
+  it("a cgroup is reported as deleted when somebody else removes it, journalled or not", () => {
     world.rmdir(a);
     expect(world.pass()).toEqual(["deleted 1"]);
     expect(world.journal()).toEqual([]);
@@ -331,7 +331,7 @@ describe("with accounting", () => {
     expect(world.pass()).toEqual(["rmdir /b/c", "deleted 2", "rmdir /b", "deleted 3"]);
   });
 
-  it("is kept after 10 s if it cannot be deleted, and deleted when it can", () => {
+  it("a cgroup that cannot be deleted is kept after 10 s, and deleted when it can be", () => {
     world.isReadOnly = true;
     expect(world.journal()).toEqual([]);
     expect(world.pass(9999)).toEqual([]);
@@ -343,7 +343,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.waiting).toBe(0);
   });
 
-  it("gets another report if it was kept and runs again, and both end with the directory", () => {
+  it("a kept cgroup that runs again gets another report, and both end with the directory", () => {
     world.isReadOnly = true;
     world.journal();
     expect(world.pass(10_000)).toEqual(["kept 1"]);
@@ -355,7 +355,7 @@ describe("with accounting", () => {
     expect(world.journal()).toEqual(["rmdir /a", "deleted 1", "deleted 2"]);
   });
 
-  it("no longer waits for the deletion of a withdrawn release", () => {
+  it("a withdrawn release is not reported as kept", () => {
     world.isReadOnly = true;
     world.journal();
     world.pass(5000);
@@ -364,7 +364,7 @@ describe("with accounting", () => {
     expect(world.pass(100_000)).toEqual([]);
   });
 
-  it("reports nothing more when accounting ends", () => {
+  it("no further release waits for the journal once accounting has ended", () => {
     world.isAccounting = false;
     world.run(world.make("b"));
     expect(world.pass(50)).toEqual(["/b#1=1", "rmdir /b"]);
@@ -377,7 +377,7 @@ describe("the last moments of a process", () => {
     world.isAccounting = true;
   });
 
-  it("do not count as another run if it was measured at once", () => {
+  it("do not count as another run if the cgroup was measured at once", () => {
     const a = world.make("a", undefined, "start");
     world.charge(a, 5000);
     expect(world.pass()).toEqual(["/a#1=5000 found"]);
@@ -645,7 +645,7 @@ describe("a cgroup whose figures cannot be read", () => {
     expect(world.pass()).toEqual(["/a#1=5 vanished"]);
   });
 
-  it("is released when they can, and not before", () => {
+  it("is released when they can be read, and not before", () => {
     const a = world.make("a");
     world.start(a);
     world.pass();
@@ -657,7 +657,7 @@ describe("a cgroup whose figures cannot be read", () => {
     expect(world.pass()).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
-  it("stays released, and is not reported again, while it has run meanwhile", () => {
+  it("stays released although it has run, and is reported again only when they can be read", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.run(a);

@@ -106,8 +106,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Called when its `cgroup.events` have changed.
-   * @param origin if it is not `event`, they may have changed
+   * Called when the `cgroup.events` of a cgroup have changed.
+   * @param origin if it is not `event`, it is not certain that they have changed
    */
   touched(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
@@ -132,7 +132,7 @@ export class Lifecycle<Node> {
     if (cgroup.isStirred) this.#secondLooks.add(cgroup, this.#world.nowMs());
   }
 
-  /** Called when somebody else removed its directory, and after those below it. */
+  /** Called when somebody else removed a cgroup's directory, after the calls for those below it. */
   removed(node: Node): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined) return;
@@ -192,7 +192,7 @@ export class Lifecycle<Node> {
     return phase === "unseen" || phase === "populated";
   }
 
-  /** Measures and deletes, again, cgroups for which that failed when their turn came. */
+  /** Plans to measure and delete, again, cgroups for which that failed when their turn came. */
   *retry(): Generator<void, void> {
     for (const cgroup of this.#cgroups.values()) {
       this.#release.retry(cgroup);

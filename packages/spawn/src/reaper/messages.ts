@@ -54,7 +54,10 @@ export interface ReaperDialogue extends Dialogue {
      *   memory
      */
     journalled(releases: readonly number[], takenBytes: number): void;
-    /** Sets if releases are, from now on, reported and kept until they are journalled. */
+    /**
+     * Sets whether, from now on, releases are reported, and their cgroups kept until the releases
+     * are journalled.
+     */
     setAccounting(wanted: boolean): void;
     /** Sets the interval at which running cgroups are measured from now on; 0: never. */
     setInterim(intervalMs: number): void;
@@ -62,7 +65,7 @@ export interface ReaperDialogue extends Dialogue {
     stop(): void;
   };
   readonly events: {
-    /** Each release is to be journalled; those that have vanished need no answer. */
+    /** Each release is to be journalled; those of vanished cgroups need no answer. */
     released(releases: readonly Release[]): void;
     /**
      * Everything that existed at startup is known. This comes late if the kernel refuses to show

@@ -74,7 +74,7 @@ export function openCgroupRoot(path: ByteString): OpenRoot {
   }
 }
 
-/** Returns if `openCgroupRoot` would succeed. @throws CgroupRootError */
+/** Checks that `openCgroupRoot` would succeed. @throws CgroupRootError if not */
 export function checkCgroupRoot(path: ByteString): void {
   openCgroupRoot(path).close();
 }

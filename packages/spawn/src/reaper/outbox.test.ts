@@ -37,7 +37,7 @@ function full() {
 }
 
 describe("the outbox", () => {
-  it("has room until the limit is under way, and again when it was taken", () => {
+  it("has room until the bytes under way reach the limit, and again when they were taken", () => {
     const { outbox } = recording();
     outbox.released(release(3 * MIB));
     expect(outbox.hasRoom).toBe(true);
@@ -100,7 +100,7 @@ describe("the outbox", () => {
     expect(told).toEqual([]);
   });
 
-  it("posts also what comes alone", () => {
+  it("posts a message of any kind that comes alone", () => {
     const { outbox, told } = recording();
     const post = (add: () => void) => {
       add();
@@ -115,7 +115,7 @@ describe("the outbox", () => {
     expect(post(() => outbox.deleted(7))).toEqual([["deleted", [7]]]);
   });
 
-  it("leaves the attributes of a cgroup that has vanished while there is room", () => {
+  it("keeps the attributes of a cgroup that has vanished while there is room", () => {
     const { outbox, takeReleases } = recording();
     const snapshot = { path: bytesOfText("/a"), id: "boot:1", report: 1, measuredMs: 5 };
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x")] as const]];

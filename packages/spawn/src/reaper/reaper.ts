@@ -56,7 +56,7 @@ export class Reaper {
   #due: { readonly timer: Timer; readonly dueMs: number } | undefined;
 
   /**
-   * @param root the caller keeps and closes it
+   * @param root the open root, which the caller closes
    * @throws ScopeError
    */
   constructor(
@@ -266,7 +266,7 @@ export class Reaper {
     if (limited !== record)
       this.#complaints.complain(
         "path",
-        "a cgroup's path is longer than 1 MiB: it is accounted as one above it, with its own figures",
+        "a cgroup's path is longer than 1 MiB: it is accounted as a cgroup above it, with its own figures",
       );
     return encodeRecord(limited);
   }
@@ -281,8 +281,8 @@ export class Reaper {
       this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
     else {
       countUsage(this.#counts, node, snapshot, before);
-      // Leave out a birth time that is known only from an event, as the original daemon does: the
-      // line would look different to programs that read the log.
+      // Leave out a birth time that is known only from an event, as the original daemon does.
+      // Otherwise the line would look different to programs that read the log.
       const told = this.#files.tellsBirths ? snapshot : { ...snapshot, birthMs: undefined };
       const line = formatReport(suffix(node), told);
       if (line !== undefined) this.#log(LOG_INFO, line);

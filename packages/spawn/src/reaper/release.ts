@@ -78,7 +78,7 @@ export class ReleaseStage<Node> {
     this.#ripe.add(cgroup);
   }
 
-  /** Measures, again, a cgroup for which that failed when its turn came. */
+  /** Plans to measure, again, a cgroup for which that failed when its turn came. */
   retry(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "empty") this.#ripe.add(cgroup);
   }

@@ -100,7 +100,7 @@ describe("the log line", () => {
     expect(line({ memoryPeakBytes })).toBe(`foo/bar: memory=${mebibytes}M`);
   });
 
-  it("reclaim adds the known ones of high and max", () => {
+  it("reclaim is the sum of high and max, as far as they are known", () => {
     expect(line({ memoryEventsHigh: 2 })).toBe("foo/bar: reclaim=2");
     expect(line({ memoryEventsMax: 3 })).toBe("foo/bar: reclaim=3");
   });

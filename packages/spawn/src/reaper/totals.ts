@@ -10,8 +10,8 @@ import type { TreeNode } from "./tree-node.ts";
 export const GONE_SCOPES = "(gone)";
 
 /**
- * The sums, each with the function that reads its figure of a cgroup; undefined if the kernel has
- * none.
+ * The sums, each with the function that returns its figure of a cgroup, or undefined if the kernel
+ * has none.
  */
 const SUMS = {
   scopeCpuSeconds: ({ cpuTotalUsec = 0 }) => cpuTotalUsec / 1e6,

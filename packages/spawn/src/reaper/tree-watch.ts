@@ -63,7 +63,7 @@ export class TreeWatch<Place> {
   #hasEvents = false;
   /** True once everything that existed at startup has been reported. */
   #isStarted = false;
-  /** True if a directory could not be looked at since the latest start began. */
+  /** True if, since the latest start began, a shortage has kept it from looking at a directory. */
   #isShort = false;
   #mustStartAgain = false;
   /** The number of times that the kernel has lost events. */
@@ -71,7 +71,7 @@ export class TreeWatch<Place> {
 
   /**
    * Makes the watch, which begins with the first step.
-   * @param root the caller keeps and closes it
+   * @param root the open root, which the caller closes
    */
   constructor(root: OpenRoot, rules: TreeRules<Place>, listener: TreeListener<Place>) {
     this.#root = root;
@@ -145,7 +145,7 @@ export class TreeWatch<Place> {
     else this.#listener.startRefused();
   }
 
-  /** Reports a failure. Only a shortage is worth waiting for; any other refusal would last. */
+  /** Reports a failure. Only the end of a shortage is worth waiting for; other refusals last. */
   #cannotLook(path: ByteString, error: unknown): void {
     this.#isShort ||= isErrno(error, "EMFILE", "ENFILE", "ENOMEM");
     this.#listener.unwatchable(path, error);
@@ -332,7 +332,7 @@ export class TreeWatch<Place> {
     node.isAttached = false;
   }
 
-  /** Ends a watch: cgroupfs keeps it, and the inode with it, when the file is gone. */
+  /** Ends a watch: cgroupfs keeps it, and the inode with it, even when the file is gone. */
   #unwatch(nodes: Map<number, TreeNode<Place>>, wd: number | undefined): void {
     if (wd !== undefined && nodes.delete(wd)) this.#inotify?.unwatch(wd);
   }

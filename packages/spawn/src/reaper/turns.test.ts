@@ -30,7 +30,7 @@ function open(steps: (() => boolean)[]) {
   return { turns, state, turn };
 }
 
-it("ends a turn after its time even if there is more to do, and shares it among all", () => {
+it("ends a turn in time even if there is more to do, and gives each kind of work its share", () => {
   const done = { endless: 0, other: 0 };
   let left = 100;
   const { turns, state, turn } = open([

@@ -102,7 +102,7 @@ it("keeps nothing of a directory that is not watched", () => {
   expect(cache.of(job)).toEqual([table("other"), table("scope")]);
 });
 
-it("gives nothing of another directory that has come to the same path", () => {
+it("gives no attributes of another directory that has taken the same path", () => {
   const { scope, job, path } = makeTree();
   // The directory is kept, so that the new one does not get its inode.
   renameSync(path, `${path}-before`);

@@ -14,7 +14,7 @@ const LARGE_BYTES = 1024;
 const MAX_LARGE_BYTES = 4 * 1024 * 1024;
 
 /**
- * Keeps the attributes of a directory until they have changed. Of large tables, only the most
+ * Keeps the attributes of a directory until they change. Of large tables, only the most
  * recently used are kept: customers may give a hundred kilobytes to each of thousands of cgroups.
  */
 export class XattrCache<Place> {
@@ -25,7 +25,7 @@ export class XattrCache<Place> {
   readonly #large = new Map<TreeNode<Place>, XattrTable>();
   #largeBytes = 0;
 
-  /** @param root the caller keeps and closes it */
+  /** @param root the open root, which the caller closes */
   constructor(root: OpenRoot, complain: Complain) {
     this.#root = root;
     this.#complain = complain;

@@ -38,7 +38,7 @@ ${REPORT_END}`;
 
 function formatUnbilled(days: readonly string[]): string {
   if (days.length === 0) return "";
-  return `<p class="note">Reports have come that are on no bill yet: figures of ${days.join(", ")}
+  return `<p class="note">Some reports are on no bill yet: figures of ${days.join(", ")}
 will change.</p>`;
 }
 
@@ -56,7 +56,7 @@ function formatTables(options: ReportOptions, data: ReportData): string {
   ].join("\n");
 }
 
-/** In a longer range, days without data have no row. */
+/** In a range of more days than this, days without data have no row. */
 const MOST_COMPLETE_DAYS = 1000;
 
 /** Adds a row of zeros for each day without data. */

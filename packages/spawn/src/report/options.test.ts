@@ -11,7 +11,7 @@ describe("parseDay", () => {
   );
 });
 
-it("daysBetween includes both ends, over the end of a month", () => {
+it("daysBetween includes both ends, even across the end of a month", () => {
   expect(daysBetween("2026-02-27", "2026-03-01")).toEqual([
     "2026-02-27",
     "2026-02-28",

@@ -5,7 +5,7 @@ const DAY_MS = 86_400_000;
 /** The exit status if the database could not be read; other failures have other statuses. */
 export const DATABASE_FAILED = 69;
 
-/** The end of a report, by which one that is complete is known. */
+/** The end of a report, which shows that the report is complete. */
 export const REPORT_END = "</html>\n";
 
 /** The options of a report. Days are `YYYY-MM-DD` in UTC, as in the bills. */

@@ -22,7 +22,7 @@ it("saves no more than the number in a row", () => {
   expect(takeAll(allowance, 3_600_000)).toBe(10);
 });
 
-it("is what the burst says at first, whatever the clock shows", () => {
+it("allows the whole burst at first, whatever the clock shows", () => {
   expect(takeAll(new Allowance(3, 1), 1e9)).toBe(3);
 });
 

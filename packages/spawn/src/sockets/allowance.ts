@@ -1,11 +1,11 @@
 /**
- * Allows a number of things in a row, and so many per second after that: a token bucket. Pure but
- * for the clock that its owner passes.
+ * Allows a number of things in a row, and another number per second after that: a token bucket.
+ * Pure: the caller passes the time.
  */
 export class Allowance {
   readonly #burst: number;
   readonly #perSecond: number;
-  /** The number that was left at the time below. */
+  /** The number that was left at `#atMs`. */
   #left: number;
   #atMs: number | undefined;
 
@@ -28,7 +28,7 @@ export class Allowance {
     return true;
   }
 
-  /** Returns after how many milliseconds one is left. */
+  /** Returns how many milliseconds pass until one is left. */
   waitMs(nowMs: number): number {
     return Math.max(0, ((1 - this.#leftAt(nowMs)) / this.#perSecond) * 1000);
   }

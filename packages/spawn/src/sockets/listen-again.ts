@@ -33,6 +33,6 @@ export async function listenAgain(
     do await sleep(backoff.failed(), undefined, { signal, ref: false });
     while (!(await attempt()));
   };
-  // goOn rejects only when it is aborted, which is how it ends.
+  // goOn rejects only when it is aborted, which is no failure.
   if (!(await attempt())) void goOn().catch(() => {});
 }

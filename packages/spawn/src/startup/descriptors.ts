@@ -14,7 +14,7 @@ export function makeRoomForDescriptors(log: Logger): void {
   try {
     reserveDescriptors(MAX_DESCRIPTORS);
   } catch (error) {
-    // Then there is no room that would be needed, and whatever fails next says so.
+    // The limit is reached, so the table need not grow. Whatever opens a descriptor next says so.
     if (isErrno(error, "EMFILE")) return;
     log(LOG_WARNING, `many descriptors at once will take longer: ${errorText(error)}`);
   }

@@ -9,7 +9,7 @@ import { hasCapability, parseRights } from "../namespaces/requests/permission.ts
 export function checkRequirements(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
-  // In containers it is missing unless they are configured to have it.
+  // In a container, root lacks the capability unless the container is configured to have it.
   if (!hasCapability(parseRights(readOwnStatus()), 0))
     throw new CommandFailure("needs CAP_SYS_ADMIN: it creates namespaces", EX_NOPERM);
   try {

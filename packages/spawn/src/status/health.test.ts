@@ -46,7 +46,7 @@ describe("findProblems", () => {
       { accounting: { script: "idle", waitingCgroups: 5 } },
       "5 cgroups wait for a handler, and there is none",
     ],
-    [{ accounting: { unreadableRecords: 1 } }, "1 record is not given by the disk"],
+    [{ accounting: { unreadableRecords: 1 } }, "1 record cannot be read from the disk"],
     [{ accounting: { damagedFiles: 2 } }, "2 files are damaged in the journal, see the log"],
     [
       { accounting: { journalBytes: 95, journalLimitBytes: 100 } },

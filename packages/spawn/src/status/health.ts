@@ -1,16 +1,16 @@
-/** Finds out if a running daemon is degraded, and describes why. Pure. */
+/** Finds out whether a running daemon is degraded, and describes why. Pure. */
 import { inOneLine } from "@cm4all/command";
 import type { AccountingMetrics } from "../accounting/terms/metrics.ts";
 import type { NamespaceMetrics } from "../namespaces/metrics.ts";
 import type { ReaperMetrics } from "../reaper/metrics.ts";
 import type { MeasuredStatus } from "./status.ts";
 
-/** The share of a bound from which on its use is reported. */
+/** A use of at least this share of a limit is a problem. */
 const NEARLY = 0.9;
 
 /**
  * Returns the problems that an administrator should look at, the worst first; an empty list if
- * all is well. Each is one line: a sentence without a capital and a full stop.
+ * all is well. Each is one line: a sentence without a capital letter and a full stop.
  */
 export function findProblems(status: MeasuredStatus): string[] {
   const { accounting, reaper, metrics } = status;
@@ -57,7 +57,7 @@ function accountingProblems(
       `${count(metrics.waitingCgroups, "cgroup")} wait for a handler, and there is none`,
     );
   if (metrics.unreadableRecords > 0)
-    problems.push(`${isAre(metrics.unreadableRecords, "record")} not given by the disk`);
+    problems.push(`${count(metrics.unreadableRecords, "record")} cannot be read from the disk`);
   if (metrics.damagedFiles > 0)
     problems.push(`${isAre(metrics.damagedFiles, "file")} damaged in the journal, see the log`);
   const { journalBytes, journalLimitBytes } = metrics;

@@ -169,7 +169,7 @@ describe("declarations", () => {
 });
 
 describe("each declared metric", () => {
-  it("is in the text, in the JSON and in the metrics", async () => {
+  it("is in the text, in the JSON and among the metrics for Prometheus", async () => {
     const text = formatStatus(status()).join("\n");
     const json = JSON.parse(JSON.stringify(status()));
     const page = (await new Exposition(async () => status()).render()).text;

@@ -13,8 +13,8 @@ import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
 
 /**
- * The declarations of all metrics, by part of the daemon: metric names and keys in JSON begin with
- * it.
+ * The declarations of all metrics, by part of the daemon: the names of metrics and the keys in JSON
+ * begin with the part.
  */
 export const PARTS = {
   daemon: DAEMON_METRICS,

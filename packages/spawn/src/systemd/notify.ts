@@ -32,6 +32,7 @@ export class Notifier {
   }
 
   /**
+   * Connects to the service manager. Returns undefined if there is none.
    * @param address the value of `NOTIFY_SOCKET`: a path, or `@NAME`; undefined without a manager
    * @throws SyscallError if nobody listens there
    */

@@ -77,7 +77,7 @@ describe("watches", () => {
       const first = loop.watch(one.number, EPOLLIN, () => end("first"));
       const second = loop.watch(two.number, EPOLLIN, () => end("second"));
     });
-    // Both stay readable, but the first one that ran has ended both watches.
+    // Both stay readable, but the handler that ran first has ended both watches.
     expect(notes.length).toBe(1);
   });
 
@@ -128,7 +128,7 @@ describe("watches", () => {
     for (const fd of fds) fd.close();
   });
 
-  it("end the loop with the exception of a handler", () => {
+  it("end the loop if a handler throws, and pass on the exception", () => {
     using fd = eventfd();
     signalEventfd(fd.number);
     const loop = new EventLoop();

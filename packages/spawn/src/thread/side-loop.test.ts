@@ -37,7 +37,7 @@ describe("a descriptor on the side", () => {
     expect(servedBefore).toEqual(Array.from({ length: MANY / 2 + 1 }, (_, turn) => 2 * turn));
   });
 
-  it("gets its turn even if each is ready again at once", () => {
+  it("gets its turn even if all of them are ready again at once", () => {
     const loop = newLoop();
     const counts = new Map<number, number>();
     const side = new SideLoop(loop, (fd) => {

@@ -3,7 +3,7 @@
  *
  * Such a worker never returns to Node's loop, so `on("message")` would never be called there.
  * Therefore the sender wakes it through an eventfd, and the worker fetches its messages. In the
- * other direction Node delivers messages as always.
+ * other direction Node delivers messages as usual.
  *
  * Invariant: a request is settled exactly once, at the latest when the thread has ended.
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Bundles the program of the reaper's tests, because a worker starts from a file. */
+/** Bundles the reaper's test program, because a worker thread has to start from a file. */
 import { bundle } from "@cm4all/dev/bundle";
 
 await bundle({

@@ -13,7 +13,7 @@ export function buildReaperProgram(): void {
   execFileSync(process.execPath, ["test/reaper-program/build.mjs"], { cwd: directory });
 }
 
-/** Waits until `condition` returns a value other than false and undefined, and returns that. */
+/** Waits until `condition` returns a value other than false and undefined, and returns it. */
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
@@ -42,7 +42,7 @@ export class ReaperProgram {
   /** The lines of the log, without the time. */
   readonly log: string[] = [];
   readonly releases: ToldRelease[] = [];
-  /** All messages on releases, such as `deleted 1`. */
+  /** All messages about releases, such as `deleted 1`. */
   readonly told: string[] = [];
   readonly interim: CgroupRecord[] = [];
   /** The cgroups that were found populated at startup. */
@@ -82,7 +82,7 @@ export class ReaperProgram {
     this.process.on("message", (message: FromProgram) => {
       this.#receive(message);
     });
-    // The error of a message to a program that was killed.
+    // A message to a program that was killed causes an error.
     this.process.on("error", () => {});
     this.ended = new Promise((resolve) =>
       this.process.on("exit", (status, signal) => resolve(status ?? signal ?? 0)),

@@ -12,7 +12,7 @@ export class AccountingHost {
   readonly scratch: ScratchCgroup;
   readonly directory = mkdtempSync(join(tmpdir(), "accounting-"));
   #daemon: TestDaemon | undefined;
-  /** Further lines of the section `accounting` of the configuration. */
+  /** Further lines of the section `reaper` of the configuration, and further sections. */
   reaperConfig = "";
 
   constructor(scratch = new ScratchCgroup()) {
@@ -27,7 +27,7 @@ export class AccountingHost {
     return this.#daemon;
   }
 
-  /** The log of all daemons, one after the other. */
+  /** The directory of the journal, which all daemons of this host use, one after the other. */
   get journal(): string {
     return join(this.directory, "journal");
   }
@@ -55,7 +55,7 @@ export class AccountingHost {
       ${more}`);
   }
 
-  /** Returns the lines that the script has written, as Latin-1. */
+  /** Returns the lines that the script has written, decoded as Latin-1. */
   get said(): string {
     const path = join(this.directory, "output");
     return existsSync(path) ? readFileSync(path, "latin1") : "";
@@ -66,7 +66,7 @@ export class AccountingHost {
    * @param options other options of the daemon
    */
   async start(accounting = "", options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
-    // The user of an installed daemon, if it exists, may not connect to the test's server.
+    // The user of an installed daemon, if there is one, could not connect to the test's server.
     const user = /^user = /m.test(accounting) ? "" : 'user = "root"\n';
     await this.startWith(`script = "${this.#script}"\n${user}${accounting}`, options);
   }

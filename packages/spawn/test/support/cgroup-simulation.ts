@@ -1,4 +1,4 @@
-/** A simulated cgroupfs with a clock, for the tests of the decisions. */
+/** A simulated cgroupfs with a clock, for the tests of the lifecycle's decisions. */
 import { bytesOfText, textOf } from "@cm4all/linux";
 import { zeroCounts } from "../../src/metrics/declaration.ts";
 import type { LifecycleRelease } from "../../src/reaper/cgroup.ts";
@@ -13,14 +13,14 @@ export interface Directory {
   readonly parent: Directory | undefined;
   readonly children: Set<Directory>;
   processes: number;
-  /** What the kernel tells: with that of all below, also of those that are gone. */
+  /** The CPU time that the kernel reports: with that of all descendants, also of deleted ones. */
   total: number;
   gone: boolean;
-  /** Whether the lifecycle has been told of it. */
+  /** Whether the lifecycle has been told of the directory. */
   known: boolean;
 }
 
-/** The record of a release, as the main thread has it. */
+/** A release of which the main thread was told, and what has become of its record. */
 export interface Told {
   readonly node: Directory;
   readonly release: LifecycleRelease;
@@ -29,12 +29,12 @@ export interface Told {
 
 const identity = ({ path }: Directory) => ({ path: bytesOfText(path), id: path, measuredMs: 0 });
 
-/** The kernel's flag counts everything below. */
+/** Returns the kernel's `populated` flag, which also covers everything below. */
 export function isPopulated(node: Directory): boolean {
   return node.processes > 0 || [...node.children].some(isPopulated);
 }
 
-/** A kernel, and a lifecycle that learns of everything when `deliver` is called. */
+/** A kernel, and a lifecycle that learns of the kernel's events when `deliver` is called. */
 export class Simulation {
   now = 1000;
   readonly lifecycle: Lifecycle<Directory>;
@@ -46,13 +46,13 @@ export class Simulation {
   readonly told = new Map<number, Told>();
   /** Whether the file system refuses to remove anything. */
   isReadOnly = false;
-  /** Of which the kernel refuses to show anything, for lack of descriptors. */
+  /** The directories of which the kernel refuses to show anything, for lack of descriptors. */
   readonly refused = new Set<Directory>();
-  /** Of which the kernel refuses to show the figures alone. */
+  /** The directories of which the kernel refuses to show the figures, but nothing else. */
   readonly unmeasurable = new Set<Directory>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];
-  /** What happens between the look whether a cgroup is populated and its figures. */
+  /** Called just before the lifecycle learns whether a cgroup was used. */
   meanwhile: (() => void) | undefined;
   readonly counts = zeroCounts(REAPER_METRICS);
 
@@ -129,12 +129,12 @@ export class Simulation {
     return "removed";
   }
 
-  /** `cgroup.events` of a directory and of those above it change. */
+  /** Queues the events of a changed `cgroup.events`, of a directory and of those above it. */
   #touch(node: Directory | undefined): void {
     for (let each = node; each !== undefined; each = each.parent) this.tell(each);
   }
 
-  /** An event comes without a reason that figures show. */
+  /** Queues an event for a directory, without a change that its figures show. */
   tell(node: Directory): void {
     this.#events.push(() => this.lifecycle.touched(node, "event"));
   }
@@ -160,7 +160,7 @@ export class Simulation {
     return node;
   }
 
-  /** Makes a directory in another one, and so on; each is found while the one above is listed. */
+  /** Makes nested directories; each is found while the one above it is listed. */
   makeTree(paths: readonly string[], parent: Directory): Directory[] {
     const nodes: Directory[] = [];
     for (const path of paths) nodes.push(this.make(path, nodes.at(-1) ?? parent));
@@ -190,7 +190,7 @@ export class Simulation {
     if (!isPopulated(node)) this.#touch(node);
   }
 
-  /** A process came and went. */
+  /** Lets a process come and go. */
   run(node: Directory, cpu = 1): void {
     this.start(node);
     this.stop(node, cpu);
@@ -201,7 +201,7 @@ export class Simulation {
       each.total += cpu;
   }
 
-  /** Somebody else removes it. */
+  /** Removes a directory as somebody else would, if it has neither processes nor children. */
   rmdir(node: Directory): void {
     if (node.gone || isPopulated(node) || node.children.size > 0) return;
     node.gone = true;
@@ -232,7 +232,7 @@ export class Simulation {
     return this.log.splice(0);
   }
 
-  /** The records of all that was told are on the disk; returns what happened then. */
+  /** Tells the lifecycle that all records are on the disk; returns what happened then. */
   journal(): string[] {
     const numbers = [...this.told].filter(([, { fate }]) => fate === "waiting").map(([n]) => n);
     for (const told of this.told.values()) if (told.fate === "waiting") told.fate = "journalled";

@@ -71,14 +71,17 @@ export class TestClient implements Disposable {
     buffer.send(this.socket.number, bytes, encodeRights(fds));
   }
 
-  /** @throws Error if no answer comes in time */
+  /** Waits for an answer. @throws Error if none comes in time */
   receive(): Raw {
     const raw = this.tryReceive();
     if (raw === undefined) throw new Error("no answer came");
     return raw;
   }
 
-  /** @param flags with MSG_DONTWAIT, returns undefined if there is no answer yet */
+  /**
+   * Receives an answer; undefined if none comes in time.
+   * @param flags as for recv(2): with MSG_DONTWAIT, does not wait
+   */
   tryReceive(flags = 0): Raw | undefined {
     let message: ReturnType<MessageBuffer["receive"]>;
     try {
@@ -99,7 +102,7 @@ export class TestClient implements Disposable {
     return this.receive();
   }
 
-  /** @throws Error with the daemon's message if it refuses */
+  /** Requests namespaces, or a lease. @throws Error with the daemon's message if it refuses */
   ask(name: string, wanted: Wanted): Answer {
     const raw = this.exchange(request(name, wanted));
     if (raw.kind === "handles") return raw.answer;

@@ -60,13 +60,13 @@ export interface DaemonOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Descriptors that the daemon gets as 3, 4, ..., with LISTEN_FDS and their names. */
   readonly passed?: readonly { readonly fd: number; readonly name: string }[];
-  /** The address; a new one if undefined. */
+  /** The address at which it listens; by default a new one. */
   readonly address?: string;
   /** A file, such as cgroup.procs, to which the daemon's pid is written before it starts. */
   readonly cgroupProcs?: string;
-  /** The directory of the journal; by default in the daemon's own, which is removed at its end. */
+  /** The directory of the journal; by default in `directory`, which is removed at the end. */
   readonly journal?: string;
-  /** Further options of the command line, which take precedence. */
+  /** Further options of the command line, which override those before them. */
   readonly options?: readonly string[];
   /** A command that starts the daemon, such as prlimit. */
   readonly wrapper?: readonly string[];
@@ -77,7 +77,7 @@ export interface DaemonOptions {
   readonly start?: "first line" | "without options";
 }
 
-/** A running daemon. The caller ends it with `stop` or `kill`. */
+/** A running daemon. The caller ends it with `stop` or `end`. */
 export class TestDaemon {
   readonly address: string;
   readonly directory: string;
@@ -90,7 +90,7 @@ export class TestDaemon {
     const config = options.config ?? "";
     writeFileSync(this.configFile, config);
     const passed = options.passed ?? [];
-    // The shell executes the daemon, which has its pid.
+    // The shell executes the daemon, which thus has the shell's pid.
     const script = [
       options.cgroupProcs === undefined ? "" : `echo $$ >"${options.cgroupProcs}";`,
       passed.length === 0 ? "" : "export LISTEN_PID=$$;",
@@ -148,7 +148,7 @@ export class TestDaemon {
     return this.child.pid;
   }
 
-  /** @throws Error if the daemon ends before, or does not log it in time */
+  /** Waits for a text in the log. @throws Error if it does not come in time, or the daemon ends */
   async untilLogged(text: string | RegExp): Promise<void> {
     await until(
       () => {
@@ -197,12 +197,12 @@ export class TestDaemon {
     ).length;
   }
 
-  /** Returns the pids of the daemon's children, the inits. */
+  /** Returns the pids of the daemon's children: the inits, and the script host if there is one. */
   childPids(): number[] {
     return childPids(this.pid);
   }
 
-  /** Runs `work` while the daemon is stopped. */
+  /** Runs `work` while the daemon is stopped by SIGSTOP. */
   async whilePaused<T>(work: () => T | Promise<T>): Promise<T> {
     const isPaused = () =>
       readdirSync(`/proc/${this.pid}/task`).every((task) =>
@@ -229,7 +229,8 @@ export class TestDaemon {
   }
 
   /**
-   * Sends a signal and waits for the end. Returns the exit status or signal.
+   * Sends a signal and waits until the daemon has ended. Returns the exit status, or the name of
+   * the signal that killed it.
    * @throws Error if the daemon does not end; it is then killed
    */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
@@ -255,7 +256,7 @@ export class TestDaemon {
   }
 }
 
-/** Returns "" for a descriptor that has been closed meanwhile. */
+/** Returns the target of a symbolic link; "" if the descriptor it stands for was just closed. */
 function tryReadLink(path: string): string {
   try {
     return readlinkSync(path);

@@ -21,7 +21,7 @@ interface Panel {
 interface Variable {
   readonly type: string;
   readonly query: string | { readonly query: string };
-  /** The text for all values, which is not quoted; if undefined, all values are listed. */
+  /** The text that stands for "All", inserted unquoted; if undefined, Grafana lists all values. */
   readonly allValue?: string;
 }
 
@@ -31,7 +31,7 @@ export interface Dashboard {
   readonly templating: { readonly list: readonly Variable[] };
 }
 
-/** A query, and the panel or variable that has it. */
+/** A query, and the panel or variable to which it belongs. */
 export interface Query {
   readonly place: string;
   readonly text: string;
@@ -43,7 +43,7 @@ export function readDashboard(file: string): Dashboard {
   return JSON.parse(readFileSync(join(DIRECTORY, file), "utf8"));
 }
 
-/** Returns the queries for Prometheus, with the variables that the test has values for. */
+/** Returns the queries for Prometheus, with `$instance` and `$__rate_interval` replaced. */
 export function prometheusQueries(
   { uid, panels, templating }: Dashboard,
   instance: string,
@@ -66,10 +66,10 @@ export function prometheusQueries(
   ];
 }
 
-/** The choices of a viewer: some by name, or all. */
+/** The customers that a viewer may choose: some by name, or all. */
 export const CHOICES = ["'alice','carol','bob & <b>sons</b>'", "all"] as const;
 
-/** Returns the queries for PostgreSQL, of the last 60 days and a choice of customers. */
+/** Returns the queries for PostgreSQL, for the last 60 days and the chosen customers. */
 export function postgresQueries(
   { uid, panels, templating }: Dashboard,
   choice: (typeof CHOICES)[number],
@@ -85,7 +85,7 @@ export function postgresQueries(
       .replaceAll("$__timeFrom()", time(60))
       .replaceAll("$__timeTo()", time(0))
       .replaceAll("$customer", customers)
-      // Grafana appends this to what a viewer has typed.
+      // Grafana inserts what a viewer has typed, here nothing, with this appended.
       .replaceAll("$__searchFilter", "%");
   return [
     ...variables.map((text) => ({ place: `${uid}: variable`, text: substitute(text) })),

@@ -4,16 +4,16 @@ import { isErrno } from "@cm4all/linux";
 import { afterAll, expect } from "vitest";
 import type { TestDaemon } from "./daemon.ts";
 
-/** The time that the daemon has, whatever hangs. */
+/** The time within which the daemon has to end, whatever hangs. */
 const LIMIT_MS = 1500;
 
 /** The limit on the busiest machine, far below the time of a daemon that hangs. */
 export const PATIENCE_MS = 6000;
 
-/** How often each state is repeated, for figures; `npx vitest run test/stop` prints them. */
+/** How often the tests repeat each state for the figures that `npx vitest run test/stop` prints. */
 export const REPEATS = Number(process.env["STOP_REPEATS"] ?? 0);
 
-/** The times of one file of tests; prints a table at its end. */
+/** The times that one test file measures. Prints them as a table when all its tests have run. */
 export class EndTimes {
   readonly #times = new Map<string, number[]>();
 
@@ -21,7 +21,7 @@ export class EndTimes {
     afterAll(() => this.#print());
   }
 
-  /** Ends the daemon, which has to end in time, and records how long that takes. */
+  /** Ends the daemon with SIGTERM, and records how long that takes. It has to end in time. */
   async expectEnd(daemon: TestDaemon, statuses: readonly unknown[] = [0]): Promise<void> {
     let status: unknown;
     await this.measure(async () => {
@@ -31,7 +31,7 @@ export class EndTimes {
   }
 
   /**
-   * Records how long a daemon takes to end, which has to be in time.
+   * Records how long a daemon takes to end. It has to end in time.
    * @param ending resolves when it has ended
    */
   async measure(ending: () => Promise<void>): Promise<void> {
@@ -61,7 +61,7 @@ export class EndTimes {
 }
 
 /**
- * Returns for how long, so far, anything on the machine has waited for a processor or a disk,
+ * Returns how long, since the system was booted, anything has waited for a processor or a disk,
  * milliseconds; undefined if the kernel does not measure that.
  * @see https://docs.kernel.org/accounting/psi.html
  */
@@ -73,7 +73,7 @@ function tryReadStalledMs(): number | undefined {
     });
     return micros.reduce((sum, each) => sum + each) / 1000;
   } catch (error) {
-    // The kernel was built, or started, without it.
+    // The kernel was built, or booted, without this measurement.
     if (isErrno(error, "ENOENT", "EOPNOTSUPP")) return undefined;
     throw error;
   }

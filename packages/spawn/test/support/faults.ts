@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { until } from "./daemon.ts";
 
 /**
- * Runs `work` while calls fail for a thread, and waits until it has made one of them: without that,
- * nothing would have been tested.
+ * Runs `work` while system calls of a thread fail, and waits until one of them has failed:
+ * otherwise nothing would have been tested.
  * @param tid the ID of the thread
  * @param faults as strace's `inject=` takes them, such as `openat:error=ENOMEM:when=1`
  */

@@ -45,7 +45,7 @@ export async function startFleetDatabase(options?: PostgresOptions): Promise<Pos
   return server;
 }
 
-/** Connects to the server. @param as a role of the server; by default the superuser */
+/** Connects to the server. @param as the role that logs in; by default the superuser */
 export async function connectTo({ host, port, user }: Postgres, as = user): Promise<pg.Client> {
   const client = new pg.Client({ host, port, user: as, database: "postgres" });
   await client.connect();

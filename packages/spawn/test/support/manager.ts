@@ -41,7 +41,7 @@ export class FakeManager {
    * takes unknown inits in its cgroup for its own, and ends those that are idle.
    */
   readonly #cgroup = missing("cgroup2") === undefined ? new ScratchCgroup() : undefined;
-  /** While true, nothing is received from the notify socket. */
+  /** While true, the manager receives nothing from the notify socket. */
   isStalled = false;
 
   constructor() {

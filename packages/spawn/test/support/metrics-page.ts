@@ -31,7 +31,7 @@ The figures of scopes that no longer exist have the label
 .IR (gone) .
 `;
 
-/** What prom-client adds to the declared metrics; those of the process have its usual names. */
+/** The metrics that have no declaration: the daemon's version, and what prom-client adds. */
 const PROCESS = `.SH THE PROCESS
 These are only on the page for Prometheus:
 .TP

@@ -3,33 +3,34 @@
  *
  *     peer [OPTION] ADDRESS DATAGRAM
  *
- * Connects to the abstract ADDRESS, sends DATAGRAM (in hexadecimal), and prints one line
- * for each answer, in hexadecimal, until the connection is closed: `closed`, or the errno.
+ * Connects to the abstract ADDRESS, sends DATAGRAM (in hexadecimal), and prints one line for
+ * each answer, in hexadecimal, and at the end of the connection `closed` or the errno's name.
  * It sends no second datagram: after an answer it shuts down its writing side (SHUT_WR).
  *
  *     --exec PROGRAM   executes PROGRAM once connected, which sends on the inherited socket
- *     --fd             ADDRESS is the number of such a socket
+ *     --fd             ADDRESS is the number of such an inherited socket
  *     --orphan         the process that connects is gone before the datagram is sent
  *     --linger PORT    also sends a TCP socket, connected to PORT of 127.0.0.1, where no
- *                      process reads: it takes 100 seconds to close. Prints `sent` once the
- *                      message holds the last copy, which must not be received before
+ *                      process reads: close(2) takes 100 seconds for it. Prints `sent` once
+ *                      the message holds the last reference to the socket; the message must
+ *                      not be received before
  *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless it
  *                      is empty, prints `connected` and keeps them
- *     --race PROGRAM   thousands of children send DATAGRAM and execute PROGRAM a moment
- *                      later, or become root of their own user namespace (`-`); prints
- *                      each different answer once
+ *     --race PROGRAM   thousands of children, one after the other, send DATAGRAM and execute
+ *                      PROGRAM a moment later, or become root of their own user namespace
+ *                      if PROGRAM is `-`. Prints one ERROR and one other answer, if they came
  *     --again ACTION   sends a request and, after the answer and the action, another over
  *                      a second connection. Prints both answers, and `closed`.
  *         drop         gives up all capabilities
  *         namespace    enters its own user namespace
- *         exec         gives up ambient capabilities and executes itself, without any then
+ *         exec         gives up ambient capabilities and executes itself, so that it has none
  *         PROGRAM      connects and executes PROGRAM, which asks over that connection
  *         PROGRAM@MS   the same after MS milliseconds
  *         orphan       connects, and ends before another process asks over that connection
- *         reuse@UID    run by root: three children with the same pid ask one after the other,
+ *         reuse@UID    (for root) three children with the same pid ask one after the other,
  *                      the first and the last as spawners with UID; the second connects with
  *                      UID, and is root again when it asks
- *         stale@UID    run by root: of two children with the same pid the first connects with
+ *         stale@UID    (for root) of two children with the same pid the first connects with
  *                      UID and ends, and the second asks as a spawner with UID; while the
  *                      second exists, another process asks over the connection of the first
  *     --flood          prints `connected`, and connects, sends and closes forever
@@ -177,7 +178,7 @@ print_answers(int fd)
 	}
 }
 
-/* Prints one answer. */
+/* Asks, and prints the answer. */
 static void
 ask(int fd, const void *bytes, size_t length)
 {
@@ -197,7 +198,8 @@ drop_capabilities(void)
 }
 
 /*
- * Connects as a stranger and then becomes root, with all capabilities, which a check would find.
+ * Connects as a stranger and then becomes root again. A check of the capabilities alone would find
+ * all of them.
  */
 static void
 ask_as_risen(const char *name, uid_t stranger, const void *bytes, size_t length)
@@ -209,7 +211,7 @@ ask_as_risen(const char *name, uid_t stranger, const void *bytes, size_t length)
 	print_answers(fd);
 }
 
-/* A child with a pid that is free. */
+/* Like fork(2), but the child gets a given pid, which must be free. */
 static pid_t
 fork_with_pid(pid_t pid)
 {
@@ -217,7 +219,7 @@ fork_with_pid(pid_t pid)
 	return syscall(SYS_clone3, &args, sizeof(args));
 }
 
-/* Root becomes a spawner, and asks. */
+/* Asks as a spawner: with another uid than root's, and CAP_SYS_ADMIN alone. */
 static void
 ask_as_spawner(const char *name, uid_t spawner, const void *bytes, size_t length)
 {
@@ -230,7 +232,7 @@ ask_as_spawner(const char *name, uid_t spawner, const void *bytes, size_t length
 	ask(connect_to(name), bytes, length);
 }
 
-/* Three processes of one pid, one after the other: a spawner, one who is none, a spawner. */
+/* Three processes with the same pid ask, one after the other: a spawner, a stranger, a spawner. */
 static void
 reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
 {
@@ -251,7 +253,7 @@ reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
 	}
 }
 
-/* Connects as a stranger, and is gone. */
+/* Returns a connection of a stranger that has ended, and stores its pid, which is free now. */
 static int
 stale_connection(const char *name, uid_t stranger, pid_t *pid)
 {
@@ -305,7 +307,7 @@ become(char *program, int fd, const char *hex)
 	check(-1, "execl");
 }
 
-/* A child asks, connects again, hands that connection over, and is gone. */
+/* Asks over the second connection of a child, which has asked over its first one and has ended. */
 static void
 ask_as_orphan(const char *name, const void *bytes, size_t length)
 {
@@ -363,7 +365,7 @@ say_connected(void)
 	fflush(stdout);
 }
 
-/* Becomes more privileged than it was, a moment after it has asked. */
+/* Passes its connection to the parent, asks, and becomes more privileged a moment later. */
 static void
 ask_and_rise(int parent, const char *name, const void *bytes, size_t length,
 	int spins, const char *program)
@@ -380,7 +382,7 @@ ask_and_rise(int parent, const char *name, const void *bytes, size_t length,
 	pause();
 }
 
-/* Prints an answer of each kind that came. */
+/* Prints one answer of each kind that came: an error, and another answer. */
 static void
 race(const char *name, int count, const char *program, const void *bytes, size_t length)
 {

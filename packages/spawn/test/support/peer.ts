@@ -53,7 +53,7 @@ export class Peer {
     execFileSync("gcc", [...warnings, "-o", this.#program, SOURCE], { stdio: "inherit" });
   }
 
-  /** Returns a set-uid copy, which runs as root whoever starts it. */
+  /** Makes a set-uid copy, which runs as root whoever starts it. @returns its path */
   setUidProgram(): string {
     const path = join(this.#directory, "set-uid-peer");
     copyFileSync(this.#program, path);

@@ -1,4 +1,4 @@
-/** A named pipe, to which a shell can redirect, with a reader that reads on demand. */
+/** A named pipe, to which a shell can redirect output, and which is read on demand. */
 import { execFileSync } from "node:child_process";
 import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -18,7 +18,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** Returns a text with each `before` in it replaced. @throws Error if there is none */
+/** Replaces like String.replace(). @throws Error if `before` does not occur in the text */
 function replaced(text: string, before: RegExp, after: string): string {
   if (text.search(before) < 0) throw new Error(`there is no ${before}`);
   return text.replace(before, after);
@@ -44,7 +44,7 @@ export class TestPrometheus {
       );
     });
     this.#copy("cm4all-spawn.records.yml", (text) => text);
-    // Only the time that a fault has to last is different.
+    // Only the time for which a fault has to last is different.
     this.#copy("cm4all-spawn.alerts.yml", (text) => replaced(text, /for: \d+m$/gm, "for: 2s"));
     const options = [
       `--config.file=${join(this.#directory, "prometheus.yml")}`,
@@ -88,14 +88,14 @@ export class TestPrometheus {
     this.#writeTargets();
   }
 
-  /** Answers an instant query. @throws Error with the message of Prometheus */
+  /** Returns the result of an instant query. @throws Error with the message of Prometheus */
   async query(expression: string): Promise<Sample[]> {
     const data = await this.#ask(`query?query=${encodeURIComponent(expression)}`);
     const { result } = data as { result: { metric: Record<string, string>; value: string[] }[] };
     return result.map(({ metric, value: [, value] }) => ({ metric, value: Number(value) }));
   }
 
-  /** Returns the alerts that are pending or fire, with their texts. */
+  /** Returns the alerts that are pending or firing, with their texts. */
   async alerts(): Promise<
     { labels: Record<string, string>; annotations: Record<string, string> }[]
   > {

@@ -1,14 +1,15 @@
 /* Creates cgroups in which a process comes and goes, for tests with many cgroups.
    usage: runs MODE BASE PREFIX COUNT RATE
    leave    makes BASE/PREFIX-0, ...; prints a line "PREFIX-0 INODE" for each that was used
-   churn    makes COUNT of them and uses them again and again, until it is killed; a line for
-            each thousand uses
-   remove   removes each as soon as its process has left, as some spawners do
+   churn    makes COUNT of them and uses them again and again, until it is killed; prints a line
+            for each thousand uses
+   remove   like leave, and removes each as soon as its process has left, as some spawners do
    nest     makes COUNT cgroups below each other with names of 255 control characters, as far
             down as no path can name, and uses the last
-   unnest   removes what is left of them
-   RATE is how many a second at most; 0 for as many as the machine gives. leave and remove wait
-   while there are MAX_THERE in BASE: the kernel takes minutes to remove tens of thousands. */
+   unnest   removes what is left of the cgroups of nest
+   RATE is how many a second at most; 0 for as many as the machine can make. leave, churn and
+   remove wait while there are MAX_THERE in BASE: the kernel takes minutes to remove tens of
+   thousands. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Returns whether the directory still existed. */
+/* Starts a process in a cgroup, which ends at once. Returns whether the cgroup still existed. */
 static int try_use(int cgroup)
 {
 	struct clone_args args = {
@@ -51,7 +52,7 @@ static int open_directory(int at, const char *name)
 	return fd;
 }
 
-/* Creates a directory again if a daemon that has started meanwhile deleted it, unused. */
+/* Makes a cgroup and uses it. If a daemon that has just started deletes it unused, makes it again. */
 static void leave(int base, const char *name)
 {
 	struct stat st;
@@ -94,7 +95,7 @@ static void unnest(int at, const char *name)
 	remove_when_empty(at, name);
 }
 
-/* Each subdirectory adds one to the link count of a directory. */
+/* Counts the cgroups in a directory by its link count, to which each subdirectory adds one. */
 static void wait_for_room(int base)
 {
 	struct stat st;

@@ -1,6 +1,6 @@
 /**
- * Starts script hosts like systemd: systemd-socket-activate(1) implements Accept=yes without the
- * service manager, and a shell script does what the unit says.
+ * Starts script hosts as systemd would: systemd-socket-activate(1) implements Accept=yes without
+ * the service manager, and a shell script does what the unit says.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import {
@@ -35,15 +35,17 @@ export class ScriptHosts {
     return join(this.#directory, "socket");
   }
 
-  /** The file to which the daemon's pid has to be written before it starts. */
+  /** The file to which the daemon's pid has to be written before the daemon starts. */
   get daemonPid(): string {
     return join(this.#directory, "pid");
   }
 
   /**
+   * Starts a host for each connection to `socket` from now on.
    * @param uid the uid that the hosts run as
-   * @param command executed instead of the host, in its cgroup
-   * @param cgroup used instead of the unit's name; `$n` is a number, and `$pid` the daemon's pid
+   * @param command a shell command that is run instead of the host, in the host's cgroup
+   * @param cgroup the name of that cgroup, by default that of the unit; `$n` is a number that
+   *   differs for each host, and `$pid` the daemon's pid
    */
   async listen(how: { uid?: number; command?: string; cgroup?: string } = {}): Promise<void> {
     const { uid = 0, cgroup = "cm4all-spawn-accounting@$n-$pid-0.service" } = how;
@@ -75,7 +77,7 @@ export class ScriptHosts {
     return readFileSync(this.#accepted, "latin1").length;
   }
 
-  /** Returns the running hosts. */
+  /** Returns the pids of the running hosts. */
   get pids(): number[] {
     return readdirSync(this.#scratch.path)
       .filter((name) => name.startsWith("cm4all-spawn-accounting@"))

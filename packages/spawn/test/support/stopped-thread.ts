@@ -4,7 +4,10 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { readProc } from "@cm4all/testing";
 
-/** ptrace(PTRACE_ATTACH) stops one thread for as long as Perl runs. Numbers of x86-64. */
+/**
+ * A Perl program that stops one thread with ptrace(PTRACE_ATTACH) for as long as it runs. The
+ * number of the system call is that of x86-64.
+ */
 const STOP_THREAD = `
   $| = 1;
   syscall(101, 16, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
@@ -13,23 +16,23 @@ const STOP_THREAD = `
   1 while waitpid($ARGV[0], 0x40000000) > 0;
   sleep 3600;`;
 
-/** Why threads cannot be stopped here; undefined if they can. */
+/** True if threads cannot be stopped here, because STOP_THREAD is for x86-64. */
 export const cannotStopThreads = process.arch !== "x64";
 
-/** Returns the thread of a process with this name. */
+/** Returns the ID of the thread called `name` of a process. @throws Error if there is none */
 export function threadOf(pid: number, name: string): number {
   const tid = tryThreadOf(pid, name);
   if (tid === undefined) throw new Error(`there is no thread ${name}`);
   return tid;
 }
 
-/** Returns the thread of a process with this name; undefined if there is none, or not yet. */
+/** Returns the ID of the thread called `name` of a process; undefined if there is none (yet). */
 export function tryThreadOf(pid: number, name: string): number | undefined {
   const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
   return tasks.find((task) => readProc(task, "comm") === `${name}\n`);
 }
 
-/** A thread that is stopped until this is disposed of, or its process ends. */
+/** A thread that is stopped until this object is disposed of, or the thread's process ends. */
 export class StoppedThread implements AsyncDisposable {
   readonly #tracer: ChildProcess;
 

@@ -1,4 +1,4 @@
-/** A table into which a script accounts like the examples. */
+/** A database table, and a script that accounts cgroups in it as the examples do. */
 import type { Postgres } from "@cm4all/testing";
 import pg from "pg";
 

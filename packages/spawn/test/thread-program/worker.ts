@@ -1,4 +1,4 @@
-/** A worker whose requests tell it what to do, also to itself. */
+/** A worker that does what its requests say, even if that ends it. */
 import { EventLoop } from "../../src/thread/event-loop.ts";
 import { ParentThread, workerOptions, workerRole } from "../../src/thread/parent-thread.ts";
 import type { TestDialogue } from "./dialogue.ts";

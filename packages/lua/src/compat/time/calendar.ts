@@ -25,7 +25,7 @@ export interface BrokenDownTime {
 /** C's `int` holds the year, counted from 1900. */
 const YEARS = 2 ** 31;
 
-/** Returns if a year of the Gregorian calendar has 366 days. */
+/** Returns true if a year of the Gregorian calendar has 366 days. */
 export function isLeapYear(year: number): boolean {
   return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
 }
@@ -86,7 +86,7 @@ export function breakDown(
   };
 }
 
-/** Returns the remainder, from 0 up to the divisor. */
+/** Returns the remainder, which is at least 0 and less than the divisor. */
 export function modulo(n: number, divisor: number): number {
   return ((n % divisor) + divisor) % divisor;
 }

@@ -23,7 +23,7 @@ const MAX_PROBES = 6;
  * ever shorter.
  */
 const STRIDE = 601_200;
-/** The distance, in seconds, up to which it is looked for: more than half of the longest period. */
+/** The distance, in seconds, of the farthest step: more than half of the longest period. */
 const REACH = 457_243_209 / 2 + STRIDE;
 
 /** The offset of the last call, from which the C library begins; it decides between two answers. */
@@ -42,7 +42,7 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
     if (time === undefined) return undefined;
     const next = t + difference(wanted, time);
     if (next === t) break;
-    // It alternates between two answers in the hour that is left out in spring.
+    // The search alternates between two answers in the hour that is left out in spring.
     if (t === beforeThat && t !== previous && isPreferred(fields.isDst, previousIsDst, time)) {
       return found(fields, second, time, t, wanted);
     }
@@ -71,7 +71,7 @@ function isPreferred(
   return isDst === undefined ? Number(previousIsDst) <= Number(time.isDst) : isDst !== time.isDst;
 }
 
-/** Returns the time with the wanted clock, by the offset at the nearest time with `isDst`. */
+/** Returns when a clock shows `wanted`, by the offset at the nearest time that has this `isDst`. */
 function neighbour(zone: Zone, t: number, isDst: boolean, wanted: number): number | undefined {
   for (let distance = STRIDE; distance < REACH; distance += STRIDE) {
     for (const probe of [t - distance, t + distance]) {

@@ -24,8 +24,9 @@ interface Change {
   time: number;
 }
 
+/** One of the two times of a zone. */
 interface Side extends LocalTimeType {
-  /** When it begins. */
+  /** The change that ends this time, by its own clock. */
   change: Change;
 }
 
@@ -74,7 +75,7 @@ export function parsePosixRule(text: string): PosixRule {
   return rule;
 }
 
-/** Returns true if the text names a second zone but no days, which are in a file then. */
+/** Returns true if the text names a second zone but no days: these are then taken from a file. */
 export function wantsRuleFile(text: string): boolean {
   const reader = new Reader(text);
   if (readName(reader) === undefined || readOffset(reader) === undefined) return false;
@@ -152,7 +153,7 @@ function readDay(reader: Reader): Day | undefined {
   return { kind: inYear[1] === "J" ? "day without February 29th" : "day", day };
 }
 
-/** Returns which of its two times a zone has. @param seconds since 1970 */
+/** Returns which of the two times of a rule is in force. @param seconds since 1970 */
 export function localTimeTypeByRule(
   { standard, daylight }: PosixRule,
   seconds: number,
@@ -161,7 +162,7 @@ export function localTimeTypeByRule(
   const year = Math.max(yearOf(seconds), 1970);
   const begin = changeIn(year, standard);
   const end = changeIn(year, daylight);
-  // In the southern hemisphere it ends in the year after it began.
+  // In the southern hemisphere, daylight saving time ends in the year after it began.
   const isDst = begin > end ? seconds < end || seconds >= begin : seconds >= begin && seconds < end;
   return isDst ? daylight : standard;
 }

@@ -17,7 +17,7 @@ interface FileType extends LocalTimeType {
 
 interface LeapSecond {
   readonly time: number;
-  /** The sum of all leap seconds up to there. */
+  /** The sum of all leap seconds up to then. */
   readonly correction: number;
 }
 
@@ -45,7 +45,7 @@ export function parseZoneFile(bytes: Buffer): ZoneFile | undefined {
     const footer = bytes.toString("latin1", start + HEADER_BYTES + bodySize(second, 8));
     return readBody(new Reader(bytes, start, 8), second, /^\n([^\n]*)\n/.exec(footer)?.[1] ?? "");
   } catch (error) {
-    // It is shorter than its header says.
+    // The file is shorter than its header says.
     if (error instanceof RangeError) return undefined;
     throw error;
   }

@@ -22,8 +22,8 @@ import { enterPlace, type Place, rootPlace } from "../../reaper/scopes.ts";
 export function describeScopes(root: ByteString, scopes: readonly string[]): string {
   const found = findScopes(root, rootPlace(scopes));
   return found.length === 0
-    ? "none of the scopes is there now: no spawner runs, or reaper.extra_scopes lacks its scope"
-    : `scopes that are there now: ${found.map((path) => printable(textOf(path))).join(" ")}`;
+    ? "none of the scopes exists now: no spawner runs, or reaper.extra_scopes lacks its scope"
+    : `scopes that exist now: ${found.map((path) => printable(textOf(path))).join(" ")}`;
 }
 
 /**
@@ -56,7 +56,8 @@ function childrenOf(directory: ByteString): ByteString[] {
 
 /**
  * Tries to listen on the address of the metrics, and returns why that fails.
- * @returns undefined if it succeeds, or if the address is a path, which the daemon replaces
+ * @returns undefined if that succeeds, if there is no address, or if it is a path: the daemon
+ *   replaces a socket there
  */
 export async function addressRemark(address: string): Promise<string | undefined> {
   const where = parseListenAddress(address);
@@ -69,7 +70,7 @@ export async function addressRemark(address: string): Promise<string | undefined
   } catch (error) {
     return isErrno(error, "EADDRINUSE")
       ? `${address} is in use, as it should be if the daemon runs, and by another program if not`
-      : `${address} cannot be had now, and is tried again: ${errorText(error)}`;
+      : `${address} cannot be used now; the daemon tries it again: ${errorText(error)}`;
   } finally {
     server.close();
   }

@@ -1,6 +1,7 @@
 /**
  * Finds sockets and directories of the configuration that the daemon could not make, for the
- * command `check`. Makes nothing itself: the daemon may run, or have another mount namespace.
+ * command `check`. Makes nothing itself: the daemon may be running, or have another mount
+ * namespace.
  */
 import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -8,7 +9,7 @@ import { encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import { DEFAULT_CONTROL_SOCKET } from "../../config/operator.ts";
 import type { Config } from "../../config.ts";
 
-/** The service makes it for the time that it runs (RuntimeDirectory=). */
+/** The directory that exists while the service runs: systemd makes it (RuntimeDirectory=). */
 const RUNTIME_DIRECTORY = dirname(DEFAULT_CONTROL_SOCKET);
 
 /** Returns a line for each place that cannot be used. */
@@ -27,7 +28,10 @@ export function findBadPlaces({ namespaces, control, metrics, reaper, accounting
   ];
 }
 
-/** Returns the mistake in a line; none if the address is not a path, or not to be looked at. */
+/**
+ * Returns a line with the mistake that `find` returns; no line if there is no mistake, if the
+ * address is not a path, or if only root may look at the path.
+ */
 function remark(
   key: string,
   address: string,
@@ -55,7 +59,10 @@ function socketMistake(path: string): string | undefined {
   return existingMistake(directory) ?? otherFile(path);
 }
 
-/** Returns that a path is too long for a socket. The daemon starts nevertheless, and tries again. */
+/**
+ * Returns the mistake in a path that is too long for a socket. With such a path for the control
+ * socket or the metrics, the daemon starts nevertheless, and tries again.
+ */
 function lengthMistake(path: string): string | undefined {
   try {
     encodeUnixAddress(path);
@@ -65,7 +72,7 @@ function lengthMistake(path: string): string | undefined {
   }
 }
 
-/** Returns what is in the place of a socket. The daemon replaces another socket. */
+/** Returns the mistake if a path leads to anything but a socket. The daemon replaces a socket. */
 function otherFile(path: string): string | undefined {
   const isOther = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false;
   return isOther ? `${path} exists and is not a socket` : undefined;
@@ -76,7 +83,7 @@ function directoryMistake(path: string): string | undefined {
   return existsSync(path) ? existingMistake(path) : directoryMistake(dirname(path));
 }
 
-/** @throws Node's system errors */
+/** Returns why an existing directory cannot be used. @throws Node's system errors */
 function existingMistake(path: string): string | undefined {
   if (!statSync(path).isDirectory()) return `${path} is not a directory`;
   if (isRoot()) accessSync(path, constants.W_OK);

@@ -52,13 +52,13 @@ function cgroupRoot({ reaper }: Config): ByteString {
   return root;
 }
 
-/** @throws CommandFailure if a socket or the journal has a place where it cannot be */
+/** Checks the paths of sockets and the journal. @throws CommandFailure if one cannot be used */
 export function checkPlaces(config: Config): void {
   const mistakes = findBadPlaces(config);
   if (mistakes.length > 0) throw new CommandFailure(mistakes.join("\n"), EX_CONFIG);
 }
 
-/** Prints which scopes exist on this host, and if the metrics' address cannot be used now. */
+/** Prints which scopes exist on this host, and why the metrics' address cannot be used, if so. */
 export async function describeHost(config: Config): Promise<void> {
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
@@ -147,7 +147,7 @@ function realpath(path: ByteString, missing?: string): string {
   }
 }
 
-/** The size of the longest record, as in the journal. */
+/** The greatest size of a record, as in the journal. */
 const MAX_RECORD_FILE = 16 * 1024 * 1024;
 
 function readRecordFile(file: string): string {

@@ -102,8 +102,8 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   }
 
   /**
-   * Marks records, and waits until that is on the disk.
-   * @throws CommandFailure if the disk refuses it
+   * Marks records, and waits until the marks are on the disk.
+   * @throws CommandFailure if the disk refuses them
    */
   async #mark(numbers: readonly number[], state: RecordState): Promise<void> {
     for (let start = 0; start < numbers.length; start += CHUNK) {
@@ -114,13 +114,13 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
         chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
       ).catch(() => undefined);
       await Promise.race([written, this.#trouble()]);
-      // The reserve may give the room for it.
+      // The reserve may give the room for the marks.
       if (left > 0) await this.#journal.settle();
-      // Closing tries a last time; only then is it known how many are left.
+      // Closing tries a last time; only then is it known how many marks are left.
       if (left > 0) await this.#journal.close();
       if (left > 0)
         throw new CommandFailure(
-          `cannot write the journal: ${this.#journal.lastError}; of the last ${left} records nothing is decided`,
+          `cannot write the journal: ${this.#journal.lastError}; the last ${left} records are still undecided`,
           EX_IOERR,
         );
     }

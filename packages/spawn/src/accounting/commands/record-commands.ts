@@ -18,7 +18,7 @@ export interface OpenRecords extends AsyncDisposable {
 /** The number of records in a page. */
 const PAGE = 200;
 
-/** Adds the subcommand `accounting`. @param open opens the records, which the command disposes of */
+/** Adds the subcommand `accounting`. @param open opens the records; the command disposes of them */
 export function declareRecordCommands(program: Command, open: () => Promise<OpenRecords>): void {
   const accounting = program
     .command("accounting")
@@ -135,8 +135,8 @@ async function openSpool(): Promise<FileHandle> {
 }
 
 /**
- * Writes to stdout, no faster than it is read. Stops if it cannot be written, which the command's
- * top level reports.
+ * Writes to stdout, no faster than stdout is read. Stops if stdout cannot be written; the command's
+ * top level reports that.
  */
 async function print(parts: AsyncIterable<string>): Promise<void> {
   let isWritable = true;
@@ -182,7 +182,7 @@ async function retry(
   await records.retry(latest.map(({ summary }) => summary.number));
   for (const each of latest) console.log(`handed over ${when}: ${formatLine(each)}`);
   for (const each of found.filter((each) => !latest.includes(each)))
-    console.log(`left, a later report of its cgroup has its figures: ${formatLine(each)}`);
+    console.log(`left, because a later report of its cgroup has its figures: ${formatLine(each)}`);
 }
 
 /** Returns the record of the latest report of each cgroup: its figures include those before. */

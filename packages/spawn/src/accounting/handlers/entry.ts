@@ -28,7 +28,7 @@ export interface Entry {
   successor: Entry | undefined;
 }
 
-/** Returns the entry of a record whose handler was not called yet. */
+/** Returns the entry of a record whose handler has not been called yet. */
 export function newEntry({ number, record, bytes }: WaitingRecord): Entry {
   return {
     number,
@@ -60,5 +60,7 @@ export function nameOf(group: readonly Entry[]): string {
   const [first] = group;
   if (first === undefined) return "no cgroup";
   const name = textOf(first.path);
-  return group.length === 1 ? name : `${name} and ${group.length - 1} others`;
+  const others = group.length - 1;
+  if (others === 0) return name;
+  return `${name} and ${others} ${others === 1 ? "other" : "others"}`;
 }

@@ -5,11 +5,11 @@ import { type Entry, isLarge } from "./entry.ts";
 /** The pauses between the failure of a cgroup's handler and its next call. */
 export const HANDLER_PAUSES = doubling(1000, 300_000);
 
-/** How many records are kept in memory; the others are read again. */
+/** How many failing records are kept in memory; the others are read again. */
 const MAX_KEPT = 1000;
 
 export class FailingRecords {
-  /** In the order in which they failed first. */
+  /** The records, in the order in which they first failed. */
   readonly #entries = new Set<Entry>();
   readonly #onPauseEnd: (entry: Entry) => void;
 
@@ -35,7 +35,7 @@ export class FailingRecords {
     }, Math.ceil(pauseMs));
   }
 
-  /** Returns the record that failed first, of those whose handler does not run. */
+  /** Returns, of the records whose handler does not run, the one that first failed. */
   oldest(): Entry | undefined {
     for (const entry of this.#entries) if (!entry.isRunning) return entry;
     return undefined;

@@ -2,7 +2,8 @@
  * Hands reports of running cgroups to the script. They are not journalled: a report that cannot
  * be handed over soon is dropped, since the next one includes its figures.
  *
- * Invariant: no handler is called for a cgroup that has become empty or has another handler.
+ * Invariant: no handler is called for a cgroup that has become empty, or while another handler of
+ * the cgroup runs or is to run.
  */
 import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import { inOneLine } from "@cm4all/command";

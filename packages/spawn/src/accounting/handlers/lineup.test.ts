@@ -32,14 +32,14 @@ function take(count = 10, busy: readonly string[] = [], isIdle = true): number[]
   return numbersOf(lineup.take(count, isBusy(...busy), isIdle));
 }
 
-/** Takes the record with this number, whose handler then runs. */
+/** Takes this record, which is the next one; its handler then runs. */
 function run(entry: Entry): void {
   expect(take(1)).toEqual([entry.number]);
   entry.isRunning = true;
 }
 
 describe("records", () => {
-  it("are taken once, in order, up to the greatest number", () => {
+  it("are taken once, in order, up to the number that is asked for", () => {
     add(entryOf(1), entryOf(2), entryOf(3));
     expect([lineup.ready, lineup.readyBytes]).toEqual([3, 1500]);
     expect([take(2), take(2), take(2)]).toEqual([[1, 2], [3], []]);
@@ -53,12 +53,12 @@ describe("records", () => {
     add(entryOf(4, undefined, { bytes: 2 * bytes - 1 }), entryOf(5), entryOf(6));
     expect(take()).toEqual([3, 4]);
     expect(take()).toEqual([5, 6]);
-    // One byte is missing from 4 MiB.
+    // The first record is a byte smaller than 4 MiB.
     add(entryOf(7, undefined, { bytes: 2 * bytes - 1 }), entryOf(8), entryOf(9));
     expect(take()).toEqual([7, 8]);
   });
 
-  it("of a cgroup with another handler are left where they are", () => {
+  it("of a cgroup with another running handler are left where they are", () => {
     add(entryOf(1), entryOf(2), entryOf(3));
     expect(take(10, ["boot:1", "boot:2"])).toEqual([3]);
     expect(take()).toEqual([1, 2]);
@@ -74,13 +74,13 @@ describe("records", () => {
     expect([lineup.get(1), lineup.get(2)]).toEqual([undefined, second]);
   });
 
-  it("that failed are taken alone, each", () => {
+  it("that failed are each taken alone", () => {
     const failed = { failures: 1 };
     add(entryOf(1), entryOf(2, undefined, failed), entryOf(3, undefined, failed), entryOf(4));
     expect([take(), take(), take(), take()]).toEqual([[1], [2], [3], [4]]);
   });
 
-  it("that were interrupted twice are taken alone, and while no handler runs", () => {
+  it("that were interrupted twice are taken alone, and only while no handler runs", () => {
     const suspicious = { interruptions: 2 };
     add(entryOf(1, undefined, { interruptions: 1 }), entryOf(2), entryOf(3, undefined, suspicious));
     add(entryOf(4));
@@ -109,7 +109,7 @@ describe("of two reports of a cgroup that wait", () => {
     expect([lineup.hasId("a"), take()]).toEqual([true, [2]]);
   });
 
-  it("the one that stays is no longer there when it is removed", () => {
+  it("nothing is left when both are removed", () => {
     const [earlier, later] = [entryOf(1, "a"), entryOf(2, "a")];
     add(earlier, later);
     lineup.remove(earlier);
@@ -187,12 +187,12 @@ describe("the halves of a list", () => {
     expect([take(), take()]).toEqual([[1], [6]]);
   });
 
-  it("are put back with a cgroup that has another handler", () => {
+  it("are put back if another handler of one of their cgroups runs", () => {
     expect(take(10, ["boot:2"])).toEqual([4, 5]);
     expect(take()).toEqual([6, 1, 2, 3]);
   });
 
-  it("can be joined", () => {
+  it("are put back after all others by `joinParts`", () => {
     lineup.joinParts();
     expect(take()).toEqual([6, 4, 5, 1, 2, 3]);
     lineup.putBack(group);

@@ -7,7 +7,7 @@
 import type { Entry } from "./entry.ts";
 
 /**
- * After so many interruptions a record's handler runs alone: it may be the one that ends the host.
+ * After this many interruptions, a record's handler runs alone: it may be what ends the host.
  */
 const SUSPICIOUS_INTERRUPTIONS = 2;
 
@@ -22,7 +22,7 @@ export function runsAlone({ interruptions }: Entry): boolean {
 export class Lineup {
   /** All records, by number. */
   readonly #entries = new Map<number, Entry>();
-  /** By the cgroup's id, without the reports that wait for another report of their cgroup. */
+  /** By the cgroup's id, without the reports that wait until a handler of their cgroup ends. */
   readonly #byId = new Map<string, Entry>();
   /** The records that can be handed over now, in order. */
   readonly #ready = new Set<Entry>();
@@ -51,7 +51,7 @@ export class Lineup {
     return this.#byId.has(id);
   }
 
-  /** Adds a record. Returns the earlier report of the cgroup that is superseded by this, if any. */
+  /** Adds a record. If two reports of its cgroup wait now, returns the earlier, superseded one. */
   add(entry: Entry): Entry | undefined {
     const other = this.#byId.get(entry.id);
     this.#entries.set(entry.number, entry);
@@ -109,7 +109,7 @@ export class Lineup {
    * Takes the next records: parts of lists first. A record whose handler has failed is taken
    * alone.
    * @param count the greatest number of records, except for a part
-   * @param isBusy returns whether a cgroup has another handler
+   * @param isBusy returns whether another handler of a cgroup runs
    * @param isIdle true if no handler runs
    */
   take(count: number, isBusy: (id: string) => boolean, isIdle: boolean): Entry[] {

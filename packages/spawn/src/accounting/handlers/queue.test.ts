@@ -205,6 +205,18 @@ describe("the queue", () => {
     expect(queue.runningHandlers).toBe(0);
   });
 
+  it("uses `markLater` for records that succeeded without having begun", async () => {
+    await release("a");
+    sink.succeed();
+    await pass();
+    expect(records.later).toEqual([0]);
+    await release("b");
+    await sink.begin("b#1");
+    sink.succeed();
+    await pass();
+    expect([records.states, records.later]).toEqual([[GONE, GONE], [0]]);
+  });
+
   it("calls no more handlers than the sink has room for, and keeps records whose directory exists", async () => {
     sink.maxRunning = 2;
     kept.add(1);
@@ -245,7 +257,7 @@ describe("the queue", () => {
     expect(most).toBeLessThanOrEqual(1001);
   });
 
-  it("retries to read an unreadable record, and logs that once", async () => {
+  it("tries again to read a record that cannot be read, and logs that once", async () => {
     records.failure = new Error("EIO");
     await release("a");
     await pass(3000);
@@ -282,19 +294,7 @@ describe("a failure without an effect", () => {
     expect(records.states).toEqual([WAITING]);
   });
 
-  it("marks records that had not begun with `markLater`", async () => {
-    await release("a");
-    sink.succeed();
-    await pass();
-    expect(records.later).toEqual([0]);
-    await release("b");
-    await sink.begin("b#1");
-    sink.succeed();
-    await pass();
-    expect([records.states, records.later]).toEqual([[GONE, GONE], [0]]);
-  });
-
-  it("parks the record after the longest age, with a last call, if others succeed", async () => {
+  it("parks the record at the maximum age, after a last call, if others succeed", async () => {
     // The fourth pause is cut to the time that is left.
     const pauses = [...HANDLER_PAUSES.slice(0, 3), HANDLER_PAUSES[0]];
     open({ maxAgeMs: pauses.reduce((sum, ms) => sum + ms) });
@@ -396,7 +396,7 @@ describe("a failure after an effect", () => {
     expect(sink.calls).toHaveLength(1);
   });
 
-  it("parks it if the host has ended", async () => {
+  it("parks the record if the host has ended", async () => {
     await release("a");
     sink.end({ type: "interrupted", message: "killed", effect: "unanswered" });
     await pass();
@@ -466,7 +466,7 @@ describe("an outage", () => {
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
-    // It already runs.
+    // A probe already runs.
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
@@ -497,7 +497,7 @@ describe("an outage", () => {
     expect(records.count(GONE)).toBe(20);
   });
 
-  it("parks no record that waits alone, in a night without other work", async () => {
+  it("parks no record that waits alone, as in a night without other work", async () => {
     open({ maxAgeMs: 10_000 });
     await release("a");
     for (let i = 0; i < 10; i++) {
@@ -576,7 +576,7 @@ describe("reports of the same cgroup", () => {
     queue.follows(1, 0);
     sink.succeed();
     await pass();
-    // It is kept, so that the first cannot be retried.
+    // The second is kept, so that the first cannot be retried.
     expect(records.states).toEqual([PARKED, ACCOUNTED]);
   });
 
@@ -654,7 +654,7 @@ describe("a handler of lists", () => {
     expect(sink.calls.at(-1)).toBe("b#1 c#1");
   });
 
-  it("is parked with a log line that has no line breaks", async () => {
+  it("has its record parked with a log line that has no line breaks", async () => {
     await release("a");
     await sink.begin("a#1");
     const message = "ERROR: no\nDETAIL: such row\n";
@@ -671,7 +671,7 @@ describe("a handler of lists", () => {
     sink.end({ type: "failed", message: "lost", effect: "unanswered", cause: "connection" });
     await pass(1_000_000);
     expect(records.states).toEqual([PARKED, PARKED]);
-    expect(log.at(-1)).toContain("/a and 1 others: parked");
+    expect(log.at(-1)).toContain("/a and 1 other: parked");
   });
 
   it("has its list split even after an effect if it tolerates repetition", async () => {
@@ -711,7 +711,7 @@ describe("interim reports", () => {
 
   it.each([
     ["there is no handler", { ...NO_HANDLERS, released: "one", bearsRepetition: true }],
-    ["the script bears no repetition", { ...NO_HANDLERS, released: "one", running: "one" }],
+    ["handlers do not tolerate repetition", { ...NO_HANDLERS, released: "one", running: "one" }],
   ] as const)("are dropped if %s", async (_, handlers) => {
     sink.handlers = handlers;
     interim("a");
@@ -721,7 +721,7 @@ describe("interim reports", () => {
     expect(sink.calls).toEqual([]);
   });
 
-  it("are handed over at the same time as others, and dropped while the host is not ready", async () => {
+  it("are handed over at the same time as final ones, and dropped while no host is ready", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.state = "down";
     interim("early");
@@ -753,7 +753,7 @@ describe("interim reports", () => {
     expect(log).toEqual(["interim report: ERROR: no | DETAIL: such row"]);
   });
 
-  it("never run after or together with the final one, which waits for one that runs", async () => {
+  it("are never handed over after or together with the final one, which waits for their end", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.maxRunning = 1;
     interim("a", "b");
@@ -771,7 +771,7 @@ describe("interim reports", () => {
     expect(sink.calls).toHaveLength(3);
   });
 
-  it("make the final one wait while they run, even if there is room", async () => {
+  it("make the final one wait while their handler runs, even if there is room", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     interim("a");
     queue.becameEmpty("a");

@@ -134,7 +134,7 @@ export class AccountingQueue {
     this.#pump();
   }
 
-  /** During an outage, has a handler called at once: its cause may have been removed. */
+  /** During an outage, has a handler called at once: the outage's cause may have been removed. */
   probe(): void {
     this.#outage.probeSoon();
   }
@@ -150,7 +150,7 @@ export class AccountingQueue {
     if (!this.#isDraining && !this.#outage.isOn) this.#interim.add(records, this.#policy.batch);
   }
 
-  /** Drops a waiting interim report of a cgroup, which has become empty. */
+  /** Drops the interim report that waits, if any, of a cgroup that has become empty. */
   becameEmpty(id: string): void {
     this.#interim.drop(id);
   }

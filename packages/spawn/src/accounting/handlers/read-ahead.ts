@@ -5,7 +5,7 @@ import type { Lineup } from "./lineup.ts";
 /** How many records are read ahead. */
 const CAPACITY = 1000;
 
-/** While the records that were read ahead are larger than this together, no more are read. */
+/** No more records are read while those that were read ahead have more bytes than this in all. */
 const CAPACITY_BYTES = 4 * 1024 * 1024;
 
 /** The pause after a record could not be read. */

@@ -1,6 +1,6 @@
 /**
  * Has records whose handler has failed handed over again: at once in halves, after a pause, or
- * after an outage. verdict.ts chooses. Parks the records that have failed for too long, and the
+ * after an outage, as verdict.ts decides. Parks the records that have failed for too long, and the
  * oldest if too many fail.
  */
 

@@ -18,7 +18,10 @@ export interface RecordStates {
    * @throws (rejects) if the journal is closed: the next run of the daemon then finds the old state
    */
   mark(number: number, state: RecordState, note?: string): Promise<void>;
-  /** Sets a record's state with the next write, or soon after. @throws (rejects) as `mark` */
+  /**
+   * Sets a record's state together with the next write, or soon without one.
+   * @throws (rejects) as `mark`
+   */
   markLater(number: number, state: RecordState): Promise<void>;
   /** Marks records as begun. @throws (rejects) as `mark`, or if the disk takes too long */
   begin(numbers: readonly number[]): Promise<void>;
@@ -62,8 +65,9 @@ export class Settlement {
   /**
    * Settles records whose handler has returned without an error.
    * @param hasBegun true if the records are marked as begun. They are then settled at once: if
-   *   the daemon were killed before, it would park them at its next start. It would hand other
-   *   records over again, which does no harm.
+   *   the daemon were killed before that, it would park them at its next start. Records that are
+   *   not marked may be settled later: the next start would hand them over again, which does no
+   *   harm.
    */
   accounted(group: readonly Entry[], hasBegun: boolean): void {
     this.counts.accountedCgroups += group.length;

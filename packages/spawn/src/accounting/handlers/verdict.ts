@@ -26,7 +26,7 @@ export interface Circumstances {
   readonly bearsRepetition: boolean;
   /** The number of records for which the handler was called. */
   readonly count: number;
-  /** True if other handlers have succeeded since one of the records failed before. */
+  /** True if other handlers have succeeded since one of the records last failed. */
   readonly isOwnFault: boolean;
 }
 

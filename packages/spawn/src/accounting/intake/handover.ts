@@ -22,7 +22,7 @@ export class Handover {
     this.#parts = parts;
   }
 
-  /** Hands over a record, whose directory is gone or cannot be deleted. */
+  /** Hands over a record whose directory is gone or cannot be deleted. */
   handOver(tracked: Tracked): void {
     if (tracked.isHandedOver || tracked.number === undefined) return;
     tracked.isHandedOver = true;
@@ -40,8 +40,8 @@ export class Handover {
   }
 
   /**
-   * Hands over the latest report of a cgroup, whose directory is gone, and the earlier reports
-   * that have waited for that.
+   * Hands over the latest report of a cgroup whose directory is gone, and the earlier reports that
+   * have waited for that. Drops those that were accounted and are no longer needed.
    */
   directoryIsGone(latest: Tracked): void {
     for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier) {
@@ -52,7 +52,8 @@ export class Handover {
   }
 
   /**
-   * Returns whether a record was accounted, and need not be kept to compare an earlier one with it.
+   * Returns whether a record was accounted, and need not be kept for a comparison with an earlier
+   * one.
    */
   #isRememberedInVain(tracked: Tracked): boolean {
     const stateOf = (each: Tracked | undefined) =>
@@ -62,7 +63,7 @@ export class Handover {
     );
   }
 
-  /** Withdraws a record, whose cgroup has processes again, unless it was handed over. */
+  /** Withdraws a record whose cgroup has processes again, unless the record was handed over. */
   withdraw(tracked: Tracked): void {
     if (tracked.isHandedOver) return;
     tracked.isWithdrawn = true;

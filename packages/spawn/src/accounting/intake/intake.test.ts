@@ -17,7 +17,7 @@ class SlowJournal {
   pendingBytes = 0;
   mostBytes = 0;
   isClosed = false;
-  /** True if an append has begun by the time that a release is withdrawn. */
+  /** True if the disk is already writing a record by the time that its release is withdrawn. */
   hasBegun = false;
 
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
@@ -57,7 +57,7 @@ let handedOver: number[];
 let fresh: WaitingRecord[];
 /** The number of each record on the disk. */
 let extended: number[];
-/** Each record that is called after an earlier one of its cgroup, with the number of that. */
+/** The number of each record that follows an earlier one of its cgroup, and the earlier number. */
 let following: [later: number, earlier: number][];
 let running: Set<number>;
 /** How often the queue was told that there may be something to do. */
@@ -170,7 +170,7 @@ describe("the intake", () => {
     expect(journal.states).toEqual([RecordState.WAITING]);
   });
 
-  it("keeps what was accounted as long as an earlier report of its cgroup is parked", async () => {
+  it("keeps an accounted record as long as an earlier report of its cgroup is parked", async () => {
     journal.states.push(RecordState.PARKED, RecordState.ACCOUNTED);
     found.set("a", [
       { number: 0, report: 1, cpuTotalUsec: 50 },
@@ -221,7 +221,7 @@ describe("the intake", () => {
     expect([extended, following]).toEqual([[0, 1], [[1, 0]]]);
   });
 
-  it("keeps small records in memory until they are handed over, once, but no large ones", async () => {
+  it("keeps small records in memory until they are handed over, but no large ones", async () => {
     await start();
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(17 * 1024))] as const]];
     const snapshot = { path: bytesOfText("/b"), id: "b", report: 1, measuredMs: 0 };
@@ -235,7 +235,7 @@ describe("the intake", () => {
     expect(fresh).toEqual([{ number: 0, record, bytes: json.length }]);
   });
 
-  it("keeps a thousand records in memory, while directories are not deleted", async () => {
+  it("keeps at most a thousand records in memory while directories are not deleted", async () => {
     await start();
     const numbers = Array.from({ length: 1003 }, (_, i) => i);
     for (const i of numbers.slice(0, 1000)) release(i, { record: recordOf(`${i}`) });
@@ -257,7 +257,7 @@ describe("the intake", () => {
     expect(handedOver).toEqual([0]);
   });
 
-  it("does not hand over before it is written what cannot be deleted", async () => {
+  it("hands over no record before it is written, even if its directory cannot be deleted", async () => {
     await start();
     release(1);
     intake.kept([1]);
@@ -327,7 +327,7 @@ describe("the intake", () => {
     expect(takenBytes).toBe(0);
   });
 
-  it("counts as lost what was deleted but not written when the journal is closed", async () => {
+  it("counts a cgroup as lost if it is deleted but not written when the journal closes", async () => {
     journal.isClosed = true;
     await start();
     release(1, { vanished: true });
@@ -383,13 +383,13 @@ describe("the intake", () => {
   });
 
   it.each([
-    ["that waits, with the same figures", RecordState.WAITING, 100, []],
-    ["that waits, with higher ones", RecordState.WAITING, 101, [3]],
-    ["that was accounted, with the same figures", RecordState.ACCOUNTED, 100, []],
-    ["that was accounted, with the echo of its end", RecordState.ACCOUNTED, 300, []],
-    ["that was accounted, with higher ones", RecordState.ACCOUNTED, 301, [4]],
-    ["that is parked, with higher ones", RecordState.PARKED, 5000, [4]],
-  ] as const)("finds the record of a cgroup %s", async (_, state, usec, reports) => {
+    ["it waits, and the figures are the same", RecordState.WAITING, 100, []],
+    ["it waits, and the figures are higher", RecordState.WAITING, 101, [3]],
+    ["it was accounted, and the figures are the same", RecordState.ACCOUNTED, 100, []],
+    ["it was accounted, and only its last moments were added", RecordState.ACCOUNTED, 300, []],
+    ["it was accounted, and the figures are higher", RecordState.ACCOUNTED, 301, [4]],
+    ["it is parked, and the figures are higher", RecordState.PARKED, 5000, [4]],
+  ] as const)("finds the record of a cgroup: %s", async (_, state, usec, reports) => {
     journal.states.push(state);
     found.set("a", [{ number: 0, report: 3, cpuTotalUsec: 100 }]);
     intake.setAccounting(true);
@@ -420,7 +420,7 @@ describe("the intake", () => {
     expect(journal.reports).toEqual([2]);
   });
 
-  it("answers a thread about a release of an earlier one only when that is written", async () => {
+  it("answers a thread about the release of an earlier one only when its record is written", async () => {
     await start();
     release(1);
     intake.disconnect();

@@ -44,12 +44,12 @@ interface Deferred {
 }
 
 /**
- * The CPU time that a record may grow after it was handed over without counting as another run:
- * the kernel charges a process for its last moments after it has left the cgroup.
+ * The CPU time by which a cgroup may grow after its record was handed over, without being accounted
+ * again: the kernel charges a process for its last moments after it has left the cgroup.
  */
 const ECHO_USEC = 200;
 
-/** The pause after the journal could not be read. */
+/** The pause before the journal is read again after that has failed. */
 const FIND_PAUSE_MS = 1000;
 
 export class Intake {
@@ -57,8 +57,8 @@ export class Intake {
   #isAccounting: boolean | undefined;
   #isScanned = false;
   /**
-   * By the release's number; negative for vanished cgroups, which the reaper does not mention
-   * again.
+   * By the release's number, or by a negative number for vanished cgroups, which the reaper does
+   * not mention again.
    */
   readonly #deferred = new Map<number, Deferred>();
   #nextVanished = -1;
@@ -162,7 +162,7 @@ export class Intake {
     this.#letGo(deferred);
   }
 
-  /** Returns whether there is a record with these figures, and continues with that. */
+  /** Returns whether there is a record with these figures; if so, continues with that record. */
   #isRecorded({ release, isDeleted }: Deferred): boolean {
     const { id, cpuTotalUsec } = release.record;
     const before = this.#tracked.ofId(id);
@@ -207,7 +207,7 @@ export class Intake {
     else if (tracked.release !== undefined) this.#replies.journalled(tracked.release);
   }
 
-  /** Takes note that the reaper has deleted the directories of these releases. */
+  /** Notes that the directories of these releases are gone. */
   deleted(releases: readonly number[]): void {
     for (const release of releases) {
       const deferred = this.#deferred.get(release);
@@ -219,7 +219,7 @@ export class Intake {
     }
   }
 
-  /** Hands over these releases, although their directories cannot be deleted for now. */
+  /** Hands over the records of these releases, whose directories cannot be deleted for now. */
   kept(releases: readonly number[]): void {
     for (const release of releases) {
       const tracked = this.#byRelease.get(release);
@@ -227,7 +227,7 @@ export class Intake {
     }
   }
 
-  /** Takes back these releases, whose cgroups have processes again. */
+  /** Withdraws the records of these releases, whose cgroups have processes again. */
   withdrawn(releases: readonly number[]): void {
     for (const release of releases) {
       const deferred = this.#deferred.get(release);
@@ -277,7 +277,7 @@ export class Intake {
     }
   }
 
-  /** @param records oldest first */
+  /** Tracks the records that the journal has of a cgroup. @param records oldest first */
   #track(id: string, records: readonly FoundRecord[]): void {
     let earlier: Tracked | undefined;
     for (const { number, report, cpuTotalUsec } of records) {

@@ -22,7 +22,7 @@ function append(id: string, report: number, cpuTotalUsec?: number, attribute = "
   return journal.append(Buffer.from(encodeRecord({ snapshot, xattrs }).json));
 }
 
-it("finds the records of cgroups, oldest first, with what a later report is compared with", async () => {
+it("finds the records of cgroups, oldest first, with the fields to compare a later report with", async () => {
   const first = await append("boot:1", 1, 100);
   await append("boot:2", 1, 200);
   const second = await append("boot:1", 2, 300);

@@ -105,7 +105,7 @@ describe("a journal that takes no records", () => {
     expect(store.gauges).toMatchObject({ journal: "ready", waitingCgroups: 2 });
   });
 
-  it("because it is full, is logged once before, and once when there is room again", async () => {
+  it("because it is full, is logged once before, once then, and once when it has room again", async () => {
     start();
     await pass();
     const numbers: (number | undefined)[] = [];
@@ -206,6 +206,6 @@ describe("a file whose room is not given back", () => {
       await appended;
     }
     expect(store.gauges.journal).toBe("ready");
-    expect(log).toEqual(["/j/00000001.journal: its room is not given back: simulated EIO"]);
+    expect(log).toEqual(["/j/00000001.journal: its space cannot be freed: simulated EIO"]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Owns the journal of the daemon: retries to open it until that succeeds, and to append a
- * record until the journal takes it. A fault is logged when it begins and when it ends.
+ * Owns the journal of the daemon: tries to open it until that succeeds, and to append a record
+ * until the journal takes it. A fault is logged when it begins and when it ends.
  */
 import {
   type Journal,
@@ -22,7 +22,7 @@ const APPEND_PAUSE_MS = 1000;
 /** How long a handler waits for a disk that takes no data before the handler fails. */
 const BEGIN_MS = 5000;
 
-/** The journal is nearly full above the first share of its limit, and has room below the second. */
+/** Above the first share of its limit the journal is nearly full, below the second it has room. */
 const NEARLY_FULL = 0.9;
 const FAR_FROM_FULL = 0.8;
 
@@ -52,7 +52,7 @@ export class JournalStore {
   /** Names of the files that were found damaged since the journal was opened. */
   readonly #damaged = new Set<string>();
   #isClosed = false;
-  /** Ends the pauses when the store is closed. */
+  /** The functions that end the current pauses, which are called when the store is closed. */
   readonly #pauses = new Set<() => void>();
 
   /** Starts to open the journal. */
@@ -118,8 +118,8 @@ export class JournalStore {
 
   /**
    * Appends a record, and returns its number when it is on the disk. Retries until the journal
-   * takes it, however long that is.
-   * @param isWanted called before each attempt; undefined is returned if it returns false
+   * takes it, however long that takes.
+   * @param isWanted called before each attempt; if it returns false, `append` returns undefined
    * @throws JournalClosed (rejects): the record may or may not be in the journal
    */
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
@@ -173,7 +173,7 @@ export class JournalStore {
 
   /** Sets the state of a record at once; see Journal.mark. @throws JournalClosed (rejects) */
   mark(number: number, state: RecordState, note?: string): Promise<void> {
-    // A caller has the number from the open journal, so there is one.
+    // A caller has the number from the journal, so the journal has been opened.
     return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
   }
 
@@ -242,7 +242,7 @@ export class JournalStore {
     };
     for (const each of journal.damage) journal.onDamage(each);
     journal.onStuck = (file, reason) =>
-      this.#log(LOG_WARNING, `${this.#path}/${file}: its room is not given back: ${reason}`);
+      this.#log(LOG_WARNING, `${this.#path}/${file}: its space cannot be freed: ${reason}`);
     journal.limitBytes = this.#limitBytes;
     journal.onTrouble = (error) => this.#diskSays(error);
     if (journal.lastError !== undefined) this.#diskSays(journal.lastError);

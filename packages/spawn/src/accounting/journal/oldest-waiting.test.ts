@@ -34,7 +34,7 @@ function record(measuredMs: number): Buffer {
 }
 
 describe("OldestWaiting", () => {
-  it("does not wait for a disk that hangs, and has the time once it has answered", async () => {
+  it("does not wait for a disk that hangs, and has the time once the disk has answered", async () => {
     const first = await journal.append(record(1000));
     await journal.append(record(2000));
     const read = vi.spyOn(journal, "read");
@@ -44,12 +44,12 @@ describe("OldestWaiting", () => {
     answer();
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
     await journal.mark(first, RecordState.GONE);
-    // The previous time, until the next record was read.
+    // The previous time, until the next record has been read.
     expect(oldest.measuredMs(journal)).toBe(1000);
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
   });
 
-  it("has no time of settled records when new ones come", async () => {
+  it("gives no time of settled records after new ones have come", async () => {
     answer();
     const first = await journal.append(record(1000));
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
@@ -60,7 +60,7 @@ describe("OldestWaiting", () => {
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(3000));
   });
 
-  it("is a record whose handler runs, too, but none that is parked", async () => {
+  it("regards a record whose handler runs as waiting, but not a parked one", async () => {
     answer();
     const first = await journal.append(record(1000));
     await journal.append(record(2000));
@@ -70,7 +70,7 @@ describe("OldestWaiting", () => {
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
   });
 
-  it("is an earlier record that waits again", async () => {
+  it("finds an earlier record that waits again", async () => {
     answer();
     const numbers: number[] = [];
     for (const ms of [1000, 2000, 3000]) numbers.push(await journal.append(record(ms)));
@@ -80,7 +80,7 @@ describe("OldestWaiting", () => {
     await journal.mark(second, RecordState.WAITING);
     oldest.rewind(second);
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
-    // Later ones do not hide it.
+    // A later record that is noted first does not hide it.
     oldest.rewind(numbers.at(-1) ?? -1);
     await journal.mark(first, RecordState.WAITING);
     oldest.rewind(first);
@@ -97,7 +97,7 @@ describe("OldestWaiting", () => {
     expect(oldest.measuredMs(journal)).toBeUndefined();
     await vi.waitFor(() => expect(read.mock.settledResults[0]?.type).toBe("rejected"));
     expect(oldest.measuredMs(journal)).toBeUndefined();
-    // It is not read again and again.
+    // The record is not read again and again.
     expect(read).toHaveBeenCalledTimes(1);
   });
 });

@@ -1,4 +1,4 @@
-/** Finds out since when the oldest record in the journal has waited. */
+/** Finds out when the oldest record that waits in the journal was measured. */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 
@@ -22,8 +22,9 @@ export class OldestWaiting {
 
   /**
    * Returns when the oldest record that waits was measured, in milliseconds since 1970;
-   * undefined if none waits or it cannot be read. Reads each record once, in the background,
-   * because a disk may hang; until then, returns the time of the previous oldest record.
+   * undefined if none waits or the record cannot be read. Reads each record once, in the
+   * background, because a disk may hang; until it is read, returns the time of the previous oldest
+   * record.
    */
   measuredMs(journal: Journal | undefined): number | undefined {
     const number = journal === undefined ? undefined : this.#first(journal);

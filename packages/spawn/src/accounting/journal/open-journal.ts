@@ -15,7 +15,7 @@ export interface OpenJournal {
   readonly journal: Journal;
   /**
    * The name of the file system if it may lose the journal at a restart of the host or
-   * container; else undefined.
+   * container; otherwise undefined.
    */
   readonly forgetful: string | undefined;
   /** Closes the journal and unlocks its directory. */

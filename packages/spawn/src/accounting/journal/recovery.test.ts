@@ -71,7 +71,7 @@ describe("recovery at startup", () => {
 });
 
 describe("recovery after damage", () => {
-  /** Flips a bit in the last mark of the file that is not at the file's end. */
+  /** Flips a bit in the first mark of a record in a file. */
   function damageMark(name: string, number: number): void {
     const bytes = disk.files().get(name)?.cached ?? Buffer.alloc(0);
     for (let offset = 0; offset + 24 < bytes.length; offset += 8)

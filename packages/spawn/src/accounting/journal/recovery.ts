@@ -57,7 +57,7 @@ export async function recover(
 
 /**
  * Decides on records that were to be replaced: if the later record was written, the earlier
- * record goes; else it waits again, or is parked if marks may be lost.
+ * record goes; otherwise it waits again, or is parked if marks may be lost.
  * @returns the number of records that are parked because of damage
  */
 async function decideOnReplaced(journal: Journal, replaced: readonly number[]): Promise<number> {
@@ -88,7 +88,7 @@ async function decideOnReplaced(journal: Journal, replaced: readonly number[]): 
 
 /**
  * Marks a record. The journal retries until the disk takes the mark; if the journal is closed
- * before, the next start decides.
+ * before that, the next start decides.
  */
 async function mark(
   journal: Journal,

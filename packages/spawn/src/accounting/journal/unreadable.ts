@@ -1,5 +1,5 @@
 /**
- * Keeps the records that the disk cannot read. Each is read again after a pause, which grows
+ * Remembers the records that the disk cannot read. Each is read again after a pause, which grows
  * with each failure, and does not hold up other records.
  */
 import { errorText } from "@cm4all/linux";
@@ -32,7 +32,7 @@ export class UnreadableRecords {
     return this.#records.size;
   }
 
-  /** Returns whether a record is not to be read now. */
+  /** Returns whether a record has a pause, and so is not to be read now. */
   isPausing(number: number): boolean {
     return this.#records.get(number)?.pause !== undefined;
   }

@@ -106,11 +106,11 @@ describe("the window", () => {
     expect(records.map(({ number }) => number)).toEqual([numbers[0], numbers[2]]);
     expect(damaged.map(({ reason }) => reason)).toEqual([
       expect.stringContaining("is damaged on the disk"),
-      "it is no record that this version can read",
+      "it is not a record that this version can read",
     ]);
   });
 
-  it("returns no records if none can be read", async () => {
+  it("rejects while no record can be read, and then continues", async () => {
     await append("b:1");
     window.open(journal);
     disk.fail = () => "EMFILE";

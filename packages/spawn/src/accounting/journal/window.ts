@@ -1,6 +1,6 @@
 /**
  * Reads the records that wait in the journal, in order, for the queue. Of records that the queue
- * has not asked for, only numbers are kept, however many there are.
+ * has not asked for, only some new ones are kept in memory, however many wait.
  *
  * Invariants:
  * - A record that waits, is available and is not in the queue is above the cursor; or, if the
@@ -13,7 +13,7 @@ import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "../terms/boot.ts";
 import type { UnreadableRecords } from "./unreadable.ts";
 
-/** The number of new records that are kept in memory: the queue mostly wants them soon. */
+/** The number of new records that are kept in memory: the queue usually wants them soon. */
 const MAX_FRESH = 1000;
 
 /** The size of a page in bytes; its last record may exceed it. */
@@ -117,7 +117,7 @@ export class RecordWindow {
         mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;
       }
     } catch (error) {
-      // The caller first gets the records before the error; the next call runs into it again.
+      // The caller first gets the records before the error; the next call meets the error again.
       this.rewind(begin);
       if (isEmpty(page)) throw error;
     }
@@ -228,6 +228,6 @@ export class RecordWindow {
       if (!(error instanceof NoRecord)) throw error;
       return { number, reason: error.message };
     }
-    return { number, reason: "it is no record that this version can read" };
+    return { number, reason: "it is not a record that this version can read" };
   }
 }

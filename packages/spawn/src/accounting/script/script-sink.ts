@@ -42,7 +42,7 @@ export class ScriptSink implements AccountingSink {
   /** The state while no host is in charge. */
   #withoutHost: SinkState = "starting";
   #problem: string | undefined;
-  /** The modification time of the script that the latest process of each host has read. */
+  /** The script's modification time when the latest process of each host was started. */
   readonly #loadedMtimeMs = new WeakMap<ScriptHost, number | undefined>();
   /** How often a host that was in use has ended by itself. */
   hostRestarts = 0;
@@ -112,7 +112,7 @@ export class ScriptSink implements AccountingSink {
 
   /**
    * Runs the script of the configuration. If it runs already with the same options, calls its
-   * `reload`; else starts a host for it. The packaged default script is not started.
+   * `reload`; otherwise starts a host for it. The packaged default script is not started.
    */
   configure(config: AccountingConfig): void {
     let script: ChosenScript;
@@ -156,7 +156,7 @@ export class ScriptSink implements AccountingSink {
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     const host = new ScriptHost(options);
     this.#listen(host, config);
-    // A host that calls no handler is replaced at once: else the state could stay `idle` meanwhile.
+    // A host that calls no handler is replaced at once: the state must not stay `idle` meanwhile.
     if (this.state === "ready") this.#hosts.prepare(host);
     else this.#hosts.putInCharge(host);
     host.start();
@@ -209,7 +209,7 @@ export class ScriptSink implements AccountingSink {
       this.#log(LOG_WARNING, `what the accounting script prints is lost: ${reason}`),
     );
     host.on("leftOut", (count) =>
-      this.#log(LOG_WARNING, `${count} messages of the script were left out: it says too much`),
+      this.#log(LOG_WARNING, `${count} messages of the script were left out: it prints too much`),
     );
   }
 

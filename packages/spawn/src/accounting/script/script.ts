@@ -39,7 +39,8 @@ export function userWarning({ user }: AccountingConfig): string | undefined {
 }
 
 /**
- * Returns why a script cannot be used. If it cannot be read, adds the user who has to be able to.
+ * Returns why a script cannot be used. If the reason is a lack of permission, adds the user who has
+ * to be able to read the script.
  */
 export function explainUnusable(message: string, { user }: Pick<AccountingConfig, "user">): string {
   if (user === undefined || !isRoot() || !/Permission denied|EACCES/.test(message)) return message;

@@ -1,6 +1,6 @@
 /**
- * Tests which hosts are in charge, follow and end. Each host here only notes how long it may run
- * on.
+ * Tests which host is in charge, which one follows and which ones end. Each host here only notes
+ * how much time its handlers are given.
  */
 import { EventEmitter } from "node:events";
 import type { ScriptHost } from "@cm4all/lua";

@@ -13,8 +13,9 @@ export function isOfBoot(id: string, bootId: string): boolean {
 }
 
 /**
- * Returns the time since the boot in milliseconds. It includes the time the host was suspended,
- * and steps of the wall clock do not change it. @see CLOCK_BOOTTIME in clock_gettime(2)
+ * Returns the time since the boot in milliseconds. It includes the time during which the host was
+ * suspended, and steps of the wall clock do not change it.
+ * @see CLOCK_BOOTTIME in clock_gettime(2)
  */
 export function bootTimeMs(): number {
   const nowMs = performance.now();

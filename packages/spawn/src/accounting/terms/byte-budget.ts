@@ -14,7 +14,10 @@ export class ByteBudget {
     return this.#taken < this.#bytes;
   }
 
-  /** Resolves when there is room. The caller then calls `take` at once. */
+  /**
+   * Resolves when there is room again. The caller has seen that there is none, and calls `take` at
+   * once after this.
+   */
   async room(): Promise<void> {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }

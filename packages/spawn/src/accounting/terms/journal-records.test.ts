@@ -31,7 +31,7 @@ const numbersOf = (page: readonly { readonly number: number }[]) =>
   page.map(({ number }) => number);
 
 describe("the list", () => {
-  it("has the records that an administrator may have to do with, oldest first", async () => {
+  it("has the records that an administrator may decide on, oldest first", async () => {
     const [waiting, began, parked] = [
       await append("a"),
       await append("b", BEGAN),
@@ -61,14 +61,14 @@ describe("the list", () => {
     expect(await records.list(third, 2)).toEqual([]);
   });
 
-  it("gives no reason where none was noted", async () => {
+  it("gives no reason if none was noted", async () => {
     await append("a", PARKED, "");
     await append("b", PARKED);
     const page = await records.list(-1, 10);
     expect(page.map((summary) => "reason" in summary)).toEqual([false, false]);
   });
 
-  it("says of a record that it cannot be read, and why", async () => {
+  it("says that a record cannot be read, and why", async () => {
     const number = await journal.append(Buffer.from("{}"));
     const [summary] = await records.list(-1, 10);
     expect(summary).toEqual({
@@ -99,7 +99,7 @@ describe("the list", () => {
     expect(await records.list(first, 1)).toMatchObject([{ number: last, reason: "two" }]);
   });
 
-  it("reads no reasons where nothing is parked", async () => {
+  it("reads no reasons if nothing is parked", async () => {
     await append("a");
     const notes = vi.spyOn(journal, "notes");
     await records.list(-1, 10);
@@ -108,7 +108,7 @@ describe("the list", () => {
 });
 
 describe("a search", () => {
-  it("by a number has that record, with its contents", async () => {
+  it("by a number finds that record, with its contents", async () => {
     await append("a");
     const number = await append("b", PARKED, "no route");
     const [found, ...others] = await records.find(String(number));
@@ -117,7 +117,7 @@ describe("a search", () => {
     expect(others).toEqual([]);
   });
 
-  it("by an id has all records of the cgroup, oldest first", async () => {
+  it("by an id finds all records of the cgroup, oldest first", async () => {
     const numbers = [await append("boot:1"), await append("boot:1", BEGAN)];
     await append("boot:11");
     await append("boot:2");
@@ -126,7 +126,7 @@ describe("a search", () => {
     expect(found.map(({ summary }) => summary.state)).toEqual(["waiting", "began"]);
   });
 
-  it("by an id has no record in which the id is another value", async () => {
+  it("by an id finds no record in which the id is the value of another field", async () => {
     const snapshot = { path: bytesOfText("/a"), id: "boot:1", report: 1, measuredMs: 5 };
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("boot:2")] as const]];
     await journal.append(Buffer.from(encodeRecord({ snapshot, xattrs }).json));
@@ -139,14 +139,14 @@ describe("a search", () => {
     expect(await records.find(text)).toEqual([]);
   });
 
-  it("has no reason of a record that is no longer parked", async () => {
+  it("gives no reason for a record that is no longer parked", async () => {
     const number = await append("a", PARKED, "no route");
     await journal.mark(number, WAITING, "tried again");
     const [found] = await records.find("a");
     expect(found?.summary).not.toHaveProperty("reason");
   });
 
-  it("finds a record that the disk does not give, and says why", async () => {
+  it("finds a record that the disk cannot read, and says why", async () => {
     const number = await append("a");
     disk.fail = (call) => (call === "read" ? "EIO" : undefined);
     expect(await records.find(String(number))).toEqual([

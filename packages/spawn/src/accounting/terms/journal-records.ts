@@ -93,7 +93,7 @@ export class JournalRecords {
     return { summary: { number, state, id, report, path, measuredMs }, record };
   }
 
-  /** Returns the reasons of those that are parked. @param numbers in ascending order */
+  /** Returns the reasons of those records that are parked. @param numbers in ascending order */
   async #reasonsOf(numbers: readonly number[]): Promise<ReadonlyMap<number, string>> {
     const parked = numbers.filter((each) => this.#journal.state(each) === RecordState.PARKED);
     const [first] = parked;

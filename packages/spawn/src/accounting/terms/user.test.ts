@@ -8,8 +8,8 @@ minus:x:-1:4294967295::/:
 short:x:1
 `;
 
-describe("parseUser", () => {
-  it("finds a user by the whole name", () => {
+describe("parseUser and parseGroups", () => {
+  it("find a user by the whole name", () => {
     expect(parseUser(passwd, "cm4all-spawn-reaper")).toEqual({
       name: "cm4all-spawn-reaper",
       uid: 993,
@@ -20,14 +20,14 @@ describe("parseUser", () => {
       expect(parseUser(passwd, name)).toBeUndefined();
   });
 
-  it("has only the groups that list the user", () => {
+  it("find only the groups that list the user", () => {
     const group = "root:x:0:\na:x:1:me\nb:x:2:you,me\nc:x:3:men,m e\nd:x:4\nme:x:5:\n";
     expect(parseGroups(group, "me")).toEqual([1, 2]);
     expect(parseGroups(group, "nobody")).toEqual([]);
     expect(() => parseGroups("x:x:+1:me\n", "me")).toThrow("/etc/group: not a uid");
   });
 
-  it.each(["empty", "minus"])("refuses ids that are not numbers (%s)", (name) => {
+  it.each(["empty", "minus"])("refuse ids that are not numbers (%s)", (name) => {
     expect(() => parseUser(passwd, name)).toThrow("not a uid and a gid");
   });
 });

@@ -19,7 +19,7 @@ export type FindUser = (name: string) => SystemUser | undefined;
 const MAX_ID = 0xfffffffe;
 
 /**
- * Finds the line of `name` in the text of /etc/passwd. Pure.
+ * Finds the user with this name in the text of /etc/passwd. Pure.
  * @throws Error if the ids are not numbers: they must not become 0, which is root
  */
 export function parseUser(passwd: string, name: string): SystemUser | undefined {

@@ -105,7 +105,8 @@ export class DaemonRecords implements AccountingRecords {
     await marks;
   }
 
-  async drop(numbers: readonly number[]): Promise<number> {
+  async drop(requested: readonly number[]): Promise<number> {
+    const numbers = [...new Set(requested)];
     const journal = this.#journal;
     const { queue } = this.#parts;
     for (const number of numbers) {

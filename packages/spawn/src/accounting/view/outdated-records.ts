@@ -34,7 +34,7 @@ export async function findOutdated(
   return outdated;
 }
 
-/** Returns the latest report that was handed over of each cgroup with more than one report. */
+/** Returns, for each cgroup with several reports, the latest report that was handed over. */
 async function latestReports(journal: Journal): Promise<Map<string, number>> {
   const latest = new Map<string, number>();
   await journal.readOn(-1, ({ state, payload }) => {
@@ -50,7 +50,7 @@ async function latestReports(journal: Journal): Promise<Map<string, number>> {
 
 /**
  * The bytes of a first report's number. In JSON they occur only as a key with its value, because
- * a quotation mark in a string follows a backslash; and only the snapshot has this key, mostly
+ * a quotation mark in a string follows a backslash; and only the snapshot has this key, usually
  * as its last.
  */
 const FIRST_REPORTS = ['"report":1}', '"report":1,'].map((text) => Buffer.from(text));

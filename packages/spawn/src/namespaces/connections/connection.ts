@@ -23,12 +23,13 @@ const DISCARD_LIMIT = 4096;
 
 /**
  * The same limit for a peer that nobody trusts; if more datagrams are left, the disposal closes
- * the socket. A peer that makes a request has sent one datagram. Closing its socket here costs
- * about as much as its share of the disposal, which holds up other clients for a millisecond.
+ * the socket. A peer that makes a request has sent one datagram, so its socket is closed at once.
+ * That costs about as much as its share of a run of the disposal, which holds up other clients
+ * for a millisecond.
  */
 const UNTRUSTED_DISCARD_LIMIT = 2;
 
-/** The peer is gone, or does not read. */
+/** The errnos of sendmsg(2) if the peer is gone, or does not read. */
 const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];
 
 /** Receives the events of a connection. Calls are never nested. */
@@ -66,9 +67,9 @@ export interface ConnectionOwner {
 }
 
 /**
- * What has become of a new connection: it has an owner; it `waits`, because it is that of a stranger,
- * and its socket belongs to somebody else; or it was `closed`, because strangers have used up their
- * time.
+ * What has become of a new connection: it has an owner; it `waits`, because its peer is a stranger,
+ * and its socket belongs to the waiting room; or it was `closed`, because strangers have used up
+ * their time.
  */
 export type Accepted<Owner = ConnectionOwner> = Owner | "waits" | "closed";
 
@@ -158,9 +159,10 @@ export class Connection {
   }
 
   /**
-   * Closes the connection of a peer that nobody trusts. It may have sent descriptors that take
-   * very long to close (SO_LINGER), so the disposal closes those, and no client waits for it.
-   * Until then, a peer that keeps sending has to wait, because its socket buffer is full.
+   * Closes the connection of a peer that nobody trusts. The peer may have sent descriptors that
+   * take very long to close (SO_LINGER). If so, the disposal closes the socket with them, and no
+   * client waits for that. Until then, a peer that keeps sending has to wait, because its socket
+   * buffer is full.
    */
   closeUnread(): void {
     if (!this.isOpen) return;
@@ -180,13 +182,13 @@ export class Connection {
     if (this.isOpen) this.#dispose(SHUT_RDWR);
   }
 
-  /** @param how the directions in which the connection ends now, not when the socket is closed */
+  /** @param how the directions to shut down now; the disposal ends the rest */
   #dispose(how: number): void {
     try {
       shutdown(this.fd, how);
       this.#shared.disposal.add(new Fd(this.release()));
     } catch (error) {
-      // The kernel ends neither the connection nor the watch; closing the socket ends both.
+      // The kernel has refused to end the connection or the watch; closing the socket ends both.
       if (!isSystemError(error)) throw error;
       this.#shared.onError(error);
       this.#closeSocket();

@@ -38,7 +38,7 @@ describe("sockets that may take long to close", () => {
     expect(childPids(process.pid).length).toBe(children);
   });
 
-  it("do not wait if there are many of them, except for the last child", () => {
+  it("are closed at once if there are many of them, unless the previous child still runs", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const disposal = new Disposal(loop);

@@ -142,7 +142,7 @@ describe("a stranger that keeps sending", () => {
     }
   }
 
-  it("has no room until its connection is closed, and cannot come back meanwhile", () => {
+  it("finds its socket full until it is closed, and so cannot come back meanwhile", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const stranger = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
@@ -241,7 +241,7 @@ describe("the queue of connections", () => {
       listen(fd.number, 1);
       listener.start(fd.number);
       rooms.push(room());
-      // Perhaps not all of them have been let in.
+      // If fewer than MANY clients are let in, nothing else ends the loop.
       loop.after(60_000, () => loop.stop());
       loop.run();
       listener.stop();
@@ -266,7 +266,7 @@ describe("a spawner that makes a request", () => {
     expect(served).toBeLessThan(asksAfter + FEW);
   });
 
-  it("does not wait for a turn for each cheap stranger before it", () => {
+  it("does not wait one turn for each cheap stranger before it", () => {
     const spawner = open();
     const each = (count: number) => {
       if (count === STRANGERS) send(spawner.number, Buffer.from("request"));

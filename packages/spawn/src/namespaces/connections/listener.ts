@@ -19,8 +19,8 @@ import type { Shared } from "./shared.ts";
  * How long the listener accepts connections at each wake-up, microseconds, before others get
  * their turn; the last connection may take longer. A client in the queue waits behind all
  * strangers in it, so the listener accepts as many as come in this time: most are only set aside,
- * others are closed. The time is no longer than that, because strangers come back as
- * fast as they are accepted, and a turn would never end.
+ * others are closed. The time is limited, because strangers come back as fast as they are
+ * accepted: otherwise a turn would never end.
  */
 const ACCEPT_US = 250;
 
@@ -58,8 +58,8 @@ export class Listener {
 
   /**
    * @param accepted finds an owner for a new connection
-   * @param onError called when a failure prevents accepting for the moment, or what it does about a
-   *   flood
+   * @param onError called if it fails to accept connections, to stop accepting, or to change the
+   *   length of the queue
    */
   constructor(shared: Shared, accepted: (connection: Connection) => Accepted, onError: OnError) {
     this.#loop = shared.loop;
@@ -138,8 +138,8 @@ export class Listener {
       // A spawner sends its request right after it has connected: serve it before more strangers
       // are accepted.
       if (this.#serve(fd, socket, areMany) === "spawner") return;
-      // Counted, not timed, so that it holds on slow machines too: a long queue takes long to
-      // empty.
+      // A flood is recognised by a count, not by a time: on a slow machine, it takes long to empty
+      // even an ordinary queue.
       if (++this.#strangers > FLOOD_BACKLOG) this.#flooded(fd);
     } while (areMany && monotonicMs() < endMs);
   }

@@ -130,7 +130,7 @@ export class NameEnder {
     return count;
   }
 
-  /** Ends a name. If it cannot be ended, that stops no other name from ending; it expires again. */
+  /** Ends a name. If that fails, other names still end, and this one expires again later. */
   #tryEnd(set: NamespaceSet): boolean {
     try {
       this.#registry.remove(set);

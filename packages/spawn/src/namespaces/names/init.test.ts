@@ -26,7 +26,7 @@ describe("tryParseInitName", () => {
     ["with another pid in its namespace", "NSpid:\t4711\t2\n"],
     ["whose pid ends with the same digit", "NSpid:\t4711\t11\n"],
     ["of a nested namespace", "NSpid:\t4711\t5\t1\n"],
-    ["that shows its namespaces elsewhere", "Name:\tNSpid:\t4711\t1\n"],
+    ["whose name looks like an NSpid line", "Name:\tNSpid:\t4711\t1\n"],
   ])("is not misled by a process %s", (_, status) => {
     expect(tryParseInitName("init foo\0-P\0", status)).toBeUndefined();
   });

@@ -21,8 +21,8 @@ export interface FileIdentity {
 }
 
 /**
- * The leases of one name, which are the writers of its FIFO. It owns the read end from the first
- * lease until the name ends, because names are leased again and again.
+ * The leases of one name, which are the writers of its FIFO. This object owns the read end from
+ * the first lease until the name ends, because names are leased again and again.
  */
 export class Leases {
   readonly #directory: NameDirectory;
@@ -77,8 +77,9 @@ export class Leases {
   }
 
   /**
-   * Opens the read end. It hangs up each time the last writer closes the FIFO, and stays so until
-   * the next writer opens it; therefore the watch is edge-triggered.
+   * Opens the read end. The kernel reports a hang-up there (EPOLLHUP) from the moment at which the
+   * last writer closes the FIFO until the next writer opens it; therefore the watch is
+   * edge-triggered.
    */
   #watch(): Fd {
     const fd = this.#directory.openLeaseReader();
@@ -101,7 +102,7 @@ export class Leases {
       // A new lease may have been given out since the last one was closed.
       if (hasWriters(fd)) return;
     } catch (error) {
-      // The event of an edge comes only once.
+      // An edge-triggered event comes only once, so look again later.
       if (!isSystemError(error)) throw error;
       this.#onError("a lease cannot be looked at for the moment", error);
       this.#loop.after(LOOK_AGAIN_MS, () => this.#hungUp(fd));
@@ -114,10 +115,11 @@ export class Leases {
 
 let scratch: NativeMemory | undefined;
 
-/** Returns whether a FIFO has writers. Throws away what they wrote; nothing reads it. */
+/** Returns whether a FIFO has writers. Throws away what they wrote, which nobody needs. */
 function hasWriters(reader: Fd): boolean {
   scratch ??= allocateNative(64 * 1024);
-  // More than any pipe holds: if there is still data, somebody keeps writing.
+  // In all more than a pipe holds (fs.pipe-max-size is 1 MiB by default): if there is still data,
+  // somebody keeps writing.
   for (let i = 0; i < 64; i++) {
     const length = readInto(reader.number, scratch);
     if (length === 0) return false;

@@ -84,7 +84,7 @@ export class NameDirectory {
     try {
       make();
     } catch (error) {
-      // An earlier namespace, which could not be dropped.
+      // The file of an earlier namespace, which could not be dropped.
       if (!isErrno(error, "EEXIST")) throw error;
       this.drop(file);
       make();
@@ -127,7 +127,7 @@ export class NameDirectory {
   }
 
   /**
-   * Reads what is kept; undefined if not even the name had been written.
+   * Reads what is kept. Returns undefined if not even the name had been written.
    * @param setAside called for each file that cannot be used, with the reason
    * @throws Error if this is not the directory of a name
    */
@@ -172,12 +172,15 @@ export class NameDirectory {
     return { ...found, file, payload: this.#read(file + PAYLOAD) };
   }
 
-  /** Reads a file, which may be anything: what was stored came in one datagram. */
+  /**
+   * Reads a file, which may be of any type and size. Everything that the daemon stores came in one
+   * datagram, so nothing longer is read.
+   */
   #read(file: string): Buffer {
     return readRegularFile(`${this.path}/${file}`, MAX_DATAGRAM_SIZE);
   }
 
-  /** Removes the name. If the daemon ends before `remove`, a start removes the rest. */
+  /** Removes the name's file. If the daemon ends before `remove`, the next start does the rest. */
   removeName(): void {
     rmSync(`${this.path}/name`, { force: true });
   }

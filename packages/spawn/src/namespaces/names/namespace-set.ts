@@ -12,7 +12,7 @@ import { type FileIdentity, Leases } from "./leases.ts";
 import type { NameDirectory, StoredName } from "./name-directory.ts";
 import { tryReadPidNamespace } from "./process-scan.ts";
 
-/** A namespace that is kept. It is also the key of its open descriptor. */
+/** A namespace that is kept. The object is also the key of its open descriptor in the cache. */
 export interface KeptNamespace {
   readonly kind: NamespaceKind;
   /** The name of its file in the name's directory. */
@@ -135,7 +135,7 @@ export class NamespaceSet {
    */
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
     this.#nextIndex = stored.nextIndex;
-    // Of two for the same payload, the file of the earlier one could not be dropped.
+    // If two have the same payload, the earlier one has ended, but its file could not be dropped.
     const latestFirst = stored.namespaces.toSorted((a, b) => (b.index ?? 0) - (a.index ?? 0));
     for (const { kind, file, payload } of latestFirst) {
       const key = keyOf(kind, payload);
@@ -264,7 +264,7 @@ export class NamespaceSet {
   /** @param pidfd ownership passes to the new Init */
   #watchInit(pid: number, pidfd: Fd, inode: number): Init {
     const init = new Init(pid, pidfd, inode, this.#tools.loop, () => {
-      // If it is another one or undefined, the init was ended on purpose and has been forgotten.
+      // If the set has another init or none, this one was ended on purpose and was forgotten.
       if (this.init !== init) return;
       this.#end("pid");
       this.#owner.initDied(this);
@@ -282,7 +282,7 @@ export class NamespaceSet {
     try {
       this.#directory.drop(namespace.file);
     } catch (error) {
-      // The next namespace that needs the file removes it, or the end of the name.
+      // It is removed when the next namespace needs its path, or when the name ends.
       if (!isSystemError(error)) throw error;
       this.#tools.onError("the file of a namespace stays for the moment", error);
     }

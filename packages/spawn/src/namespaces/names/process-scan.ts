@@ -1,7 +1,7 @@
 /**
  * Finds the PID namespaces that hold processes other than their init, with one walk over `/proc`
  * for any number of namespaces. Processes that entered with setns(2) and those of nested
- * namespaces count. They are not children of the init, so there is no cheaper way to find them.
+ * namespaces count. They need not be children of the init, so there is no cheaper way to find them.
  *
  * The walk is a generator that pauses every few processes, so that clients are answered in the
  * meantime.
@@ -27,7 +27,7 @@ export function* scanProcesses(
 ): Generator<void, Set<number>> {
   const byInode = new Map(namespaces.map((namespace) => [namespace.inode, namespace]));
   const busy = new Set<number>();
-  /** Maps each namespace that was not asked for to the one of ours in which it is nested. */
+  /** Maps each other namespace to that of `namespaces` in which it is nested, if there is one. */
   const nested = new Map<number, number | undefined>([[ownInode, undefined]]);
   const seen = new Set<number>();
   // A process can end before it is looked at and leave a child that was not listed yet. So a
@@ -71,7 +71,7 @@ export function* listProcesses(): Generator<number> {
 /**
  * Returns the inode of a process's PID namespace; undefined if the process is gone, a zombie, or
  * so privileged that the kernel does not let the daemon look (EACCES). As a service the daemon
- * has CAP_SYS_PTRACE, and processes with more privileges than that are nobody's customers.
+ * has CAP_SYS_PTRACE; no spawner gives a customer's process more privileges than that.
  */
 export function tryReadPidNamespace(pid: number): number | undefined {
   try {

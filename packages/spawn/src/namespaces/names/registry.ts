@@ -105,7 +105,7 @@ export class Registry implements SetOwner {
     this.#removeIfUseless(set);
   }
 
-  /** Returns the time of the least recent use of any name; undefined if all are leased. */
+  /** Returns when the longest idle name was last used; undefined if all names are leased. */
   oldestUseMs(): number | undefined {
     return this.#idle.oldest?.[1];
   }

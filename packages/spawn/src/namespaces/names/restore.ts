@@ -66,8 +66,8 @@ function tryRestore(
 
 /**
  * Finds the first process of each of these PID namespaces, by inode. It reads little of other
- * processes: the command line is in the memory of the process, and if that is mapped from a file
- * of FUSE, its reader can wait for ever.
+ * processes: the command line is in the memory of the process, and if that is mapped from a FUSE
+ * file, whoever reads it can wait for ever.
  */
 function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
   const found = new Map<number, number>();

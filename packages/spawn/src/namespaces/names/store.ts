@@ -15,8 +15,8 @@
  *     /names/ID/user-N.maps the payload of the request for it
  *     /names/ID/lease       a FIFO whose writers are the leases
  *
- * The thread that opens the store lives in it from then on: its root is the tmpfs. Nothing else
- * is mounted there, so that it pins none of the host's mounts.
+ * The thread that opens the store lives in it from then on: its root is the tmpfs. Nothing but
+ * the above is mounted there, so that the store keeps no other file system of the host in use.
  */
 import {
   constants,
@@ -137,8 +137,8 @@ export class Store {
   }
 
   /**
-   * Returns the names that an earlier run has left. Removes names that it had not finished, and
-   * leaves alone everything that it does not understand.
+   * Returns the names that an earlier run has left. Removes names that the earlier run had not
+   * finished making, and leaves alone everything that this version does not understand.
    * @param setAside called for each entry that is not used, with the reason
    */
   restore(setAside: (path: string, reason: string) => void): StoredName[] {
@@ -187,20 +187,20 @@ function createFile(path: string, text: string): void {
 }
 
 /**
- * Makes a tmpfs with the layout above the root of the calling thread's mount namespace, which has
- * to be new and its own, and moves the thread there.
+ * Makes a tmpfs with the layout that is described above, puts it in place of the root of the
+ * calling thread's mount namespace, which has to be new and its own, and moves the thread there.
  *
  * pivot_root(2) replaces the thread's root, which in a chroot is not the root of the mount
- * namespace. So the thread goes to the latter first, which is where setns(2) leads. That is a
- * foreign file system: until the tmpfs is the root, all paths are relative to a directory that is
- * known.
+ * namespace. So the thread goes to the latter first, which is where setns(2) leads. Nothing is
+ * known of the files there: until the tmpfs is the root, all paths are relative to a directory
+ * that is known.
  * @param fd the mount namespace
  * @returns the device number of the tmpfs
  */
 function buildTree(fd: Fd): number {
   using oldRoot = openDirectory("/");
   setns(fd.number, CLONE_NEWNS);
-  // A mount in a shared place would propagate to the host.
+  // A mount below a shared mount would propagate to the host.
   mount({ target: "/", flags: MS_REC | MS_PRIVATE });
   changeDirectory(oldRoot.number);
   // The new root is mounted over a directory that every system has.

@@ -46,7 +46,7 @@ const PROOF_MS = 1000;
 
 /**
  * How long a process that was found in another user namespace counts as being there, milliseconds.
- * It may connect many times in a row, cannot come to ours, and its pid is not used again so soon.
+ * It may connect many times in a row. It cannot enter ours, and its pid is not reused so soon.
  */
 const ELSEWHERE_MS = 100;
 
@@ -129,8 +129,8 @@ class PeerProcess {
   }
 
   /**
-   * Returns whether the process of the pidfd exists. If so, the pid is its own, and the files are
-   * its files.
+   * Returns whether the process of the pidfd exists. If so, the pid still belongs to it, and the
+   * files that were opened by the pid are its files.
    */
   isThere(): boolean {
     return pidfdSendSignal(this.#pidfd.number, 0);

@@ -22,8 +22,8 @@ export const MAX_UNPROVEN_PER_UID = 2048;
 
 /**
  * The maximum numbers of unproven connections, of a uid and of all, that are spared the waiting
- * room because their peers seem capable: everybody is, in a user namespace of his own. Further ones
- * have to be capable in the daemon's.
+ * room because their peers seem capable: everybody is, in a user namespace of his own. Further
+ * peers have to be capable in the daemon's user namespace.
  */
 export const SEEMINGLY_CAPABLE_PER_UID = 64;
 export const SEEMINGLY_CAPABLE = 256;
@@ -32,11 +32,14 @@ export const SEEMINGLY_CAPABLE = 256;
 export interface Client {
   readonly connection: Connection;
   readonly peer: Peer;
-  /** True if it has no capability, as far as a quick look shows. */
+  /** True if the peer is neither trusted nor capable, as far as a quick look shows. */
   readonly isStranger: boolean;
   /** `unproven`: its rights are checked when it makes a request. */
   state: "unproven" | "allowed" | "refused";
-  /** True if it is root or was found capable; other clients are allowed by the configuration. */
+  /**
+   * True if the peer is root or was found capable; other clients in the state `allowed` are
+   * allowed by the configuration.
+   */
   isPrivileged: boolean;
   /** The reason for which its first datagram is answered with an ERROR. */
   refusal: string | undefined;
@@ -154,14 +157,14 @@ export class Clients {
     try {
       this.#waiting.add(peer);
     } catch (error) {
-      // The connection ends: the next ones must not cost more, without limit.
+      // The connection ends, and is counted: those that fail must not cost time without limit.
       this.#budget.spend(peer.acceptedMs);
       throw error;
     }
     connection.release();
   }
 
-  /** Lets a stranger wait again, from whom nothing has arrived after all. @throws SyscallError */
+  /** Lets a stranger wait again if nothing has arrived from it after all. @throws SyscallError */
   fellSilent(client: Client): void {
     if (!client.isStranger || client.state !== "unproven" || !this.#isWaitingAllowed) return;
     this.#letWait(client.peer, client.connection);
@@ -204,7 +207,7 @@ export class Clients {
     });
   }
 
-  /** Does something with other clients, for which the present one must not be punished. */
+  /** Does work for other clients. If it fails, the present client must not be punished for that. */
   #ifPossible(work: () => void): void {
     try {
       work();
@@ -252,7 +255,7 @@ export class Clients {
     else this.close(client);
   }
 
-  /** Returns of whom there are too many connections: of one uid, or of all. */
+  /** Returns whose connections are too many: those of one uid, or all; undefined if none are. */
   #tooMany(uid: number): { readonly uid?: number } | undefined {
     const count = this.#unproven.countOf(uid) + this.#waiting.countOf(uid);
     if (count > MAX_UNPROVEN_PER_UID) return { uid };

@@ -9,9 +9,9 @@ interface Waiting {
 }
 
 /**
- * The connections of strangers whose turn has not come yet, or who have said nothing. One may hold
- * thousands of them, so each consists of no more than its socket and what is known about the peer:
- * the garbage collector has to copy all that lives long, and all clients wait meanwhile.
+ * The connections of strangers whose turn has not come yet, or who have said nothing. The room may
+ * hold thousands of them, so each consists of no more than its socket and what is known about the
+ * peer: the garbage collector has to copy all that lives long, and all clients wait meanwhile.
  */
 export class WaitingRoom {
   readonly #sideLoop: SideLoop;
