@@ -18,7 +18,7 @@ local function tell(customer)
   return client:send(client:build():fade_children(customer))
 end
 
--- Somebody else chose the name; none may look like another line, or be unreadable in the log.
+-- Somebody else chose the name; it must not look like another line of the log, or be unreadable.
 local function printable(bytes)
   return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end

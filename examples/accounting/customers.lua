@@ -36,7 +36,7 @@ local STATEMENT = [[
     memory_peak_bytes = greatest(total.memory_peak_bytes, EXCLUDED.memory_peak_bytes)
 ]]
 
--- The characters of UTF-8 that are not ASCII. Others, such as surrogates, the database refuses.
+-- The characters of UTF-8 that are not ASCII. The database refuses all others, such as surrogates.
 local CHARACTERS = {
   "^[\194-\223][\128-\191]$",
   "^\224[\160-\191][\128-\191]$",
