@@ -5,7 +5,7 @@ import type { Declarations, Values } from "../metrics/declaration.ts";
 export const DAEMON_METRICS = {
   loopActiveSeconds: {
     kind: "counter",
-    help: "Time that the main thread has worked and not waited for events.",
+    help: "Time during which the main thread worked instead of waiting for events.",
     unit: "seconds",
     row: "main thread",
     text: "busy for {}",

@@ -18,13 +18,13 @@ The daemon serves these metrics to Prometheus, under the names below, if
 .B [metrics]
 in
 .BR spawn.toml (5)
-says where that page is. In
+sets an address. In
 .B cm4all\-spawn status
-it is in the row that is given in parentheses
+a metric is in the row that is given in parentheses
 .RB ( cm4all\-spawn (8)
 describes the other rows), and in
 .B cm4all\-spawn status \-\-json
-under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, and
+it is under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, and
 those of the reaper when its thread starts. A histogram has three series, whose names end in
 .IR _bucket ", " _sum " and " _count .
 The figures of scopes that no longer exist have the label
@@ -48,11 +48,11 @@ CPU time of all threads of the daemon, but not of scripts, since the page was fi
 (counter)
 .TP
 .B process_cpu_user_seconds_total
-The part of it in user mode.
+The part of that time in user mode.
 (counter)
 .TP
 .B process_cpu_system_seconds_total
-The part of it in the kernel.
+The part of that time in the kernel.
 (counter)
 .TP
 .B process_start_time_seconds

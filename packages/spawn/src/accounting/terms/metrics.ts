@@ -66,7 +66,7 @@ export const ACCOUNTING_METRICS = {
   },
   runningHandlersLimit: {
     kind: "gauge",
-    help: "The value of max_running; handlers of an earlier script come on top after a reload.",
+    help: "The value of max_running; after a reload, handlers of the earlier script may run in addition.",
     row: "handlers",
     text: "of at most {}",
   },
@@ -115,7 +115,7 @@ export const ACCOUNTING_METRICS = {
   },
   hostRestarts: {
     kind: "counter",
-    help: "How often the process that runs the script has ended by itself and was started again.",
+    help: "Number of times that the script host has ended by itself and was started again.",
     row: "handlers",
     text: "{} ends of the script host",
   },
@@ -140,7 +140,7 @@ export const ACCOUNTING_METRICS = {
   },
   unreadableRecords: {
     kind: "gauge",
-    help: "Records that the disk cannot read; each is read again after a pause.",
+    help: "Records that cannot be read from the disk; each is read again after a pause.",
     row: "journal",
     text: "{} unreadable",
   },
