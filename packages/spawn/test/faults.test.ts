@@ -197,14 +197,21 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it.each(["recvmsg", "shutdown"])(
     "goes on if strangers that have waited cannot be closed in a flood, because %s fails",
     async (call) => {
-      // So many that some of them are closed without a look.
-      const count = 1.5 * MOST_LOOKED_AT;
-      await peer.start(as({}), daemon.address, Buffer.from(""), ["--hold", String(count)]);
-      await until(async () => (await daemon.status()).connections === count, "they wait");
+      // So many that some of them are closed without a look, if they end within a second.
+      const count = 2 * MOST_LOOKED_AT;
+      const hold = async () => {
+        await peer.start(as({}), daemon.address, Buffer.from(""), ["--hold", String(count)]);
+        await until(async () => (await daemon.status()).connections === count, "they wait");
+      };
+      await hold();
       await whileThreadFails(`${call}:error=ENOMEM`, async () => {
-        await peer.endAll();
-        await daemon.untilLogged("a connection failed: ");
-        await until(async () => (await daemon.status()).connections === 0, "they are gone");
+        for (;;) {
+          await peer.endAll();
+          await until(async () => (await daemon.status()).connections === 0, "they are gone");
+          if (daemon.log.includes("a connection failed: ")) break;
+          // The machine was too busy for that.
+          await hold();
+        }
       });
       expect(daemon.log).not.toMatch(/crashed|(?:\n| \|) *at /);
     },
