@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { getHeapSpaceStatistics } from "node:v8";
 import { expect, it } from "vitest";
-import { freeMemory, QUIET_MS } from "../src/index.ts";
+import { freeMemory, GarbageBound, MAX_PASSED_BYTES, QUIET_MS } from "../src/index.ts";
 
 const MIB = 1 << 20;
 
@@ -26,4 +26,19 @@ it("gives back the space for short-lived objects, the second time at the latest"
   await delay(QUIET_MS);
   freeMemory();
   expect(newSpaceMiB()).toBeLessThan(4);
+});
+
+it("collects garbage when so many bytes have passed, and not before", async () => {
+  const garbage = new GarbageBound();
+  const object = (() => new WeakRef({}))();
+  const isThere = async () => {
+    // What a WeakRef has returned lives until the end of the job.
+    await delay(0);
+    return object.deref() !== undefined;
+  };
+  garbage.passed(MAX_PASSED_BYTES - 1);
+  expect(await isThere()).toBe(true);
+  await delay(0);
+  garbage.passed(1);
+  expect(await isThere()).toBe(false);
 });

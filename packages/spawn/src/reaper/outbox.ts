@@ -4,6 +4,7 @@
  * give each of their cgroups attributes of a hundred kilobytes.
  */
 import { type EncodedRecord, encodeRecord, recordSize, tryParseRecord } from "@cm4all/cgroup";
+import { GarbageBound } from "@cm4all/linux";
 import type { ParentThread } from "../thread/parent-thread.ts";
 import type { ReaperDialogue, Release } from "./messages.ts";
 
@@ -23,6 +24,7 @@ export interface ScannedIds {
 
 export class Outbox {
   readonly #main: TellMain;
+  readonly #garbage = new GarbageBound();
   /** The number of bytes that were posted, or are to be, and are not taken yet. */
   #bytes = 0;
   #interim: EncodedRecord[] = [];
@@ -57,7 +59,9 @@ export class Outbox {
 
   /** Adds a release, whose bytes count until the main thread has taken them. */
   released(release: Release): void {
-    this.#bytes += recordSize(release.record);
+    const size = recordSize(release.record);
+    this.#bytes += size;
+    this.#garbage.passed(size);
     this.#released.push(release);
   }
 
