@@ -1,7 +1,7 @@
 /** Checks the requirements of the daemon. */
 import { accessSync, constants, readFileSync } from "node:fs";
 import { CommandFailure, EX_NOPERM, EX_UNAVAILABLE } from "@cm4all/command";
-import { errorText } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
 import { CATATONIT } from "../namespaces/names/init.ts";
 import { hasCapability, parseRights } from "../namespaces/requests/permission.ts";
 
@@ -27,11 +27,13 @@ export function checkRequirements(): void {
  * Reads the daemon's status.
  * @throws CommandFailure if /proc is missing: the daemon needs it for namespaces, figures and the
  *   store
+ * @throws Error for other reasons, such as EMFILE
  */
 function readOwnStatus(): string {
   try {
     return readFileSync("/proc/self/status", "latin1");
   } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
     throw new CommandFailure(`/proc has to be mounted: ${errorText(error)}`, EX_UNAVAILABLE);
   }
 }
