@@ -1,4 +1,4 @@
-/** Reads a journal, while it may be written and rewritten. */
+/** Reads a journal that may be written and rewritten at the same time. */
 import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { NoRecord } from "./errors.ts";
@@ -46,12 +46,12 @@ export class Reader {
   readonly #directory: JournalDirectory;
   readonly #segments: Segments;
   readonly #onDamage: (damage: Damage) => void;
-  /** Settled when the last requested reading is done. */
+  /** Settled when the last requested read is done. */
   #lastRead: Promise<unknown> = Promise.resolve();
   /** The segment that was read last, with its open file. */
   #reading: { readonly segment: Segment; readonly file: JournalFile } | undefined;
 
-  /** @param onDamage called once for a segment with an unusable part */
+  /** @param onDamage called once for each segment with an unusable part */
   constructor(directory: JournalDirectory, segments: Segments, onDamage: (damage: Damage) => void) {
     this.#directory = directory;
     this.#segments = segments;
@@ -60,7 +60,7 @@ export class Reader {
 
   /** Returns a record. @throws NoRecord if it is gone or damaged; system errors */
   async read(number: number): Promise<Buffer> {
-    // Readings run one after the other: they share an open file, which each may replace.
+    // Reads run one after another: they share an open file, which each may replace.
     const read = this.#lastRead.then(() => this.#read(number));
     this.#lastRead = read.catch(() => undefined);
     return read;
@@ -126,8 +126,8 @@ export class Reader {
         if (recordNumber(segment.sequence, segment.table.length) <= last) break;
         const how = await this.#readSegmentOn(segment, last, step);
         if (how === "stopped") return;
-        // Otherwise the file was rewritten: the reading goes on at the same record.
         if (how === "read") break;
+        // The file was rewritten: go on reading after the last visited record.
       }
   }
 
@@ -195,8 +195,8 @@ export class Reader {
       });
       if (damagedBytes > 0) this.#isDamaged(segment, damageOf(segment, damagedBytes));
     } catch (error) {
-      // It is of a newer version, which was reported when the journal was opened. The others
-      // are read.
+      // The segment was written by a newer version, as was reported when the journal was opened.
+      // The other segments are still read.
       if (error instanceof UnknownSegment) return;
       if (!isErrno(error, "EIO")) throw error;
       this.#isDamaged(segment, { file: segment.name, what: errorText(error) });
@@ -205,7 +205,7 @@ export class Reader {
     }
   }
 
-  /** Reports damage that was not known. */
+  /** Reports a segment's damage, unless it is known already. */
   #isDamaged(segment: Segment, damage: Damage): void {
     if (segment.isDamaged) return;
     segment.isDamaged = true;

@@ -14,7 +14,8 @@ const SUN_PATH_BYTES = 108;
 export function encodeUnixAddress(address: string | Buffer): Buffer {
   const bytes = typeof address === "string" ? Buffer.from(address) : address;
   const isAbstract = bytes[0] === 0x40;
-  // A path needs its NUL; an abstract name is as long as the length of the address says.
+  // A path needs room for a NUL byte; an abstract name has none, because the length of the address
+  // says where it ends.
   const limit = isAbstract ? SUN_PATH_BYTES : SUN_PATH_BYTES - 1;
   if (bytes.length === 0 || bytes.length > limit)
     throw new RangeError(

@@ -7,10 +7,10 @@
  */
 
 const WINDOW_MS = 10_000;
-/** The number of texts that go into the log in a window; further ones are counted. */
+/** The number of texts that go into the log in a window; further ones are only counted. */
 const MAX_TEXTS = 1000;
 const MAX_BYTES = 1024 * 1024;
-/** The number of texts in a window that no script sends for a good reason. */
+/** No script has a good reason to send more texts than this in a window. */
 const FLOOD_TEXTS = 100_000;
 const FLOOD_BYTES = 64 * 1024 * 1024;
 
@@ -45,7 +45,10 @@ export class TextBudget {
     return this.takeAllLeftOut();
   }
 
-  /** Returns how many texts were left out since the last time, at the end. */
+  /**
+   * Returns how many texts were left out since the last time. Called directly when the host has
+   * ended.
+   */
   takeAllLeftOut(): number {
     const count = this.#leftOut;
     this.#leftOut = 0;

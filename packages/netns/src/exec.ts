@@ -16,14 +16,15 @@ const EXIT_NOT_EXECUTABLE = 126;
 export interface ExecOptions {
   /** The name or uid; undefined for root. */
   readonly user?: string;
-  /** True to run the command as the user who has called sudo. */
+  /** True to run the command as the user who called sudo. */
   readonly sudoUser?: boolean;
 }
 
 /**
- * Replaces this process by a command, so that the exit status, the signals and the terminal are
+ * Replaces this process with a command, so that the exit status, the signals and the terminal are
  * those of the command.
- * @param words the command and its arguments, perhaps after `--`, each of any bytes
+ * @param words the command and its arguments, possibly preceded by `--`; each may contain
+ *   arbitrary bytes
  * @throws CommandFailure if it cannot be run
  */
 export function exec(name: string, words: readonly Buffer[], options: ExecOptions): void {

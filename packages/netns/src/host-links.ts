@@ -1,4 +1,7 @@
-/** The links of the host that a plan works on; those that it has made may be renamed meanwhile. */
+/**
+ * The host's links that a plan works on. Those that the plan has made are found by their index,
+ * because they may have been renamed since.
+ */
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import type { Link, RtnetlinkSocket } from "@cm4all/linux";
 import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
@@ -18,7 +21,10 @@ export class HostLinks {
     this.#made.set(name, index);
   }
 
-  /** Returns true if the plan has made the link, so that all its settings end with it. */
+  /**
+   * Returns true if the plan has made the link. Its settings then need no undo, because they
+   * vanish with the link.
+   */
   isMade(name: string): boolean {
     return this.#made.has(name);
   }
@@ -32,7 +38,11 @@ export class HostLinks {
     throw new CommandFailure(`there is no link ${name} on the host`, EX_CANTCREAT);
   }
 
-  /** Returns the index of a link of the host. @throws CommandFailure if it is not there */
+  /**
+   * Returns the index of a link. One that the plan has made is not looked up, so it may have
+   * vanished.
+   * @throws CommandFailure if any other link does not exist
+   */
   indexOf(name: string): number {
     return this.#made.get(name) ?? this.get(name).index;
   }

@@ -34,7 +34,10 @@ function readPool(table: TomlTable, key: "ipv4" | "ipv6"): Pool | undefined {
   if (text === undefined) return undefined;
   const network = tryParseIpPrefix(text);
   if (network === undefined || (network.address.family === AF_INET) !== (key === "ipv4"))
-    throw table.error(key, `${JSON.stringify(text)} is not a network of that family`);
+    throw table.error(
+      key,
+      `${JSON.stringify(text)} is not an ${key === "ipv4" ? "IPv4" : "IPv6"} network`,
+    );
   if (!isNetwork(network)) throw table.error(key, `${text} has bits set after its prefix`);
   if (network.prefixLength > length)
     throw table.error(key, `${text} has no room for a network of length ${length}`);

@@ -116,7 +116,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
       '[pool]\nipv4 = "10.213.0.1/16"\n',
       ":2: pool.ipv4: 10.213.0.1/16 has bits set after its prefix",
     ],
-    ['[pool]\nipv4 = "fd00::/48"\n', ':2: pool.ipv4: "fd00::/48" is not a network of that family'],
+    ['[pool]\nipv4 = "fd00::/48"\n', ':2: pool.ipv4: "fd00::/48" is not an IPv4 network'],
     ['[pool]\nipv4 = "10.0.0.0/31"\n', ":2: pool.ipv4: 10.0.0.0/31 has no room"],
     ['[pool]\nipv4 = "10.0.0.0/8"\nipv4_length = 29\n', ":3: pool.ipv4_length: 29 is too small"],
     ["[pol]\n", ":1: pol: unknown key; known here: pool"],

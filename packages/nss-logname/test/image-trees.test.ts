@@ -23,7 +23,7 @@ import { debian, get, installed, libc, onTree, prepareTrees, put, root } from ".
 
 prepareTrees();
 
-/** An ELF header that says aarch64: enough for what only looks at the architecture. */
+/** An ELF header that says aarch64: enough for code that looks only at the architecture. */
 const aarch64 = Buffer.alloc(64);
 aarch64.write("\x7fELF\x02\x01\x01", "latin1");
 aarch64.writeUInt16LE(183, 18);
@@ -64,7 +64,7 @@ describe("links in the image", () => {
     expect(onTree("install")).toMatchObject({ status: 66, stdout: "" });
   });
 
-  it("for the module's directory are followed; one in place of the module leads nowhere", () => {
+  it("in place of the module's directory are followed; a link in place of the module, to a file outside, leads nowhere", () => {
     put("etc/nsswitch.conf", debian);
     put("usr/lib/libc.so.6", libc());
     symlinkSync("/usr/lib", join(root, "lib"));
@@ -103,7 +103,7 @@ describe("--copy-module", () => {
     expect(onTree("status").stdout).toContain(`  ${root}/${directory}/${moduleName} (`);
   });
 
-  it("takes the module that lies beside the program", () => {
+  it("takes the module from the program's own directory", () => {
     put("usr/lib/libc.so.6", libc());
     using whole = copyBundle(builtCommand, [builtModule]);
     const args = [whole.program, "install", "--root", root, "--copy-module"];
@@ -146,7 +146,7 @@ describe("--copy-module", () => {
     expect(stdout.match(/copied from/g)).toHaveLength(1);
   });
 
-  it("serves those C libraries that it can", () => {
+  it("copies the module beside each C library of the same architecture, and leaves the others without one", () => {
     put("usr/lib/x86_64-linux-gnu/libc.so.6", libc());
     put("usr/lib/aarch64-linux-gnu/libc.so.6", aarch64);
     const { status, stdout } = onTree("install", "--module", builtModule);
@@ -162,8 +162,14 @@ describe("--copy-module", () => {
   it.each([
     ["an image of another architecture", aarch64, builtModule, 69, /needs a \S+ for "aarch64, /],
     ["an image without glibc", undefined, builtModule, 66, /no libc\.so\.6 of glibc/],
-    ["a libc that is no ELF file", Buffer.from("#!"), builtModule, 66, /no libc\.so\.6 of glibc/],
-    ["a module that is no ELF file", libc, import.meta.filename, 65, /it is not an ELF file/],
+    [
+      "a libc that is not an ELF file",
+      Buffer.from("#!"),
+      builtModule,
+      66,
+      /no libc\.so\.6 of glibc/,
+    ],
+    ["a module that is not an ELF file", libc, import.meta.filename, 65, /it is not an ELF file/],
     ["a module that is not there", libc, "/nonexistent", 66, /cannot read \/nonexistent: ENOENT/],
   ])("refuses %s, and changes nothing", (_, libc, module, expected, message) => {
     if (libc !== undefined) put("usr/lib/libc.so.6", typeof libc === "function" ? libc() : libc);

@@ -18,16 +18,19 @@ import { spend } from "./budget.ts";
 
 /** Watches what scripts do with coroutines, some of which belong to the host. */
 export interface CoroutineWatcher {
-  /** Called when a script resumes the thread. Calls `run`, which does so; returns its status. */
+  /**
+   * Called when a script resumes the thread. The watcher calls `run`, which resumes it, and returns
+   * the status from `run`.
+   */
   resume(thread: LuaState, run: () => number): number;
   /**
-   * Called when a thread that a script resumed has ended. If it failed, the message is on top
-   * of its stack.
+   * Called when a thread that `coroutine.resume` has resumed ends; not for `coroutine.wrap`. If the
+   * thread failed, the message is on top of its stack.
    */
   ended(thread: LuaState, failed: boolean): void;
 }
 
-/** The cost of making a coroutine, in instructions. */
+/** The costs of making and resuming a coroutine, in instructions. */
 const MAKING = 40;
 const RESUMING = 20;
 
@@ -135,7 +138,7 @@ function status(known: LuaFunction): LuaFunction {
   };
 }
 
-/** Adds the library `coroutine`. @param watcher is told of each that is resumed */
+/** Adds the library `coroutine`. @param watcher is told of each coroutine that is resumed */
 export function openCoroutine(L: LuaState, watcher: CoroutineWatcher): void {
   lua.lua_pushcfunction(L, lcorolib.luaopen_coroutine);
   lua.lua_call(L, 0, 1);

@@ -194,8 +194,8 @@ function change(
 }
 
 /**
- * Pushes an iterator over the file, by the formats from argument 2 on. At the end it closes a
- * file that `io.lines` has opened.
+ * Pushes an iterator that reads the file by the formats from argument 2 on. At the end of a file
+ * that `io.lines` has opened, it closes the file.
  */
 function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
   const formats: (string | number)[] = [];
@@ -344,7 +344,8 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened
         pushFile(state, standardOutput);
         return 1;
       };
-      // With a path it opens a file, and truncates it; otherwise it has no effect.
+      // With a path, `io.output` opens and truncates a file; otherwise it changes nothing outside
+      // the script.
       return toText(state, 1) === undefined ? perform() : gate(state, perform);
     },
   });

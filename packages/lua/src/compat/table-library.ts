@@ -41,9 +41,9 @@ function concat(L: LuaState): number {
   return 1;
 }
 
-/** The number of elements of a row that are moved together in the time of an instruction. */
+/** How many elements of the array part can be moved at the cost of one instruction. */
 const MOVED = 64;
-/** The cost of moving a single element, in instructions. */
+/** The cost, in instructions, of moving an element by itself. */
 const COPIED = 6;
 
 /** Inserts a value. As in Lua 5.1, a position beyond the end is allowed. */
@@ -110,13 +110,13 @@ function get(L: LuaState, i: number): void {
   lua.lua_rawgeti(L, 1, i);
 }
 
-/** Pops two values into two places. */
+/** Pops two values: the top one becomes element `i`, the other one element `j`. */
 function set2(L: LuaState, i: number, j: number): void {
   lua.lua_rawseti(L, 1, i);
   lua.lua_rawseti(L, 1, j);
 }
 
-/** Returns true if the value at `a` of the stack belongs before the one at `b`. */
+/** Returns true if the value at stack index `a` belongs before the one at `b`. */
 function before(L: LuaState, a: number, b: number): boolean {
   spend(L, 4);
   if (lua.lua_type(L, 2) === lua.LUA_TNIL) return Boolean(lua.lua_compare(L, a, b, lua.LUA_OPLT));
@@ -131,7 +131,7 @@ function before(L: LuaState, a: number, b: number): boolean {
   return result;
 }
 
-/** Puts the two elements in order. */
+/** Puts the elements at `low` and `high` in order. */
 function order(L: LuaState, low: number, high: number): void {
   get(L, low);
   get(L, high);
@@ -264,7 +264,7 @@ function move(L: LuaState): number {
   return 1;
 }
 
-/** Pushes an empty table: room for elements is made when they come. */
+/** Pushes an empty table. The wanted sizes are only checked: the table grows as needed. */
 function newTable(L: LuaState): number {
   lauxlib.luaL_checkinteger(L, 1);
   lauxlib.luaL_checkinteger(L, 2);
@@ -292,7 +292,7 @@ export function preloadExtensions(L: LuaState): void {
   lua.lua_pop(L, 2);
 }
 
-/** Adds the library `table` of Lua 5.1. */
+/** Adds the library `table` of Lua 5.1, with LuaJIT's `move`. */
 export function openTable(L: LuaState): void {
   pushLibrary(L, { concat, foreach, foreachi, getn, insert, maxn, move, remove, sort });
   setLibrary(L, "table");

@@ -120,7 +120,10 @@ function connectSocket(runtime: Runtime) {
   };
 }
 
-/** Returns the part of `data` that the arguments name. The end is applied first, then the start. */
+/**
+ * Returns the part of `data` from the position in argument 3 to that in argument 4. What follows
+ * the latter is cut off first: a negative start counts from there.
+ */
 function slice(L: LuaState, data: string): string {
   let rest = data;
   const position = (index: number): number => {
@@ -143,7 +146,7 @@ function sendData(runtime: Runtime) {
       return 1;
     }
     return runtime.gate(L, (taken) => {
-      // The script may have closed it in the meantime.
+      // The script may have closed the socket in the meantime.
       if (!fd.isOpen) return pushFailure(L, "Bad file descriptor");
       try {
         const sent = send(fd.number, toBytes(data));

@@ -74,13 +74,16 @@ const PROCESSES = list(
 const NAME = object(
   {
     name: text("The name."),
-    uid: whole("The uid that has made it; missing if unknown."),
+    uid: whole("The uid that created the name; missing if unknown."),
     namespaces: object(
       Object.fromEntries(
-        NAMESPACE_KINDS.map(({ kind }) => [kind, whole("The number of its namespaces.")]),
+        NAMESPACE_KINDS.map(({ kind }) => [
+          kind,
+          whole("The number of its namespaces of this kind."),
+        ]),
       ),
     ),
-    isLeased: truth("Whether a lease is open."),
+    isLeased: truth("Whether a lease on the name is open."),
     idleSeconds: number("Time since its last use; missing while it is leased."),
     init: object(
       { pid: whole("The pid of the init."), inode: whole("The inode of the PID namespace.") },
@@ -102,7 +105,7 @@ const STATUS = object(
   {
     state: {
       enum: ["well", "degraded"],
-      description: "The exit status is 0 if it is well, and 1 if it is degraded.",
+      description: "The exit status is 0 if the daemon is well, and 1 if it is degraded.",
     },
     problems: list({ type: "string" }, "The problems, the worst first."),
     version: text("The version of the daemon."),
@@ -113,19 +116,24 @@ const STATUS = object(
       {
         file: text("The path of the file."),
         problem: text("Why the file cannot be applied; missing if it can be or has been."),
-        waitsForRestart: list({ type: "string" }, "Keys that only a restart applies."),
+        waitsForRestart: list(
+          { type: "string" },
+          "Keys that have changed, and whose new values only a restart applies.",
+        ),
       },
       ["problem"],
     ),
     isReaping: truth("Whether the configuration says that cgroups are reaped."),
     daemon: metrics(PARTS.daemon, "The main thread."),
     namespace: metrics(PARTS.namespace, "The namespace service."),
-    reaper: metrics(PARTS.reaper, "The reaper; missing while its thread does not run."),
+    reaper: metrics(PARTS.reaper, "The reaper; missing while its thread is not running."),
     accounting: metrics(PARTS.accounting, "Accounting; missing if no cgroups are reaped."),
     journal: object(
       {
         path: text("The directory of the journal."),
-        forgetful: text("The file system, if it may not survive a restart."),
+        forgetful: text(
+          "The type of the file system, if it may lose the journal at a restart of the host or container.",
+        ),
         problem: text("Why the journal takes no records; missing if it takes them."),
       },
       ["forgetful", "problem"],
@@ -133,7 +141,7 @@ const STATUS = object(
     script: object(
       {
         path: text("The path of the script; missing if there is none."),
-        problem: text("Why the script does not run; missing if it runs."),
+        problem: text("The reason if the script cannot be used at present."),
         isOutdated: truth("Whether the file was changed after it was loaded."),
         oldestWaitingMs: number("When the oldest waiting cgroup was measured, in ms since 1970."),
         lastFailure: object({
@@ -148,7 +156,7 @@ const STATUS = object(
       {
         address: text("The configured address."),
         isListening: truth("Whether metrics can be fetched."),
-        problem: text("Why the daemon does not listen, if it has tried."),
+        problem: text("The reason if the daemon has tried to listen there and failed."),
       },
       ["problem"],
     ),
@@ -170,7 +178,7 @@ const RECORD = object(
     path: text("The path of the cgroup, relative to the cgroup root."),
     measuredMs: number("When the figures were read, in ms since 1970."),
     reason: text("Why the record is parked, or why its handler failed last."),
-    attempts: whole("The calls of its handler since the daemon started."),
+    attempts: whole("How often its handler was called since the daemon started."),
   },
   ["id", "report", "path", "measuredMs", "reason", "attempts"],
 );

@@ -1,4 +1,7 @@
-/** Converts a date and a time of day to seconds, as mktime(3) of the C library does. Pure. */
+/**
+ * Converts a date and a time of day to seconds, as mktime(3) of the C library does. It remembers
+ * the last offset, as the C library does.
+ */
 
 import type { BrokenDownTime } from "./calendar.ts";
 import { DAY, daysBeforeMonth, daysToYear, modulo } from "./calendar.ts";
@@ -19,14 +22,20 @@ export interface DateFields {
 
 const MAX_PROBES = 6;
 /**
- * The steps, in seconds, in which a change is looked for if `isDst` does not fit: no period was
- * ever shorter.
+ * The step, in seconds, of the search for the nearest time with the wanted `isDst`: no period with
+ * an unchanged `isDst` was ever shorter.
  */
 const STRIDE = 601_200;
-/** The distance, in seconds, of the farthest step: more than half of the longest period. */
+/**
+ * The distance, in seconds, at which the search ends: more than half of the longest period with an
+ * unchanged `isDst`.
+ */
 const REACH = 457_243_209 / 2 + STRIDE;
 
-/** The offset of the last call, from which the C library begins; it decides between two answers. */
+/**
+ * The offset that the last call found. Like the C library, the search begins with it, so it decides
+ * if a date has two answers.
+ */
 let lastOffset = 0;
 
 /** Returns the seconds of a date; undefined if they cannot be expressed. */
@@ -55,7 +64,7 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
   }
   if (fields.isDst !== undefined && fields.isDst !== time.isDst) {
     const other = neighbour(zone, t, fields.isDst, wanted);
-    // No offset fits: an hour is assumed, as nearly everywhere.
+    // Without such a time, summer time is taken to be an hour ahead, as nearly everywhere.
     t = other ?? t + (fields.isDst ? -3600 : 3600);
     time = zone.local(t);
     if (time === undefined) return undefined;
@@ -71,7 +80,10 @@ function isPreferred(
   return isDst === undefined ? Number(previousIsDst) <= Number(time.isDst) : isDst !== time.isDst;
 }
 
-/** Returns when a clock shows `wanted`, by the offset at the nearest time that has this `isDst`. */
+/**
+ * Returns the time at which a clock shows `wanted`, by the offset at the nearest time that has this
+ * `isDst`; undefined if no time in reach has it.
+ */
 function neighbour(zone: Zone, t: number, isDst: boolean, wanted: number): number | undefined {
   for (let distance = STRIDE; distance < REACH; distance += STRIDE) {
     for (const probe of [t - distance, t + distance]) {

@@ -191,7 +191,7 @@ afterEach(() => {
 });
 
 describe("the queue", () => {
-  it("hands over records in order, and drops those that succeeded", async () => {
+  it("hands over records in order, and drops those whose handlers succeeded", async () => {
     await release("child", "parent");
     expect(sink.calls).toEqual(["child#1", "parent#1"]);
     expect(queue.runningHandlers).toBe(2);
@@ -205,7 +205,7 @@ describe("the queue", () => {
     expect(queue.runningHandlers).toBe(0);
   });
 
-  it("uses `markLater` for records that succeeded without having begun", async () => {
+  it("uses `markLater` for records whose handler succeeded and that were not marked as begun", async () => {
     await release("a");
     sink.succeed();
     await pass();
@@ -217,7 +217,7 @@ describe("the queue", () => {
     expect([records.states, records.later]).toEqual([[GONE, GONE], [0]]);
   });
 
-  it("calls no more handlers than the sink has room for, and keeps records whose directory exists", async () => {
+  it("calls no more handlers than the sink has room for, and keeps the records of cgroups whose directories still exist", async () => {
     sink.maxRunning = 2;
     kept.add(1);
     await release("a", "b", "c", "d", "e");
@@ -257,13 +257,22 @@ describe("the queue", () => {
     expect(most).toBeLessThanOrEqual(1001);
   });
 
-  it("tries again to read a record that cannot be read, and logs that once", async () => {
+  it("tries again to read a record that cannot be read, and logs the failure once", async () => {
     records.failure = new Error("EIO");
     await release("a");
     await pass(3000);
     expect(log).toEqual(["cannot read the journal: EIO"]);
     records.failure = undefined;
     await pass(1000);
+    expect(sink.calls).toEqual(["a#1"]);
+  });
+
+  it("lets records be withdrawn until their handlers run", async () => {
+    sink.maxRunning = 1;
+    await release("a", "b");
+    expect([0, 1, 99].map((number) => queue.tryWithdraw(number))).toEqual([false, true, true]);
+    sink.succeed();
+    await pass();
     expect(sink.calls).toEqual(["a#1"]);
   });
 });
@@ -285,7 +294,7 @@ describe("a failure without an effect", () => {
     expect(queue.counts).toMatchObject({ failedHandlers: 4, retriedHandlers: 4, lostCgroups: 0 });
   });
 
-  it("marks a record that had begun as waiting", async () => {
+  it("sets a record that was marked as begun back to waiting", async () => {
     await release("a");
     await sink.begin("a#1");
     expect(records.states).toEqual([BEGAN]);
@@ -336,7 +345,7 @@ describe("a failure without an effect", () => {
     },
   );
 
-  it("parks the oldest record if too many fail", async () => {
+  it("parks the oldest record if the handlers of too many fail", async () => {
     open({ maxWaiting: 3 });
     await release("ok");
     sink.succeed();
@@ -353,7 +362,7 @@ describe("a failure without an effect", () => {
     expect(log.at(-1)).toContain("the handlers of more than 3 cgroups fail");
   });
 
-  it("loses the record without retries, and counts that", async () => {
+  it("loses the record if retries are off, and counts it as lost", async () => {
     open({ retry: false });
     await release("a", "b");
     sink.fail("mistake", "a#1");
@@ -364,7 +373,7 @@ describe("a failure without an effect", () => {
     expect(queue.counts).toMatchObject({ failedHandlers: 2, lostCgroups: 2 });
   });
 
-  it("of a host that ends with many handlers parks none; the one at fault runs alone", async () => {
+  it("parks no record if the host ends while several handlers run; after two such ends, the handler of each of these records runs alone", async () => {
     await release("a", "b", "guilty");
     for (let i = 0; i < 2; i++) {
       sink.end({ type: "interrupted", message: "killed", effect: "none" });
@@ -412,7 +421,7 @@ describe("a failure after an effect", () => {
     expect(records.states).toEqual([WAITING]);
   });
 
-  it("loses the record without retries", async () => {
+  it("loses the record if retries are off", async () => {
     open({ retry: false });
     await release("a");
     sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
@@ -425,7 +434,7 @@ describe("a failure after an effect", () => {
 describe("an outage", () => {
   const names = Array.from({ length: 20 }, (_, i) => `c${i}`);
 
-  it("has one handler called at a time, with growing pauses, until one succeeds", async () => {
+  it("lets only one handler run at a time, with growing pauses, until one succeeds", async () => {
     sink.maxRunning = 8;
     await release(...names);
     expect(sink.running.size).toBe(8);
@@ -454,7 +463,7 @@ describe("an outage", () => {
     expect(log).toHaveLength(3);
   });
 
-  it("calls a handler at once after a reload, and starts the pauses anew", async () => {
+  it("is probed at once after a reload, and its pauses start anew", async () => {
     await release(...names);
     sink.disconnect();
     await pass();
@@ -466,7 +475,7 @@ describe("an outage", () => {
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
-    // A probe already runs.
+    // A probe is already running.
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
@@ -513,7 +522,7 @@ describe("an outage", () => {
     expect(records.states).toEqual([PARKED, GONE]);
   });
 
-  it("does not begin if a single record fails, even if it loses its connection each time", async () => {
+  it("does not begin if the handler of a single record fails, even if that handler loses its connection each time", async () => {
     sink.maxRunning = 2;
     await release("bad", "a");
     for (let i = 0; i < 20; i++) {
@@ -576,17 +585,8 @@ describe("reports of the same cgroup", () => {
     queue.follows(1, 0);
     sink.succeed();
     await pass();
-    // The second is kept, so that the first cannot be retried.
+    // The second stays in the journal: a retry of the first would be compared with it.
     expect(records.states).toEqual([PARKED, ACCOUNTED]);
-  });
-
-  it("can be withdrawn until they run", async () => {
-    sink.maxRunning = 1;
-    await release("a", "b");
-    expect([0, 1, 99].map((number) => queue.tryWithdraw(number))).toEqual([false, true, true]);
-    sink.succeed();
-    await pass();
-    expect(sink.calls).toEqual(["a#1"]);
   });
 });
 
@@ -610,7 +610,7 @@ describe("a handler of lists", () => {
     expect(queue.counts).toMatchObject({ accountedCgroups: 6, supersededReports: 1 });
   });
 
-  it("has its list split in halves until the bad record is alone, and no longer affects others", async () => {
+  it("has its list split in half until the bad record is alone and no longer affects others", async () => {
     await release("a", "b", "bad", "d");
     const judgeAll = async () => {
       for (const name of [...sink.running.keys()])
@@ -745,7 +745,7 @@ describe("interim reports", () => {
     expect(sink.calls.at(-1)).toBe("running b#0 c#0");
   });
 
-  it("fail with one log line, whatever the message", async () => {
+  it("fail with one log line, whatever the message contains", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     interim("a");
     sink.fail("ERROR: no\nDETAIL: such row\n");

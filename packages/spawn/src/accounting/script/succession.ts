@@ -28,7 +28,10 @@ export class Succession {
     this.#successor = host;
   }
 
-  /** Puts a host in charge if it is the successor, because it has read its script. */
+  /**
+   * Called when a host has loaded its script or found it unusable. Puts the host in charge if it
+   * is the successor.
+   */
   isLoaded(host: ScriptHost): void {
     if (host !== this.#successor) return;
     this.#successor = undefined;
@@ -47,7 +50,7 @@ export class Succession {
     void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
   }
 
-  /** Ends the successor at once: it does not call handlers yet. */
+  /** Ends the successor, if there is one, at once: it does not run handlers yet. */
   dropSuccessor(): void {
     const host = this.#successor;
     if (host === undefined) return;

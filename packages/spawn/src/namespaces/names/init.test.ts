@@ -15,7 +15,7 @@ describe("tryParseInitName", () => {
     ["a zombie", ""],
     ["another program", "/usr/bin/catatonit\0-P\0"],
     ["another option", "init foo\0-g\0"],
-    ["no option", "init foo\0"],
+    ["a missing option", "init foo\0"],
     ["another title", "Init foo\0-P\0"],
   ])("is not misled by %s", (_, cmdline) => {
     expect(tryParseInitName(cmdline, STATUS)).toBeUndefined();
@@ -23,8 +23,8 @@ describe("tryParseInitName", () => {
 
   it.each([
     ["in our namespace", "NSpid:\t4711\n"],
-    ["with another pid in its namespace", "NSpid:\t4711\t2\n"],
-    ["whose pid ends with the same digit", "NSpid:\t4711\t11\n"],
+    ["whose pid in its namespace is 2", "NSpid:\t4711\t2\n"],
+    ["whose pid in its namespace is 11, not 1", "NSpid:\t4711\t11\n"],
     ["of a nested namespace", "NSpid:\t4711\t5\t1\n"],
     ["whose name looks like an NSpid line", "Name:\tNSpid:\t4711\t1\n"],
   ])("is not misled by a process %s", (_, status) => {
