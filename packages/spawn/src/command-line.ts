@@ -176,7 +176,7 @@ export async function runCommandLine(): Promise<void> {
     .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
     .option(
       "--check-config",
-      "find mistakes in the configuration file, its users and cgroup_root, and exit; see also the command check",
+      "find mistakes in the configuration file, and in the users and the cgroup_root that it names, and exit; see also the command check",
     )
     .option("--listen <address>", "the address where clients connect: @NAME, or a path")
     .option("--control <path>", "the path of the administrators' socket; empty for none")
@@ -210,7 +210,7 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration as --check-config does, and what it names: load the script as the " +
+      "check the configuration as --check-config does, and the things to which it refers: load the script as the " +
         "daemon would, find sockets and a journal that cannot be where they are to be, and say " +
         "which scopes exist and whether the metrics' address can be used",
     )

@@ -62,7 +62,7 @@ export const REAPER_METRICS = {
   },
   scopeCpuSeconds: {
     kind: "counter",
-    help: "CPU time of reaped cgroups, by scope; (gone) sums up scopes that no longer exist.",
+    help: "CPU time of reaped cgroups, by scope; (gone) stands for all scopes that no longer exist.",
     unit: "seconds",
     label: "scope",
     row: "used",
