@@ -173,7 +173,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Finds the cgroups whose state is not the one that the events have reported, one in each step.
+   * Finds the cgroups whose state is not the one that the events have reported. Looks at one in
+   * each step.
    */
   *differing(): Generator<void, Node[]> {
     const nodes: Node[] = [];

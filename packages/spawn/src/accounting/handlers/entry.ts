@@ -17,8 +17,9 @@ export interface Entry {
   attempts: number;
   lastError: string | undefined;
   lastFailedMs: number | undefined;
-  /** How often its handler has failed through its own fault, and since when. */
+  /** How often its handler has failed through its own fault. */
   failures: number;
+  /** The time since which its handler has failed so; undefined before that, or in an outage. */
   failedSinceMs: number | undefined;
   /** How often the script host has ended while its handler ran. */
   interruptions: number;
