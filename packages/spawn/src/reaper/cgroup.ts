@@ -118,7 +118,7 @@ export class Cgroup<Node> {
   }
 }
 
-/** The questions and actions of the decisions. */
+/** The questions that the decisions ask, and the actions that they take. */
 export interface LifecycleWorld<Node> {
   /** Returns the milliseconds of a clock that never jumps. */
   nowMs(): number;

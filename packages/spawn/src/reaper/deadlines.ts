@@ -1,4 +1,4 @@
-/** Queues of items, some of which become due at a certain time. Reads no clock. */
+/** A queue, and a queue whose items become due after a fixed time. Neither reads a clock. */
 
 /** A queue: first in, first out. It keeps no reference to an item that was taken. */
 export class Queue<Item> {
