@@ -143,7 +143,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   }
 }
 
-/** Returns whether a record is parked, or would be by the daemon: its handler was interrupted. */
+/** Returns whether a record is parked, or is to be parked because its handler was interrupted. */
 function isDecidable(state: RecordState | undefined): boolean {
   return state === RecordState.PARKED || state === RecordState.BEGAN;
 }

@@ -19,7 +19,7 @@ export interface Entry {
   lastFailedMs: number | undefined;
   /** How often its handler has failed through its own fault. */
   failures: number;
-  /** The time since which its handler has failed so; undefined before that, or in an outage. */
+  /** The time of the first of these failures; undefined before it, and after an outage. */
   failedSinceMs: number | undefined;
   /** How often the script host has ended while its handler ran. */
   interruptions: number;

@@ -1,4 +1,4 @@
-/** Pauses records whose handler fails through its own fault; each pause is longer. */
+/** Pauses records whose handler fails through its own fault, for longer after each failure. */
 import { doubling, pauseAfter } from "@cm4all/supervision";
 import { type Entry, isLarge } from "./entry.ts";
 
