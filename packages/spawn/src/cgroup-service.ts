@@ -173,7 +173,8 @@ export class CgroupService {
 
   /** Returns the metrics of the reaper and of accounting. */
   async status(): Promise<CgroupMetrics> {
-    // Starts to read the oldest record in the background: the disk usually answers first.
+    // Starts to read the oldest record in the background: the disk usually answers before the
+    // reaper's thread does.
     this.#accounting.oldestWaitingMs();
     const reaper = await this.#reaperStatus();
     const oldestMs = this.#accounting.oldestWaitingMs();
@@ -198,8 +199,8 @@ export class CgroupService {
   }
 
   /**
-   * Waits up to `timeoutMs` until the script of the latest configuration is loaded. Returns why it
-   * cannot be used; undefined if it can.
+   * Waits up to `timeoutMs` for the script of the latest configuration to be loaded. Returns why
+   * the script cannot be used; undefined if it can.
    */
   async scriptProblem(timeoutMs: number): Promise<string | undefined> {
     if (await this.#sink.settled(timeoutMs)) return this.#sink.problem;

@@ -196,7 +196,7 @@ export async function runCommandLine(): Promise<void> {
     );
   let path: string | undefined;
   const ask: Ask = async (request) => {
-    // Determined once, even if the command sends many requests.
+    // The path is determined once, even if the command sends many requests.
     path ??= controlSocket(program.opts());
     return askAt(path, request, program.opts());
   };

@@ -32,7 +32,7 @@ describe("ConfigFile", () => {
     expect(file.failedReloads).toBe(0);
   });
 
-  it("is current with other comments, another date, or changes that were undone", () => {
+  it("is current after changes of comments or of the date, or changes that were undone", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     writeFileSync(path, "# Few.\n[namespaces]\nmax_names = 8\n");
     expect(state(file)).toBe("current");

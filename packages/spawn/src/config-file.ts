@@ -5,9 +5,10 @@ import { errorText } from "@cm4all/linux";
 import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
 
 /**
- * `current`: the configuration in force is that of the file. `changed`: the file has been changed
- * since, and has not been reloaded. `refused`: the latest reload has failed, and the file has not
- * been changed since. `restart`: some changes of the file take effect only at a restart.
+ * `current`: the configuration in force is that of the file. `changed`: the file now differs from
+ * the configuration in force, and has not been reloaded. `refused`: the latest reload has failed,
+ * and the file has not been changed since then. `restart`: some changes of the file take effect
+ * only at a restart.
  */
 export type ConfigurationState = "current" | "changed" | "refused" | "restart";
 
@@ -67,7 +68,7 @@ export class ConfigFile {
    *   in force
    */
   reload(): Config {
-    // Before the file is read, so that the next look notices a change in between.
+    // Taken before the file is read, so that `measure` notices a change in between.
     const version = this.#version();
     try {
       this.#inForce = this.#read();

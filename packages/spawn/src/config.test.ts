@@ -104,7 +104,7 @@ describe("the configuration", () => {
     expect(config.control.socket).toBe("");
   });
 
-  it("has these keys for the rest", () => {
+  it("has these keys for the other sections", () => {
     const config = parse(`
       [metrics]
       listen = "[::1]:10469"

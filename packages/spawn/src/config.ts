@@ -50,7 +50,7 @@ export function keysForRestart(running: Config, next: Config): string[] {
 }
 
 /**
- * Parses the text of a configuration. Pure if `find` and `checkRoot` are.
+ * Parses the text of a configuration. Looks up the groups that it names in /etc/group.
  * @param file the name of the file, for messages
  * @param find looks up the users in the configuration, and the script's default user
  * @param checkRoot throws CgroupRootError if a directory is not in cgroup2

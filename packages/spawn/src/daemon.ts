@@ -46,12 +46,12 @@ import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
 /**
- * The longest time that stopping may take, after the time for handlers, whatever hangs. Namespaces
- * and records survive even if the stop is cut short.
+ * The longest time that stopping may take beyond the time for handlers, whatever may hang.
+ * Namespaces and records survive even if the stop is cut short.
  */
 const STOP_TIMEOUT_MS = 800;
 
-/** How long a reload waits until the script is loaded. */
+/** How long a reload waits for the script to be loaded. */
 const SCRIPT_LOAD_TIMEOUT_MS = 10_000;
 
 export interface DaemonOptions {
@@ -181,7 +181,7 @@ class Daemon {
       this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
   }
 
-  /** Listens on the control socket, or retries in the background: clients do not depend on it. */
+  /** Listens on the control socket, or retries in the background: spawners do not need it. */
   async #listenForControl(path: string): Promise<void> {
     const { signal } = this.#stopping;
     const once = new LogOnce(this.#log);
@@ -216,7 +216,7 @@ class Daemon {
   #catchSignals(): void {
     for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const)
       process.on(signal, () => this.#stop(signal));
-    // The reload has logged the error.
+    // `#reload` has logged the error.
     process.on("SIGHUP", () => void this.#reload().catch(() => undefined));
   }
 

@@ -97,7 +97,7 @@ class SimulatedSink implements AccountingSink {
   /** The cgroups whose handler runs. */
   readonly #busy = new Set<string>();
   isAlive = true;
-  /** How often handlers fail. */
+  /** The share of calls that fail. */
   failures = 0.2;
 
   constructor(machine: Machine, handlers: Handlers) {
@@ -416,7 +416,7 @@ async function live(machine: Machine, handlers: Handlers, isSmall: boolean): Pro
       daemon.reaper.release(Object.assign(directory, { isPopulated: false }));
     directory.isBusy = false;
   }
-  // Further threads of the reaper find the directories whose releases an earlier one has lost.
+  // Further threads of the reaper find the directories whose releases an earlier thread has lost.
   for (let i = 0; i < 3; i++) {
     for (let wait = 0; wait < 300; wait++) await turn(1000);
     daemon.reaper.isAlive = false;
@@ -443,8 +443,7 @@ async function left({ disk }: Machine): Promise<{ state: RecordState; record: Cg
 
 /**
  * The seeds: `npm run torture` tries all 250. The last five of those that always run have found two
- * bugs: a mark was taken for its record, and a write that a power failure had torn was taken for
- * damage.
+ * bugs: a mark was mistaken for its record, and a write torn by a power failure for damage.
  */
 const SEEDS =
   process.env["TORTURE"] === "all"

@@ -22,7 +22,7 @@ import type { AccountingRecords } from "./terms/records.ts";
 import type { HandlerFailure } from "./terms/script-status.ts";
 import { DaemonRecords } from "./view/daemon-records.ts";
 
-/** The pause before the records of an earlier run are read again after that has failed. */
+/** The pause after a failed attempt to read the records of an earlier run. */
 const RECOVERY_PAUSE_MS = 10_000;
 
 export interface AccountingParts {
@@ -33,8 +33,8 @@ export interface AccountingParts {
 }
 
 /**
- * Writes the records of cgroups that have become empty into the journal, and has the script's
- * handlers called for them.
+ * Writes a record of each cgroup that has become empty into the journal, and has the script's
+ * handlers called for these records.
  */
 export class Accounting {
   readonly #sink: AccountingSink;
@@ -46,7 +46,7 @@ export class Accounting {
   readonly #queue: AccountingQueue;
   readonly #records: DaemonRecords;
   readonly #oldestWaiting = new OldestWaiting();
-  /** Takes over the releases of the reaper's threads. */
+  /** Takes the releases that the reaper's threads send. */
   readonly intake: Intake;
   #config: AccountingConfig;
   /** Resolves when records can be handed over. */
@@ -54,8 +54,8 @@ export class Accounting {
   #lostBefore = 0;
   #lastState: SinkState | undefined;
   /**
-   * True once there is a handler, or will be one. Undefined before that, and again when a script
-   * is loaded while there is no handler.
+   * True once there is a handler or one is expected. Undefined before that, and again while a
+   * script is loaded after there was no handler.
    */
   #isPromised: true | undefined;
 
@@ -91,7 +91,7 @@ export class Accounting {
     const find = async (ids: ReadonlySet<string>) => findByIds(await this.#recovered, ids);
     this.intake = new Intake({ ...parts, queue: this.#queue, find });
     this.#recovered = this.#recover();
-    // Those who await it handle the error.
+    // Callers that await the promise handle the error.
     this.#recovered.catch(() => undefined);
     sink.onStateChange(() => this.#stateChanged(sink.state));
   }
@@ -110,9 +110,9 @@ export class Accounting {
   }
 
   /**
-   * Returns when the oldest record that waits was measured, in milliseconds since 1970;
-   * undefined if none waits or the record cannot be read. It is read in the background: see
-   * OldestWaiting.
+   * Returns the time at which the oldest waiting record was measured, in milliseconds since 1970;
+   * undefined if none waits or the record cannot be read. The record is read in the background:
+   * see OldestWaiting.
    */
   oldestWaitingMs(): number | undefined {
     return this.#oldestWaiting.measuredMs(this.#store.journal);
@@ -171,10 +171,10 @@ export class Accounting {
   }
 
   /**
-   * Follows the state of the script. Releases go without accounting only if it turns out that
-   * there is no handler and none was expected. Those that come after a change from a script
-   * with a handler to `idle` are still accounted: the reaper, once it has heard of the change,
-   * sends no more.
+   * Follows the state of the script. Releases are let go without accounting only if it turns out
+   * that there is no handler and none was expected. After a change from a script with a handler
+   * to `idle`, further releases are still accounted; once the reaper has heard of the change, it
+   * sends only those of cgroups that its thread found empty at startup.
    */
   #stateChanged(state: SinkState): void {
     const last = this.#lastState;

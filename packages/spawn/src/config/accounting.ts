@@ -1,6 +1,6 @@
 /**
  * The section `[accounting]`: each key with its limits, its default and its meaning. The types are
- * derived from the functions that read it.
+ * derived from the functions that read the section.
  */
 import type { TomlTable } from "@cm4all/command/toml";
 import { errorText } from "@cm4all/linux";
@@ -60,7 +60,7 @@ function readJournal(table: TomlTable) {
   return {
     /** The directory in which records of cgroups are kept until they are accounted. */
     directory: readAbsolutePath(table, "journal") ?? "/var/lib/cm4all-spawn",
-    /** The limit for all the records there. */
+    /** The limit for the size of the journal there. */
     limitBytes: (table.integer("journal_mib", { min: 16, max: 65_536 }) ?? 1024) * 2 ** 20,
   } as const;
 }
@@ -75,8 +75,8 @@ function readPolicy(table: TomlTable) {
      */
     maxAgeMs: readSeconds(table, "give_up_seconds", 1, 31_536_000) ?? 3_600_000,
     /**
-     * The number of cgroups that may wait after their handler has failed; for a new one, the
-     * oldest is parked.
+     * The number of cgroups that may wait after their handler has failed; if another one fails,
+     * the one that failed first is parked.
      */
     maxWaiting: table.integer("max_waiting", { min: 1, max: 1_000_000 }) ?? 10_000,
     /** The number of handlers that may run at the same time; most of that time they wait. */

@@ -35,8 +35,8 @@ export function readNamespaces(table: TomlTable, find: FindUser): NamespacesConf
 function readQuotas(table: TomlTable): Quotas {
   const range = { min: 1, max: 10_000 };
   const names = table.integer("max_names", range) ?? 10_000;
-  // As a rule, few uids make all the names, so one uid may have nearly all; the rest is for the
-  // others.
+  // As a rule, few uids make all the names, so one uid may have nearly all; the rest is left to
+  // the other uids.
   const usualPerUid = names - Math.floor(names / 10);
   return {
     names,

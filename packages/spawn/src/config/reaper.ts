@@ -24,9 +24,9 @@ export function readReaper(table: TomlTable, checkRoot: CheckCgroupRoot) {
     ],
     /** The time from the moment when a cgroup becomes empty until it is measured and deleted. */
     deletionDelayMs: readSeconds(table, "delete_seconds", 0, 3600) ?? 50,
-    /** The interval at which everything is compared with what the events have reported. */
+    /** The interval at which the cgroups are compared with what the events have reported. */
     checkIntervalMs: readSeconds(table, "check_seconds", 1, 86_400) ?? 300_000,
-    /** How long an empty cgroup waits for its children that were never used. */
+    /** How long an empty cgroup waits before its children that were never used are deleted. */
     unusedMs: readSeconds(table, "unused_seconds", 0.1, 3600) ?? 10_000,
   } as const;
 }

@@ -100,7 +100,7 @@ const DEFINITIONS = {
   }),
 };
 
-/** The greatest number of records or names in an answer: the daemon's other work waits for it. */
+/** The greatest number of records or names in an answer: other work waits while it is made. */
 const MAX_PAGE = 500;
 
 function parseBoolean(value: unknown, field: string): boolean {

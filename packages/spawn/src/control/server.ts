@@ -56,7 +56,7 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
-    // If the server listens already, it would block the next attempt.
+    // A server that already listens would block the next attempt.
     server.close();
     const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
@@ -131,7 +131,7 @@ export async function askDaemon(
         `the daemon accepts no more connections at the moment (${path})`,
         EX_TEMPFAIL,
       );
-    // The daemon has ended before it has read the request.
+    // The daemon ended before it had read the request.
     if (isErrno(error, "ECONNRESET", "EPIPE")) return "";
     throw error;
   });

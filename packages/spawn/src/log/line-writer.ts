@@ -106,7 +106,7 @@ export class LineWriter {
 /**
  * Returns a function that writes without waiting. O_NONBLOCK belongs to the open file
  * description, to which others write too, such as the shell that started us. So a pipe or a
- * terminal is opened once more, and for a socket each message has a flag.
+ * terminal is opened once more, and a socket is written to with MSG_DONTWAIT.
  */
 function openForWriting(fd: number): TryWrite {
   const status = fstatSync(fd);

@@ -6,7 +6,7 @@ import { LOG_WARNING } from "./log.ts";
 const MAX_KINDS = 1000;
 
 /**
- * The time after which everything is forgotten, milliseconds: pids are reused, and causes return.
+ * The time after which all kinds are forgotten, milliseconds: pids are reused, and causes return.
  */
 const FORGET_MS = 3_600_000;
 

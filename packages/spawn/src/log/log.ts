@@ -18,7 +18,7 @@ export const LOG_DEBUG = 7;
 
 export type Priority = 3 | 4 | 5 | 6 | 7;
 
-/** A line for the log, also as sent from a worker to the main thread. */
+/** A line for the log, as a worker sends it to the main thread. */
 export interface LogLine {
   readonly priority: Priority;
   readonly text: string;

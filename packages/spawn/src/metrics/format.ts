@@ -23,8 +23,8 @@ export function formatMetrics(
 }
 
 /**
- * Formats a value: of histograms the mean; of numbers each, or the total if the label's values are
- * not known in advance.
+ * Formats a value: for histograms, their mean; for numbers, each of them, or their total if the
+ * values of the label are not known in advance.
  */
 function formatValue(declaration: Declaration, current: AnyValue | undefined): string {
   if (declaration.kind === "state") return declaration.states[String(current)] ?? "";

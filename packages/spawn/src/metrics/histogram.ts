@@ -1,6 +1,6 @@
-/** How often values have fallen within given ranges, and their sum. */
+/** The numbers of values within given ranges, and the sum of all values. */
 export interface Histogram {
-  /** The upper bounds of the buckets, ascending; a bound belongs to its bucket. */
+  /** The upper bounds of the buckets, ascending; a bucket includes its bound. */
   readonly bounds: readonly number[];
   /** The number of values in each bucket, and last the number of values above all bounds. */
   readonly counts: number[];

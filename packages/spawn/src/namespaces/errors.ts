@@ -18,7 +18,7 @@ export function isSystemError(error: unknown): error is Error {
 
 /**
  * Returns the key under which a failure is logged once: its kind without its arguments, because
- * it may repeat for many names.
+ * the same failure may occur for many names.
  */
 export function errorKey(error: Error): string {
   return "syscall" in error && "code" in error ? `${error.syscall} ${error.code}` : error.message;

@@ -204,7 +204,7 @@ class NamespaceService {
     look();
   }
 
-  /** Answers what has arrived: first that of spawners, then that of strangers. */
+  /** Answers the requests that have arrived: first those of spawners, then those of strangers. */
   #finishConnections(): void {
     this.#finishClients();
     this.#clients.endWaiting();
@@ -212,8 +212,8 @@ class NamespaceService {
   }
 
   /**
-   * Answers what has arrived from clients that do not wait. First stops all of them from sending
-   * more, so that there is no more to answer than their sockets hold.
+   * Answers the requests that have arrived from clients that do not wait. First stops all of them
+   * from sending more, so that there is no more to answer than their sockets hold.
    */
   #finishClients(): void {
     const clients = this.#clients.all();

@@ -11,8 +11,8 @@ export interface ControlPlace {
 }
 
 /**
- * Returns the path of the control socket. If the configuration has a mistake, that is the default:
- * the daemon still runs with an earlier configuration, most likely with the default socket.
+ * Returns the path of the control socket; the default path if the configuration has a mistake: the
+ * daemon still runs with an earlier configuration, most likely with the default socket.
  * @param config the configuration file; undefined for the default
  * @param control the path on the command line, which takes precedence
  * @throws errors other than a mistake in the configuration or a file that cannot be read

@@ -45,7 +45,7 @@ function formatKinds({ namespaces }: NameStatus): string {
   return kinds.map(([kind, count]) => (count === 1 ? kind : `${count} ${kind}`)).join(" ");
 }
 
-/** Lists processes. An open lease that no process holds is in a message that a socket holds. */
+/** Lists the holders of a lease. A lease without a holder is in a message that nobody has read. */
 function formatProcesses(processes: readonly FoundProcess[]): string {
   if (processes.length === 0) return "a message on its way";
   const shown = processes

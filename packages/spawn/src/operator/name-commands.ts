@@ -13,7 +13,7 @@ import type { NameStatus } from "../namespaces/names/name-status.ts";
 import { formatName, formatNames } from "./format-names.ts";
 import { withProcesses } from "./processes.ts";
 
-/** The number of names in a request. */
+/** The number of names for which one request asks. */
 const PAGE = 500;
 
 interface JsonOption {

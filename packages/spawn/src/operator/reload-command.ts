@@ -38,7 +38,7 @@ export function declareReloadCommand(
 }
 
 /**
- * Reloads. Returns undefined if that was by a signal: the result is then only in the daemon's log.
+ * Reloads. Returns undefined if a signal was sent: the result is then only in the daemon's log.
  */
 async function tryReload(
   ask: Ask,

@@ -36,8 +36,8 @@ export class Exposition {
   }
 
   /**
-   * Returns all metrics. Calls at the same time share an answer, so that many calls cost the
-   * threads no more than one.
+   * Returns all metrics. Concurrent calls share an answer, so that many of them cost the threads no
+   * more than one.
    */
   render(): Promise<Page> {
     this.#rendering ??= this.#render().finally(() => {

@@ -23,8 +23,8 @@ const pagesAllowed = () => new Allowance(10, 1);
 
 /**
  * The number of requests that may wait for the next page; further ones get the latest page. As many
- * may wait for a page that is being made. More connections than that have to be allowed, or those
- * that wait would be closed to make room.
+ * again may wait for a page that is being made. More connections than both have to be allowed, or
+ * waiting ones would be closed to make room.
  */
 const MAX_WAITING = BOUNDS.count / 4;
 

@@ -60,7 +60,7 @@ describe("a shared call", () => {
     expect(await last).toBe(4);
   });
 
-  it("that fails does so for all who shared it, and the next one is made", async () => {
+  it("that fails is rejected for all who share it, and the next call is made", async () => {
     const calls = new Calls();
     const shared = new SharedCall(calls.work, new ManualAllowance(100), MANY);
     const first = shared.get();
@@ -85,7 +85,7 @@ describe("a shared call", () => {
     expect(await Promise.all([early, late])).toEqual([BURST + 1, BURST + 1]);
   });
 
-  it("is the latest one for those who ask when many wait already", async () => {
+  it("is the latest one, made before, for those who ask when many already wait", async () => {
     const allowance = new ManualAllowance(1);
     let count = 0;
     const shared = new SharedCall(async () => ++count, allowance, 2);

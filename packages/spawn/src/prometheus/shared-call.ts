@@ -9,9 +9,9 @@ interface CallAllowance {
 
 /**
  * Shares calls between callers: all who ask while a call runs, or before the next one may begin,
- * share the next one, so that each gets the result of a call that began after it asked. Any number
- * of callers at once cause at most two calls. If too many wait, further ones get the latest result
- * at once.
+ * share the next one, so that each caller gets the result of a call that began after the caller
+ * asked. Any number of callers at once cause at most two calls. If too many wait, further ones
+ * share the latest call, which may be over.
  */
 export class SharedCall<T> {
   readonly #work: () => Promise<T>;
@@ -32,7 +32,7 @@ export class SharedCall<T> {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** Returns the result of a call that begins now or later, or of the latest if too many wait. */
+  /** Returns the result of a call that begins now or later; of the latest call if too many wait. */
   get(): Promise<T> {
     if (this.#waiting >= this.#maxWaiting && this.#last !== undefined) return this.#last;
     if (this.#next !== undefined) {
@@ -47,7 +47,7 @@ export class SharedCall<T> {
   }
 
   async #startLater(): Promise<T> {
-    // Its own callers get its failure.
+    // If the running call fails, its own callers are told.
     await this.#running?.catch(() => {});
     for (;;) {
       const nowMs = performance.now();

@@ -12,7 +12,7 @@ export type Phase =
   | "populated"
   /** It has become empty; it is measured after its delay, and after its children. */
   | "empty"
-  /** It was measured in its present state, and is deleted once that is journalled. */
+  /** It was measured in its present state, and is deleted once the figures are journalled. */
   | "released"
   /** Its directory is gone. It was released as vanished, but the tree has not reported it yet. */
   | "vanished";
@@ -118,15 +118,15 @@ export class Cgroup<Node> {
   }
 }
 
-/** The questions and actions of the decisions. */
+/** The questions that the decisions ask, and the actions that they take. */
 export interface LifecycleWorld<Node> {
   /** Returns the milliseconds of a clock that never jumps. */
   nowMs(): number;
-  /** Returns whether a process lives in it or below; undefined if it cannot be read. */
+  /** Returns whether a process lives in the cgroup or below; undefined if that cannot be read. */
   isPopulated(node: Node): boolean | undefined;
-  /** Returns whether a process has ever lived in it. */
+  /** Returns whether a process has ever lived in the cgroup. */
   wasUsed(node: Node): boolean;
-  /** Returns whether another release may be reported; until then cgroups that became empty wait. */
+  /** Returns whether another release may be reported; if not, cgroups that became empty wait. */
   mayRelease(): boolean;
   /**
    * Returns whether there is room for releases that are reported in any case, such as those of
@@ -137,8 +137,8 @@ export interface LifecycleWorld<Node> {
   /** Returns what is known of a cgroup that is gone. */
   identify(node: Node, bornMs: number | undefined): CgroupMeasurement;
   /**
-   * Checks it once more and deletes it.
-   * @param maxUsec it stays if it has used more CPU time than this
+   * Checks a cgroup once more and deletes it.
+   * @param maxUsec the cgroup stays if it has used more CPU time than this
    */
   remove(node: Node, maxUsec: number | undefined): Removal;
   /**

@@ -53,7 +53,7 @@ export class PeriodicCheck {
   /** Checks at each interval from now on. */
   start(): void {
     this.#loop.after(this.#intervalMs, () => {
-      // A check that is not finished yet, on a large or busy host, goes on.
+      // On a large or busy host, the previous check may not be finished yet; it then goes on.
       if (this.#work.next === undefined) this.#begin(this.#check());
       this.start();
     });

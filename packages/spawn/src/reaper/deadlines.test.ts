@@ -17,7 +17,7 @@ it("returns items in order, even if there are many", () => {
   expect(queue.next).toBeUndefined();
 });
 
-it("tells the next item and the number of items, wherever they wait", () => {
+it("tells the next item and the number of items, before and after items are taken", () => {
   const queue = new Queue<string>();
   queue.add("a");
   queue.add("b");
@@ -29,7 +29,7 @@ it("tells the next item and the number of items, wherever they wait", () => {
   expect([queue.next, queue.length]).toEqual(["c", 1]);
 });
 
-it("lets go of an item that was taken, although others are left", () => {
+it("keeps no reference to an item that was taken, even if others are left", () => {
   const queue = new Queue<object>();
   const first = new WeakRef({});
   queue.add(first.deref() ?? {});

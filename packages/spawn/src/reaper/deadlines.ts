@@ -1,8 +1,8 @@
-/** Queues of items that become due at a time. Pure. */
+/** A queue, and a queue whose items become due after a fixed time. Neither reads a clock. */
 
 /** A queue: first in, first out. It keeps no reference to an item that was taken. */
 export class Queue<Item> {
-  /** The items that are taken first, in reverse. */
+  /** The items that are taken first, in reverse order. */
   #front: Item[] = [];
   /** The items that were added after those. */
   #back: Item[] = [];
@@ -31,7 +31,7 @@ export class Queue<Item> {
   }
 }
 
-/** Items that become due a fixed time after they were added, and so in that order. */
+/** Items that become due a fixed time after they were added, and so in the same order. */
 export class Deadlines<Item> {
   readonly delayMs: number;
   readonly #queue = new Queue<{ readonly item: Item; readonly dueMs: number }>();

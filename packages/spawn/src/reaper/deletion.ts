@@ -9,8 +9,8 @@
  *   has used more than its release says, it is released again.
  * - Each release is reported as deleted or withdrawn, or another release replaces it; after that,
  *   nothing of it is left here.
- * - An unused cgroup is deleted only to make way, after `unusedMs`: if it is below a cgroup that
- *   was used and waits for its own deletion.
+ * - An unused cgroup is deleted only to make way for a cgroup above it that was used and waits for
+ *   its own deletion, and not before `unusedMs` have passed.
  */
 import type { Cgroup, LifecycleCounts, LifecycleWorld, ReleaseState } from "./cgroup.ts";
 import { Deadlines, Queue } from "./deadlines.ts";
@@ -246,7 +246,7 @@ export class Deletion<Node> {
   }
 }
 
-/** Returns the nearest cgroup above it that is not unused. */
+/** Returns the nearest cgroup above this one that is not unused. */
 function usedAncestor<Node>(cgroup: Cgroup<Node>): Cgroup<Node> | undefined {
   let above = cgroup.parent;
   while (above?.isUnused === true) above = above.parent;

@@ -66,13 +66,13 @@ describe("a cgroup that could not be looked at during startup", () => {
     world.pass();
   });
 
-  it("differs as soon as it can be looked at, although it was never used", () => {
+  it("is found to differ as soon as it can be looked at, although it was never used", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
     world.refused.clear();
     expect(finish(world.lifecycle.differing()).value).toEqual([a]);
   });
 
-  it("is then reported as found, without delay, although it was never used", () => {
+  it("is reported as found once it can be looked at, without delay, although it was never used", () => {
     world.refused.clear();
     world.lifecycle.touched(a, "comparison");
     expect(world.pass()).toEqual(["/a#1=0 found", "rmdir /a"]);
@@ -101,7 +101,7 @@ describe("a cgroup that could not be looked at when it was found later", () => {
     expect(world.pass(50)).toEqual(["/a#1=1"]);
   });
 
-  it("differs as soon as it can be looked at, and is then unused", () => {
+  it("is found to differ as soon as it can be looked at, and is then unused", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
     world.refused.clear();
     expect(finish(world.lifecycle.differing()).value).toEqual([b]);
@@ -111,7 +111,7 @@ describe("a cgroup that could not be looked at when it was found later", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is not deleted before that", () => {
+  it("is not deleted before it can be looked at", () => {
     expect(world.pass(20_000)).toEqual([]);
   });
 });
@@ -152,7 +152,7 @@ describe("a cgroup that can no longer be looked at", () => {
     expect(world.counts).toMatchObject({ unseenCgroups: 1, vanishedCgroups: 0 });
   });
 
-  it("does not differ from what is known", () => {
+  it("is not found to differ from what is known", () => {
     const a = world.make("a");
     world.start(a);
     world.pass();
@@ -189,7 +189,7 @@ it("has nothing to delete after a retry if nothing is released", () => {
   expect(world.lifecycle.isDeleting).toBe(false);
 });
 
-it("an unused cgroup differs if its figures show use that no event has reported", () => {
+it("an unused cgroup is found to differ if its figures show use that no event has reported", () => {
   const a = world.make("a");
   world.pass();
   expect(finish(world.lifecycle.differing()).value).toEqual([]);
@@ -264,7 +264,7 @@ describe("a released cgroup", () => {
     world.pass(50);
   });
 
-  it("counts as being deleted from the journal entry until it is gone", () => {
+  it("counts as being deleted from the time when it is journalled until it is gone", () => {
     expect(world.lifecycle.waiting).toBe(1);
     expect(world.lifecycle.isDeleting).toBe(false);
     world.lifecycle.journalled([1]);
@@ -298,7 +298,7 @@ describe("a released cgroup", () => {
     expect(world.pass(1)).toEqual(["rmdir /a", "deleted 1"]);
   });
 
-  it("is handed over together with all others whose time has come", () => {
+  it("is reported as kept together with all others whose time has come", () => {
     const b = world.make("b");
     world.run(b);
     expect(world.pass(50)).toEqual(["/b#1=1"]);
@@ -343,7 +343,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.counts.deletedCgroups).toBe(2);
   });
 
-  it("is deleted with what is in it, one directory in each step", () => {
+  it("is deleted together with all cgroups below it, one in each step", () => {
     const c = world.make("c", b);
     world.make("d", c);
     world.make("e", c);
@@ -412,7 +412,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is looked at again only for the last child that it loses", () => {
+  it("is tried again when it loses its last child, and not before", () => {
     const [c, d] = [world.make("c", b), world.make("d", b)];
     world.isReadOnly = true;
     world.pass(20_000);
@@ -441,7 +441,7 @@ describe("a cgroup that is gone when it is to be measured", () => {
     expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
   });
 
-  it("stays vanished, although another is in use there before the removal is reported", () => {
+  it("stays vanished, although a new one is in use there before the removal is reported", () => {
     const a = world.make("a");
     world.run(a);
     world.pass();
@@ -482,7 +482,7 @@ describe("a cgroup that waits for its delay or for room", () => {
   });
 });
 
-it("counts a cgroup that has run unnoticed since its release", () => {
+it("counts a cgroup as repopulated if it has run unnoticed since its release", () => {
   world.isAccounting = true;
   const a = world.make("a");
   world.run(a);

@@ -111,7 +111,7 @@ describe("a cgroup", () => {
 });
 
 describe("an event that the figures do not explain", () => {
-  it("comes from the freezer: the cgroup is left alone", () => {
+  it("is put down to the freezer: the cgroup is left alone", () => {
     const a = world.make("a");
     world.pass();
     // Frozen and thawed.
@@ -121,7 +121,7 @@ describe("an event that the figures do not explain", () => {
     expect(world.lifecycle.watched).toBe(1);
   });
 
-  it("comes from a process if the figures show it a little later", () => {
+  it("is put down to a process if the figures show one a little later", () => {
     const a = world.make("a");
     world.pass();
     world.run(a, 0);
@@ -130,7 +130,7 @@ describe("an event that the figures do not explain", () => {
     expect(world.pass(60)).toEqual(["/a#1=30", "rmdir /a"]);
   });
 
-  it("counts as use if the cgroup is gone before the figures could show it", () => {
+  it("counts as use if the cgroup is gone before the figures could show a process", () => {
     const a = world.make("a");
     world.pass();
     world.run(a);
@@ -313,7 +313,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.watched).toBe(0);
   });
 
-  it("a removal by others that the deletion notices is reported when the tree reports it", () => {
+  it("a removal by others that the deletion notices is reported only when the tree reports it", () => {
     world.rmdir(a);
     expect(world.journal()).toEqual([]);
     expect(world.pass()).toEqual(["deleted 1"]);
@@ -393,7 +393,7 @@ describe("the last moments of a process", () => {
     expect(world.journal()).toEqual(["/a#1=5250 for 1"]);
   });
 
-  it("are over after the delay", () => {
+  it("are over after the delay: any more CPU time counts as another run", () => {
     const a = world.make("a");
     world.run(a, 5000);
     world.pass(50);
@@ -408,7 +408,7 @@ describe("an unused child", () => {
     a = world.make("a");
   });
 
-  it("does not hide the usage of its parent, and makes way for it", () => {
+  it("does not hide the usage of its parent, and makes way for the parent's deletion", () => {
     world.isAccounting = true;
     const b = world.make("b", a);
     const c = world.make("c", b);
@@ -439,7 +439,7 @@ describe("an unused child", () => {
     expect(world.pass(5000)).toEqual(["rmdir /a/c/d", "rmdir /a/c", "rmdir /a"]);
   });
 
-  it("that comes later with others in it goes with them", () => {
+  it("that comes later with others below it is deleted after them", () => {
     world.isAccounting = true;
     world.run(a);
     expect(world.pass(1000)).toEqual(["/a#1=1"]);
@@ -455,7 +455,7 @@ describe("an unused child", () => {
     ]);
   });
 
-  it("that loses its own child later goes later", () => {
+  it("that loses its own child later is deleted later", () => {
     world.run(a);
     expect(world.pass(10)).toEqual([]);
     const b = world.make("b", a);
@@ -499,7 +499,7 @@ describe("an unused child", () => {
     expect(world.pass()).toEqual(["rmdir /a"]);
   });
 
-  it("beside one that was used waits for it", () => {
+  it("waits for its parent's other child if that was used", () => {
     world.make("b", a);
     const c = world.make("c", a);
     world.run(c);

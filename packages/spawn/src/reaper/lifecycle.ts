@@ -1,5 +1,5 @@
 /**
- * Decides which cgroup was used and has become empty. It does no I/O itself: its questions and
+ * Decides which cgroups were used and have become empty. It does no I/O itself: its questions and
  * actions go through `LifecycleWorld`. `release.ts` and `deletion.ts` decide about the later
  * stages:
  *
@@ -9,8 +9,8 @@
  * Invariants:
  * - Each cgroup that was found and is gone was released, has vanished, was deleted unused, or is
  *   counted as unseen.
- * - A frozen cgroup is not a used one: the kernel reports freezing with the same event as a
- *   change of processes, so that an event proves nothing without the figures.
+ * - Freezing a cgroup does not count as use: the kernel reports freezing with the same event as a
+ *   change of processes, so an event proves nothing without the figures.
  */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import {
@@ -173,7 +173,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Finds the cgroups whose state is not the one that the events have reported, one in each step.
+   * Finds the cgroups whose state is not the one that the events have reported. Looks at one in
+   * each step.
    */
   *differing(): Generator<void, Node[]> {
     const nodes: Node[] = [];

@@ -12,9 +12,9 @@ export interface ReaperOptions {
   readonly scopes: readonly string[];
   /** The time from the moment when a cgroup became empty until it is measured and deleted. */
   readonly deletionDelayMs: number;
-  /** The interval at which everything is compared with what the events have reported. */
+  /** The interval at which the cgroups are compared with what the events have reported. */
   readonly checkIntervalMs: number;
-  /** How long a parent waits for children that were never used. */
+  /** How long an empty cgroup waits before its children that were never used are deleted. */
   readonly unusedMs: number;
   /** The interval at which running cgroups are measured for the script; 0: never. */
   readonly interimMs: number;
@@ -36,8 +36,8 @@ export interface Release {
    */
   readonly isFound: boolean;
   /**
-   * An earlier release, journalled and not handed over, whose figures are included in these; no
-   * event follows for that release.
+   * The number of an earlier release, journalled and not handed over, whose figures this one
+   * includes; no event follows for the earlier release.
    */
   readonly replaces: number | undefined;
 }
@@ -50,8 +50,7 @@ export interface ReaperDialogue extends Dialogue {
   readonly commands: {
     /**
      * The records of these releases are on the disk: their directories may be deleted.
-     * @param takenBytes the number of bytes, of all that was reported, that are no longer in
-     *   memory
+     * @param takenBytes how many more of the reported bytes are no longer in memory
      */
     journalled(releases: readonly number[], takenBytes: number): void;
     /**
@@ -76,8 +75,8 @@ export interface ReaperDialogue extends Dialogue {
      */
     scanned(populated: readonly string[], empty: readonly string[]): void;
     /**
-     * The directories of these releases are gone; if others have removed them, perhaps before the
-     * journal had the records.
+     * The directories of these releases are gone. If others removed them, the journal may not have
+     * the records yet.
      */
     deleted(releases: readonly number[]): void;
     /**

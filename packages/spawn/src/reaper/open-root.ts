@@ -25,7 +25,7 @@ import {
 const O_CLOEXEC = 0o2000000;
 const O_DIRECTORY_ONLY = constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC;
 
-/** The types of file systems that administrators mistake for cgroup2. @see statfs(2) */
+/** The type of cgroup2, and those of what administrators mistake for it. @see statfs(2) */
 const CGROUP2_MAGIC = 0x63677270;
 const MAGIC_NAMES = new Map([
   [0x27e0eb, "cgroup v1"],
@@ -34,7 +34,7 @@ const MAGIC_NAMES = new Map([
   [0xef53, "ext4"],
 ]);
 
-/** The length of a step in which a longer path is walked. PATH_MAX is 4096 bytes. */
+/** The maximum length of a step: a longer path is walked in several. PATH_MAX is 4096 bytes. */
 const STEP_BYTES = 3500;
 
 /** Walks to `path` in steps, and calls `use` at the last. @param path as latin1, relative */

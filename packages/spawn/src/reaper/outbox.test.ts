@@ -54,7 +54,7 @@ describe("the outbox", () => {
     expect(outbox.hasRoom).toBe(false);
   });
 
-  it("always reports cgroups that were found and have vanished, if need be without attributes", () => {
+  it("always reports cgroups that were found at startup and vanish, if need be without attributes", () => {
     const { outbox, takeReleases } = full();
     takeReleases();
     const path = bytesOfText("/a");

@@ -66,9 +66,9 @@ export class Outbox {
   }
 
   /**
-   * Adds a release of a cgroup that has vanished. Returns false, without effect, if there is no
-   * room for that either. A cgroup that was found is reported in any case, if need be without
-   * attributes: there may already be a record of it, which waits for this report.
+   * Adds a release of a cgroup that has vanished. Returns false, without effect, if the limit for
+   * these is reached, too. A cgroup that was found at startup is reported in any case, if need be
+   * without attributes: there may already be a record of it, which waits for this report.
    */
   tryVanished(release: Release): boolean {
     const hasRoom = this.#bytes < MAX_VANISHED_BYTES;

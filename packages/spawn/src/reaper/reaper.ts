@@ -28,7 +28,7 @@ import { XattrCache } from "./xattr-cache.ts";
 
 type Node = TreeNode<Place>;
 
-/** The time until cgroups that could not be looked at are looked for again. */
+/** The pause before cgroups that could not be looked at during the first scan are tried again. */
 const START_PAUSE_MS = 1000;
 
 export class Reaper {
@@ -107,7 +107,7 @@ export class Reaper {
     this.#turns = new Turns(loop, steps, () => this.#endTurn(), monotonicMs);
   }
 
-  /** Returns the world of the decisions. */
+  /** Returns the functions through which `Lifecycle` asks and acts. */
   #world() {
     return {
       nowMs: monotonicMs,
@@ -287,7 +287,7 @@ export class Reaper {
       const line = formatReport(suffix(node), told);
       if (line !== undefined) this.#log(LOG_INFO, line);
     }
-    // If it was found, there may be a record of it already.
+    // If the cgroup was found at startup, there may be a record of it already.
     if (!this.#isAccounting && !isFound) return false;
     const record = this.#record(node, snapshot);
     const told = { number, record, vanished, isFound, replaces };

@@ -14,7 +14,7 @@ import type { Deletion } from "./deletion.ts";
 
 /**
  * The kernel reports a change up to 10 ms late, and charges a process for its last moments after
- * it has left. If a cgroup is measured within this time after it became empty, milliseconds, a
+ * it has left. If a cgroup is measured within this time, in milliseconds, after it became empty, a
  * little more CPU time later is an echo of the same run. Figures that do not show a process yet
  * may show it after this time.
  */

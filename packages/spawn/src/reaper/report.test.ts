@@ -115,7 +115,7 @@ describe("the log line", () => {
     expect(fields({ pidsForks: 7 }, -5)).toBe("forks=7");
   });
 
-  it("what happened once is shown", () => {
+  it("events are shown even if they happened only once", () => {
     const once = { memoryEventsHigh: 1, memoryEventsOom: 1, pidsEventsMax: 1 };
     expect(line(once)).toBe("foo/bar: reclaim=1 oom=1 procs_rejected=1");
   });

@@ -15,7 +15,7 @@ export const DEFAULT_SCOPES: readonly string[] = [
   "system.slice/cm4all-openssh.scope",
 ];
 
-/** The meaning of a directory below the cgroup2 root to the reaper. */
+/** What a directory of cgroup2 is to the reaper. */
 export type Place =
   /** A directory above scopes: only directories that match the rest of a pattern matter. */
   | { readonly kind: "way"; readonly patterns: readonly (readonly RegExp[])[] }

@@ -1,4 +1,4 @@
-/** Sums over all cgroups that have run in each scope. */
+/** Sums up, for each scope, the usage of all cgroups that have run in it. */
 import type { CgroupSnapshot, CgroupUsage } from "@cm4all/cgroup";
 import { textOf } from "@cm4all/linux";
 import { addHistogram, emptyHistogram, observe } from "../metrics/histogram.ts";

@@ -63,7 +63,7 @@ export class TreeWatch<Place> {
   #hasEvents = false;
   /** True once everything that existed at startup has been reported. */
   #isStarted = false;
-  /** True if, since the latest start began, a shortage has kept it from looking at a directory. */
+  /** True if a shortage has kept a directory from being looked at since the latest start began. */
   #isShort = false;
   #mustStartAgain = false;
   /** The number of times that the kernel has lost events. */
@@ -199,7 +199,7 @@ export class TreeWatch<Place> {
     if (node === undefined) {
       if (!this.#look.exists(joinPath(parent.path, name))) this.#listener.missed(parent);
     } else if (node.wasAnnounced) {
-      // A directory is created once, so one of the two events was about an earlier one.
+      // A directory is created once, so one of two events was about an earlier one of this name.
       this.#listener.missed(parent);
     } else node.wasAnnounced = true;
   }
@@ -219,8 +219,8 @@ export class TreeWatch<Place> {
   }
 
   /**
-   * Drops a directory whose watch the kernel has ended. It is gone, although its name may be
-   * back.
+   * Drops a directory whose watch the kernel has ended. It is gone, although a new one may have
+   * its name.
    */
   *#watchEnded(wd: number): Generator<void, void> {
     const node = this.#directories.get(wd) ?? this.#files.get(wd);
@@ -332,7 +332,7 @@ export class TreeWatch<Place> {
     node.isAttached = false;
   }
 
-  /** Ends a watch: cgroupfs keeps it, and the inode with it, even when the file is gone. */
+  /** Ends a watch: cgroupfs would keep it, and the inode with it, even after the file is gone. */
   #unwatch(nodes: Map<number, TreeNode<Place>>, wd: number | undefined): void {
     if (wd !== undefined && nodes.delete(wd)) this.#inotify?.unwatch(wd);
   }

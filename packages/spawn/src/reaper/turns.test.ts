@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { TURN_MS, Turns } from "./turns.ts";
 
-/** Returns a loop and a clock that go on only on request. A turn that does not end fails. */
+/** Returns a loop and a clock that go on only on request. A turn that does not end is an error. */
 function open(steps: (() => boolean)[]) {
   const state = { now: 0, began: 0, turns: 0, pending: [] as (() => void)[] };
   const loop = {
@@ -63,7 +63,7 @@ it("ends a turn when nothing is left to do, and begins the next when it is woken
   expect(state.turns).toBe(2);
 });
 
-it("goes on if the end of a turn finds more to do", () => {
+it("begins another turn when it is woken, even after a turn without work", () => {
   const { turns, state, turn } = open([() => false]);
   turns.wake();
   turn();

@@ -70,7 +70,7 @@ function makeTree() {
 
 const table = (name: string) => [[bytesOfText("user.name"), bytesOfText(name)]];
 
-it("reports a shortage of descriptors, and leaves out nothing once there are some", () => {
+it("reports a shortage of descriptors, and leaves out nothing once descriptors are free", () => {
   const { job, path, load } = makeTree();
   withOpen(path, (fd) => {
     withoutDescriptors(() => expect(() => load(fd)).toThrow(EMFILE));

@@ -61,8 +61,8 @@ const USAGE = `sum(cpu_seconds)::float8 AS "cpuSeconds", sum(io_bytes)::float8 A
   sum(oom_kills)::float8 AS "oomKills", sum(refused_forks)::float8 AS "refusedForks"`;
 
 /**
- * Selects from the bills themselves: from a view by day and customer, the server would sum the
- * figures twice.
+ * Selects from the bills themselves: with a view by day and customer, the server would have to sum
+ * the figures twice.
  */
 const CHOSEN = `FROM fleet_bill
   WHERE day BETWEEN $1 AND $2 AND customer IS NOT NULL AND ($3::text IS NULL OR customer = $3)`;

@@ -10,7 +10,7 @@ import { STYLE } from "./style.ts";
 /** The browser loads and runs nothing, whatever the names of customers contain. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 
-/** Returns the text of a report. @param made the time that the report gives as its own */
+/** Returns the text of a report. @param made the time at which the report was made */
 export function formatReport(options: ReportOptions, data: ReportData, made: Date): string {
   const { from, to, customer } = options;
   const title = customer === undefined ? "Usage by customer" : `Usage of ${customer}`;
@@ -148,7 +148,7 @@ ${total === undefined ? "" : `<tfoot>${others === undefined ? "" : formatSum(`${
 </section>`;
 }
 
-/** Returns a row of sums, without bars: those of single customers would be short beside them. */
+/** Returns a row of sums, without bars, beside which the customers' bars would look short. */
 function formatSum(title: string, usage: Usage): string {
   const { cpuSeconds, memoryPeakBytes, ioBytes } = usage;
   const cells = [formatCpu(cpuSeconds), formatBytes(memoryPeakBytes), formatBytes(ioBytes)];

@@ -1,6 +1,6 @@
 /**
  * Allows a number of things in a row, and another number per second after that: a token bucket.
- * Pure: the caller passes the time.
+ * Reads no clock: the caller passes the time.
  */
 export class Allowance {
   readonly #burst: number;
@@ -17,7 +17,7 @@ export class Allowance {
   }
 
   /**
-   * Takes one, if one is left.
+   * Takes one, if one is left. Returns whether one was.
    * @param nowMs milliseconds of a monotonic clock
    */
   tryTake(nowMs: number): boolean {

@@ -56,7 +56,7 @@ it("closes connections with a request last", async () => {
   expect(working.destroyed).toBe(true);
 });
 
-it("makes room by closing a peer that does not take its answer, before newer ones", async () => {
+it("makes room by closing connections whose answers are not taken, before newer ones", async () => {
   await listen(2, NEVER_MS);
   const sockets = [await accept(), await accept()];
   for (const socket of sockets) {

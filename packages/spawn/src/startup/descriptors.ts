@@ -6,15 +6,15 @@ const MAX_DESCRIPTORS = 65_536;
 
 /**
  * Makes room for all descriptors. To be called while the thread of the namespace service starts,
- * because the caller waits for the kernel. If that thread waited, each time that the kernel has to
- * make more room, clients would wait with it: for 30 to 50 ms in all, while strangers make their
- * first 4,000 connections.
+ * because the caller waits for the kernel. If that thread had to wait whenever the kernel makes
+ * more room, clients would wait with it: for 30 to 50 ms in all, while strangers make their first
+ * 4,000 connections.
  */
 export function makeRoomForDescriptors(log: Logger): void {
   try {
     reserveDescriptors(MAX_DESCRIPTORS);
   } catch (error) {
-    // The limit is reached, so the table need not grow. Whatever opens a descriptor next says so.
+    // The limit is reached, so the table need not grow. The next open of a file reports that.
     if (isErrno(error, "EMFILE")) return;
     log(LOG_WARNING, `many descriptors at once will take longer: ${errorText(error)}`);
   }

@@ -10,7 +10,7 @@ const NEARLY = 0.9;
 
 /**
  * Returns the problems that an administrator should look at, the worst first; an empty list if
- * all is well. Each is one line: a sentence without a capital letter and a full stop.
+ * all is well. Each is one line: a sentence without a capital letter or a full stop.
  */
 export function findProblems(status: MeasuredStatus): string[] {
   const { accounting, reaper, metrics } = status;

@@ -123,7 +123,7 @@ describe("formatStatus", () => {
     expect(JSON.parse(JSON.stringify(evil)).script.lastFailure.message).toBe(text);
   });
 
-  it("begins with what is wrong", () => {
+  it("follows a headline that says what is wrong", () => {
     expect(formatHeadline(status())).toBe("well");
     const problems = ["one is parked", "another is, too"];
     expect(formatHeadline({ ...status(), state: "degraded", problems })).toBe(

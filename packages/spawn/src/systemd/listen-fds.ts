@@ -6,8 +6,8 @@ const SD_LISTEN_FDS_START = 3;
 export interface PassedDescriptor {
   readonly fd: number;
   /**
-   * The FDNAME of a stored descriptor, or the FileDescriptorName of a socket unit; empty without
-   * a name.
+   * The FDNAME of a stored descriptor, or the FileDescriptorName of a socket unit; empty if the
+   * descriptor has no name.
    */
   readonly name: string;
 }

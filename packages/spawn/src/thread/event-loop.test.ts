@@ -83,8 +83,8 @@ describe("watches", () => {
 
   it.each([
     ["", (fd: number) => fd],
-    [", even if closing it ends the watch", () => undefined],
-  ])("of a closed descriptor do not reach the next one with its number%s", (_, watched) => {
+    [", even if closing that ended its watch", () => undefined],
+  ])("on a reused descriptor number get no event of the closed descriptor%s", (_, watched) => {
     const one = eventfd();
     const two = eventfd();
     for (const fd of [one, two]) signalEventfd(fd.number);

@@ -18,8 +18,8 @@ function newLoop(): EventLoop {
   return loop;
 }
 
-describe("a descriptor on the side", () => {
-  it("is served after everything else, two in each turn", () => {
+describe("descriptors on the side", () => {
+  it("are served after everything else, two in each turn", () => {
     const loop = newLoop();
     let served = 0;
     const servedBefore: number[] = [];
@@ -37,7 +37,7 @@ describe("a descriptor on the side", () => {
     expect(servedBefore).toEqual(Array.from({ length: MANY / 2 + 1 }, (_, turn) => 2 * turn));
   });
 
-  it("gets its turn even if all of them are ready again at once", () => {
+  it("get their turns even if all of them are ready again at once", () => {
     const loop = newLoop();
     const counts = new Map<number, number>();
     const side = new SideLoop(loop, (fd) => {
@@ -49,7 +49,7 @@ describe("a descriptor on the side", () => {
     expect(Math.max(...counts.values())).toBeLessThanOrEqual(4);
   });
 
-  it("is no longer served once it is forgotten", () => {
+  it("are no longer served once they are forgotten", () => {
     const loop = newLoop();
     const served: number[] = [];
     const side = new SideLoop(loop, (fd) => served.push(fd));

@@ -55,9 +55,9 @@ function childrenOf(directory: ByteString): ByteString[] {
 }
 
 /**
- * Tries to listen on the address of the metrics, and returns why that fails.
- * @returns undefined if that succeeds, if there is no address, or if it is a path: the daemon
- *   replaces a socket there
+ * Tries to listen on the address of the metrics, and returns the reason if that fails.
+ * @returns undefined if listening succeeds, if there is no address, or if the address is a path,
+ *   where the daemon would replace a socket
  */
 export async function addressRemark(address: string): Promise<string | undefined> {
   const where = parseListenAddress(address);

@@ -58,7 +58,7 @@ export function checkPlaces(config: Config): void {
   if (mistakes.length > 0) throw new CommandFailure(mistakes.join("\n"), EX_CONFIG);
 }
 
-/** Prints which scopes exist on this host, and why the metrics' address cannot be used, if so. */
+/** Prints which scopes exist on this host, and, if the metrics' address is unusable, why. */
 export async function describeHost(config: Config): Promise<void> {
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
@@ -147,7 +147,7 @@ function realpath(path: ByteString, missing?: string): string {
   }
 }
 
-/** The greatest size of a record, as in the journal. */
+/** The maximum size of a file with a record; the journal has the same limit for a record. */
 const MAX_RECORD_FILE = 16 * 1024 * 1024;
 
 function readRecordFile(file: string): string {
@@ -159,8 +159,8 @@ function readRecordFile(file: string): string {
 }
 
 /**
- * Reads a record that `measureCgroup` has returned, possibly on another host or edited since. A
- * snapshot alone, as printed by earlier versions, is a record without attributes.
+ * Reads a record that the command `measure` printed, possibly on another host. It may have been
+ * edited since. A snapshot alone, as earlier versions printed, is a record without attributes.
  * @throws CommandFailure if the file cannot be read or has no record
  */
 export function readRecorded(file: string): CgroupRecord {

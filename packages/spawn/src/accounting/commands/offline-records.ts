@@ -1,5 +1,5 @@
 /**
- * Shows the records in the journal's files while no daemon runs, and carries out decisions. Holds
+ * Shows the records in the journal's files while no daemon runs, and decides on them. Holds
  * the journal's lock while it is open, so that a daemon that starts meanwhile waits.
  */
 import { CommandFailure, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_TEMPFAIL } from "@cm4all/command";
@@ -143,7 +143,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   }
 }
 
-/** Returns whether a record is parked, or will be: a handler that had begun was interrupted. */
+/** Returns whether a record is parked, or is to be parked because its handler was interrupted. */
 function isDecidable(state: RecordState | undefined): boolean {
   return state === RecordState.PARKED || state === RecordState.BEGAN;
 }

@@ -140,7 +140,7 @@ async function openSpool(): Promise<FileHandle> {
  */
 async function print(parts: AsyncIterable<string>): Promise<void> {
   let isWritable = true;
-  // process.stdout does not keep its error, because Node does not destroy it.
+  // Node does not destroy process.stdout, so the stream does not keep its error.
   process.stdout.once("error", () => {
     isWritable = false;
   });
@@ -185,7 +185,7 @@ async function retry(
     console.log(`left, because a later report of its cgroup has its figures: ${formatLine(each)}`);
 }
 
-/** Returns the record of the latest report of each cgroup: its figures include those before. */
+/** Returns the latest report of each cgroup: its figures include those of earlier reports. */
 function latestReports(found: readonly FoundRecord[]): FoundRecord[] {
   const latest = new Map<string | number, FoundRecord>();
   for (const each of found) {

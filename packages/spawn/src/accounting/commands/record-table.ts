@@ -1,4 +1,4 @@
-/** Formats records of the journal for a terminal. Pure. */
+/** Formats records of the journal for a terminal. */
 import { scriptAttributes } from "@cm4all/cgroup";
 import { alignColumns, printable } from "@cm4all/command";
 import { textOf } from "@cm4all/linux";

@@ -17,8 +17,9 @@ export interface Entry {
   attempts: number;
   lastError: string | undefined;
   lastFailedMs: number | undefined;
-  /** How often its handler has failed through its own fault, and since when. */
+  /** How often its handler has failed through its own fault. */
   failures: number;
+  /** The time of the first of these failures; undefined before it, and after an outage. */
   failedSinceMs: number | undefined;
   /** How often the script host has ended while its handler ran. */
   interruptions: number;

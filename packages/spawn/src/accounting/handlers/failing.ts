@@ -1,4 +1,4 @@
-/** Pauses records whose handler fails through its own fault, longer after each failure. */
+/** Pauses records whose handler fails through its own fault, for longer after each failure. */
 import { doubling, pauseAfter } from "@cm4all/supervision";
 import { type Entry, isLarge } from "./entry.ts";
 
@@ -35,7 +35,7 @@ export class FailingRecords {
     }, Math.ceil(pauseMs));
   }
 
-  /** Returns, of the records whose handler does not run, the one that first failed. */
+  /** Returns, of the records whose handler does not run, the one that failed first. */
   oldest(): Entry | undefined {
     for (const entry of this.#entries) if (!entry.isRunning) return entry;
     return undefined;

@@ -1,4 +1,4 @@
-/** Logs why handlers fail or the journal cannot be read, without repeating a reason. */
+/** Logs why handlers fail, or why the journal cannot be read, without repeating a reason. */
 import { inOneLine } from "@cm4all/command";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
@@ -38,7 +38,10 @@ export class FailureLog {
     this.#said = reason;
   }
 
-  /** Notes that handlers succeed: the next failure is logged whatever its reason. */
+  /**
+   * Notes that handlers succeed: the latest reason is logged again if it recurs, unless the same
+   * records had failed for it before.
+   */
   succeeded(): void {
     this.#said = undefined;
   }

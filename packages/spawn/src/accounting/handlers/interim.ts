@@ -17,7 +17,7 @@ const MAX_RUNS = 8;
 /** How many cgroups may wait for a call. */
 const MAX_PENDING = 10_000;
 
-/** How large the waiting records may be together. */
+/** The size, in all, of the waiting records at which no more are added. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 
 export interface InterimOptions {
@@ -139,7 +139,7 @@ export class InterimReports {
   }
 }
 
-/** Rejects the mark that a handler has begun: interim reports are not in the journal. */
+/** Refuses to mark records as begun: interim reports are not in the journal. */
 async function refuse(): Promise<void> {
   throw new Error("handlers of running cgroups have to bear repetition");
 }

@@ -74,7 +74,7 @@ describe("records", () => {
     expect([lineup.get(1), lineup.get(2)]).toEqual([undefined, second]);
   });
 
-  it("that failed are each taken alone", () => {
+  it("whose handlers failed are each taken alone", () => {
     const failed = { failures: 1 };
     add(entryOf(1), entryOf(2, undefined, failed), entryOf(3, undefined, failed), entryOf(4));
     expect([take(), take(), take(), take()]).toEqual([[1], [2], [3], [4]]);
@@ -128,7 +128,7 @@ describe("a report that comes while the handler of an earlier one runs", () => {
     run(running);
   });
 
-  it("waits for its end", () => {
+  it("waits until that handler ends", () => {
     expect(lineup.add(entryOf(2, "a"))).toBeUndefined();
     expect(take()).toEqual([]);
     lineup.remove(running);
@@ -177,7 +177,7 @@ describe("the halves of a list", () => {
     expect([take(1), take(), take(), take()]).toEqual([[1, 2, 3], [4, 5], [6], []]);
   });
 
-  it("are halved again", () => {
+  it("can be halved again", () => {
     lineup.halve(lineup.take(10, isBusy(), true));
     expect([take(), take(), take()]).toEqual([[1, 2], [3], [4, 5]]);
   });

@@ -1,8 +1,8 @@
 /**
- * Orders the records in memory, and picks the next ones. Pure.
+ * Orders the records in memory, and picks the next ones. Does no I/O.
  *
- * Invariant: for each cgroup's id there is one record here, or one whose handler runs and one
- * later report that waits for it.
+ * Invariant: for each cgroup's id there is at most one record here; or there are two, one whose
+ * handler runs and a later report that waits for that handler.
  */
 import type { Entry } from "./entry.ts";
 
@@ -99,7 +99,7 @@ export class Lineup {
     this.#parts.push(group.slice(middle), group.slice(0, middle));
   }
 
-  /** Puts back all parts of lists, which are no longer handed over by themselves. */
+  /** Puts back all parts of lists, so that they are no longer handed over by themselves. */
   joinParts(): void {
     for (const part of this.#parts) this.putBack(part);
     this.#parts = [];

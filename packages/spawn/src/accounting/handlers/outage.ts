@@ -1,6 +1,6 @@
 /**
  * Limits the calls while no handler succeeds, because the database or something else that they
- * need is missing: one handler at a time, with pauses in between. Pure except for the timer.
+ * need is missing: one handler at a time, with pauses in between.
  */
 import { Backoff, doubling } from "@cm4all/supervision";
 

@@ -6,8 +6,9 @@
  * Invariants:
  * - Records are handed over in the order of the journal. A record whose handler has failed goes
  *   behind the others.
- * - At most one handler runs for a cgroup's id. A later report, whose counters include those of
- *   the earlier one, replaces a report that waits, and waits for a handler that runs.
+ * - At most one handler runs for a cgroup's id. The counters of a later report include those of
+ *   the earlier one. If the earlier report still waits, the later one replaces it; if its handler
+ *   runs, the later one waits until that handler ends.
  * - The sink alone decides how many handlers may run.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
@@ -33,7 +34,7 @@ export interface QueueParts {
   readonly sink: AccountingSink;
   readonly window: Pick<RecordWindow, "read" | "readAgain">;
   readonly journal: RecordStates;
-  /** Returns whether a record's directory exists, so that the cgroup may be reported again. */
+  /** Returns whether a record's directory still exists: the cgroup may then be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
   /** Returns the milliseconds of a clock that never jumps. */
@@ -105,12 +106,12 @@ export class AccountingQueue {
     return this.#failures.lastFailure;
   }
 
-  /** True if no handler succeeds, so that one at a time is tried. */
+  /** True during an outage: no handler succeeds, and one at a time is tried. */
   get isFailing(): boolean {
     return this.#outage.isOn;
   }
 
-  /** How many cgroups have handlers that fail while those of others succeed. */
+  /** How many cgroups have handlers that fail while the handlers of other cgroups succeed. */
   get failingCgroups(): number {
     return this.#repetition.failingCgroups;
   }
@@ -160,7 +161,10 @@ export class AccountingQueue {
     return this.#lineup.get(number);
   }
 
-  /** Removes a record, whose state the caller changes. Returns false if its handler runs. */
+  /**
+   * Removes a record from memory; the caller then changes its state. Returns false, and removes
+   * nothing, if its handler runs.
+   */
   tryWithdraw(number: number): boolean {
     const entry = this.#lineup.get(number);
     if (entry?.isRunning === true) return false;
@@ -183,7 +187,7 @@ export class AccountingQueue {
     for (let group = this.#next(); group.length > 0; group = this.#next()) void this.#run(group);
     this.#interim.pump(this.#policy.batch);
     if (sink.state !== "ready") return;
-    // In an outage, the records that are already in memory are tried.
+    // In an outage, the records that are already in memory are tried before more are read.
     if (this.#outage.isOn && this.#lineup.ready > 0) return;
     void this.#readAhead.read(this.#policy.batch);
   }

@@ -8,7 +8,7 @@ const CAPACITY = 1000;
 /** No more records are read while those that were read ahead have more bytes than this in all. */
 const CAPACITY_BYTES = 4 * 1024 * 1024;
 
-/** The pause after a record could not be read. */
+/** The pause after a failed attempt to read a record. */
 export const READ_PAUSE_MS = 1000;
 
 export interface ReadAheadParts {

@@ -1,7 +1,7 @@
 /**
- * Has records whose handler has failed handed over again: at once in halves, after a pause, or
- * after an outage, as verdict.ts decides. Parks the records that have failed for too long, and the
- * oldest if too many fail.
+ * Repeats the handover of records whose handler has failed: at once in halves, after a pause, or
+ * after an outage, as verdict.ts decides. Parks records that have failed for too long and, if too
+ * many fail, the one that failed first.
  */
 
 import type { AccountingPolicy } from "../../config/accounting.ts";
@@ -38,7 +38,7 @@ export class Repetition {
     this.outage = new Outage(parts.onProbe);
   }
 
-  /** How many cgroups have handlers that fail while those of others succeed. */
+  /** How many cgroups have handlers that fail while the handlers of other cgroups succeed. */
   get failingCgroups(): number {
     return this.#failing.size;
   }
@@ -49,14 +49,14 @@ export class Repetition {
     if (!policy.retry) this.outage.end();
   }
 
-  /** Returns whether other handlers have succeeded since one of these failed. */
+  /** Returns whether other handlers have succeeded since one of these records last failed. */
   isOwnFault(group: readonly Entry[]): boolean {
     return group.some(({ lastFailedMs }) => (lastFailedMs ?? Infinity) < this.#lastSuccessMs);
   }
 
   /**
-   * Has records handed over again: `wait` after an outage, `halve` in two groups, `pause` after
-   * a pause.
+   * Hands records over again: `wait` after an outage, `halve` in two groups, `pause` after a
+   * pause. A single record cannot be halved, and is paused instead.
    * @param isInterrupted true if the host ended while their handler ran, which is counted
    */
   repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {
@@ -96,7 +96,7 @@ export class Repetition {
     }
   }
 
-  /** Begins another pause of a record that could not be read after the last one. */
+  /** Begins another pause of a record that could not be read after its last pause. */
   pauseAgain(entry: Entry, pauseMs: number): void {
     this.#failing.pause(entry, pauseMs);
   }
@@ -119,7 +119,7 @@ export class Repetition {
     this.#parts.log(LOG_NOTICE, "handlers succeed again");
   }
 
-  /** Ends the pause of a record, which is settled. */
+  /** Ends the pause of a record that is removed from memory. */
   forget(entry: Entry): void {
     this.#failing.remove(entry);
   }

@@ -19,7 +19,7 @@ export interface RecordStates {
    */
   mark(number: number, state: RecordState, note?: string): Promise<void>;
   /**
-   * Sets a record's state together with the next write, or soon without one.
+   * Sets a record's state together with the next write, or soon if no other write comes.
    * @throws (rejects) as `mark`
    */
   markLater(number: number, state: RecordState): Promise<void>;
@@ -29,7 +29,7 @@ export interface RecordStates {
 
 export interface SettlementParts {
   readonly journal: Pick<RecordStates, "state" | "mark" | "markLater">;
-  /** Returns whether a record's directory exists, so that the cgroup may be reported again. */
+  /** Returns whether a record's directory still exists: the cgroup may then be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
   /** Removes a record from memory. */

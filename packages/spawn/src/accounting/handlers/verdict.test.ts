@@ -53,7 +53,7 @@ describe("records", () => {
     expect(judge(outcome, { ...usual, count: 2 })).toEqual({ type: "park", reason });
   });
 
-  it("whose handlers tolerate repetition are never parked for an effect", () => {
+  it("whose handlers tolerate repetition are not parked if they have had an effect", () => {
     const bearsRepetition = true;
     for (const effect of ["taken", "unanswered"] as const) {
       expect(judge(failed({ effect }), { ...usual, bearsRepetition })).toEqual({ type: "pause" });

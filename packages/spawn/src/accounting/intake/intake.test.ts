@@ -151,7 +151,7 @@ describe("the intake", () => {
     expect([intake.isKept(0), intake.hasBecomeEmpty("a")]).toEqual([false, false]);
   });
 
-  it("wakes the queue when it has handed over something", async () => {
+  it("wakes the queue when it has handed over a record", async () => {
     await start();
     release(1);
     await journal.sync();
@@ -161,7 +161,7 @@ describe("the intake", () => {
     expect(wakes).toBe(before + 1);
   });
 
-  it("keeps records that are not accounted yet when their directories are gone", async () => {
+  it("keeps a record whose directory is gone until it is accounted", async () => {
     await start();
     release(1);
     await journal.sync();
@@ -317,7 +317,7 @@ describe("the intake", () => {
     expect(handedOver).toEqual([0]);
   });
 
-  it("gives back to a thread no bytes that an earlier one has sent", async () => {
+  it("gives a thread back no bytes that an earlier thread has sent", async () => {
     await start();
     release(1);
     release(2, { record: recordOf("b"), vanished: true });
@@ -327,7 +327,7 @@ describe("the intake", () => {
     expect(takenBytes).toBe(0);
   });
 
-  it("counts a cgroup as lost if it is deleted but not written when the journal closes", async () => {
+  it("counts a cgroup as lost if it is gone and its record is not written when the journal closes", async () => {
     journal.isClosed = true;
     await start();
     release(1, { vanished: true });
@@ -350,7 +350,7 @@ describe("the intake", () => {
     expect(answers).toEqual([1]);
   });
 
-  it("marks as gone what was withdrawn while the disk was writing it", async () => {
+  it("marks a record as gone if it was withdrawn while the disk was writing it", async () => {
     await start();
     journal.hasBegun = true;
     release(1);
@@ -371,7 +371,7 @@ describe("the intake", () => {
     expect(answers).toEqual([1]);
   });
 
-  it("lets directories be deleted, and counts them, if there is no handler", async () => {
+  it("lets directories be deleted, and counts their cgroups, if there is no handler", async () => {
     release(1);
     release(2, { vanished: true });
     await intake.scanned([], []);
@@ -406,7 +406,7 @@ describe("the intake", () => {
     if (state === RecordState.ACCOUNTED) expect(journal.states[0]).toBe(RecordState.GONE);
   });
 
-  it("withdraws found records of cgroups that run, and keeps those that were handed over", async () => {
+  it("withdraws records of an earlier run if their cgroups run, unless they were handed over", async () => {
     journal.states.push(RecordState.ACCOUNTED, RecordState.WAITING);
     found.set("a", [
       { number: 0, report: 1, cpuTotalUsec: 50 },
@@ -420,7 +420,7 @@ describe("the intake", () => {
     expect(journal.reports).toEqual([2]);
   });
 
-  it("answers a thread about the release of an earlier one only when its record is written", async () => {
+  it("answers a thread about an earlier thread's release only when the record is written", async () => {
     await start();
     release(1);
     intake.disconnect();
@@ -434,7 +434,7 @@ describe("the intake", () => {
     expect(journal.reports).toEqual([1]);
   });
 
-  it("hands over the releases of an ended thread that the next one does not find", async () => {
+  it("hands over an ended thread's releases whose directories the next thread does not find", async () => {
     await start();
     release(1);
     await journal.sync();

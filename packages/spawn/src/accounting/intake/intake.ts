@@ -49,7 +49,7 @@ interface Deferred {
  */
 const ECHO_USEC = 200;
 
-/** The pause before the journal is read again after that has failed. */
+/** The pause after a failed attempt to read the journal. */
 const FIND_PAUSE_MS = 1000;
 
 export class Intake {
@@ -104,7 +104,8 @@ export class Intake {
   }
 
   /**
-   * Sets the reaper's thread that runs from now on. It sends `scanned` when it has read the tree.
+   * Sets the reaper's thread that runs from now on. The thread sends `scanned` when it has read
+   * the tree.
    */
   connect(releaser: Releaser): void {
     this.#replies.connect(releaser);
@@ -170,7 +171,7 @@ export class Intake {
     if (!release.isFound && !release.vanished) return false;
     before.isDeleted = isDeleted;
     this.#nameRelease(before, release.vanished ? undefined : release.number);
-    // Otherwise `onWritten` continues.
+    // If the record is still being written, `onWritten` continues.
     if (before.isWritten) this.#goOn(before);
     return true;
   }

@@ -15,8 +15,8 @@ import type { Tracked, TrackedRecords } from "./tracked.ts";
 const MAX_RECORDS = 1000;
 
 /**
- * The size of the records that may wait for the disk, as JSON, which may have two bytes for each
- * byte of an attribute.
+ * The size, in all, of the records that may wait for the disk. They are JSON, which may take two
+ * bytes or more for a byte of an attribute.
  */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
@@ -60,7 +60,7 @@ export class RecordWriter {
     tracked.number = number;
     if (number !== undefined && this.#parts.tracked.size <= MAX_RECORDS && !isLarge(bytes))
       tracked.fresh = { number, record: numbered, bytes };
-    // At once, without waiting: a record on the disk is always held back or handed over.
+    // With no `await` in between: a record on the disk is always either held back or handed over.
     if (number !== undefined) this.#isOnDisk(tracked, number);
     if (replaced !== undefined) {
       this.supersededReports++;

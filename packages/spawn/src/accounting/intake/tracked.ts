@@ -18,7 +18,8 @@ export interface Tracked {
   /** The record in memory for the handler, which is called soon. */
   fresh: WaitingRecord | undefined;
   /**
-   * The release's number in the running thread of the reaper; undefined if an earlier one sent it.
+   * The number that the running thread of the reaper gave the release; undefined if an earlier
+   * thread sent it.
    */
   release: number | undefined;
   /** True if it is not to be accounted, because its cgroup has processes again. */

@@ -47,7 +47,7 @@ it("is not misled by attributes of other cgroups, which are their customers' tex
   expect([...(await findByIds(journal, new Set(["boot:1"]))).keys()]).toEqual(["boot:1"]);
 });
 
-it("leaves out what is not a record of this version, and what is gone", async () => {
+it("leaves out entries that are no records of this version, and records that are gone", async () => {
   await journal.append(Buffer.from('{"id":"boot:1"}'));
   await journal.append(Buffer.from("no JSON"));
   const gone = await append("boot:1", 1);

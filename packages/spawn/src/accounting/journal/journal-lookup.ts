@@ -11,7 +11,7 @@ export interface FoundRecord {
 
 /**
  * The bytes before the id. In JSON they occur only as a key before its value, because a
- * quotation mark in a string follows a backslash; and only the snapshot has this key.
+ * quotation mark in a string is escaped with a backslash; and only the snapshot has this key.
  */
 const BEFORE_ID = Buffer.from('"id":"');
 

@@ -88,7 +88,7 @@ describe("a journal that cannot be opened", () => {
 });
 
 describe("a journal that takes no records", () => {
-  it("because the disk fails, is tried again every second, and logged once", async () => {
+  it("is tried again every second, and logged once, if the disk fails", async () => {
     start();
     await pass();
     disk.fail = (call) => (call === "sync" ? "ENOSPC" : undefined);
@@ -105,7 +105,7 @@ describe("a journal that takes no records", () => {
     expect(store.gauges).toMatchObject({ journal: "ready", waitingCgroups: 2 });
   });
 
-  it("because it is full, is logged once before, once then, and once when it has room again", async () => {
+  it("is logged once before it is full, once when it is, and once when it has room again", async () => {
     start();
     await pass();
     const numbers: (number | undefined)[] = [];
@@ -185,7 +185,7 @@ describe("a journal that takes no records", () => {
   });
 });
 
-describe("a file whose room is not given back", () => {
+describe("a file whose space cannot be freed", () => {
   it("is logged once, and does not affect writes", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     start();

@@ -22,7 +22,7 @@ const APPEND_PAUSE_MS = 1000;
 /** How long a handler waits for a disk that takes no data before the handler fails. */
 const BEGIN_MS = 5000;
 
-/** Above the first share of its limit the journal is nearly full, below the second it has room. */
+/** The journal is nearly full above the first share of its limit, and has room below the second. */
 const NEARLY_FULL = 0.9;
 const FAR_FROM_FULL = 0.8;
 
@@ -62,7 +62,7 @@ export class JournalStore {
     this.#open = open;
     this.#log = log;
     this.#opening = this.#openUntilItWorks();
-    // Those who await it handle the error.
+    // Callers that await the promise handle the error.
     this.#opening.catch(() => undefined);
   }
 

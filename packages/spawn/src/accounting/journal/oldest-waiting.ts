@@ -1,4 +1,4 @@
-/** Finds out when the oldest record that waits in the journal was measured. */
+/** Finds the time at which the oldest waiting record of the journal was measured. */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 
@@ -21,10 +21,10 @@ export class OldestWaiting {
   }
 
   /**
-   * Returns when the oldest record that waits was measured, in milliseconds since 1970;
+   * Returns the time at which the oldest waiting record was measured, in milliseconds since 1970;
    * undefined if none waits or the record cannot be read. Reads each record once, in the
-   * background, because a disk may hang; until it is read, returns the time of the previous oldest
-   * record.
+   * background, because a disk may hang; until a record is read, returns the time of the one that
+   * was the oldest before.
    */
   measuredMs(journal: Journal | undefined): number | undefined {
     const number = journal === undefined ? undefined : this.#first(journal);

@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal, tryLockJournal } from "@cm4all/journal";
 import type { JournalConfig } from "../../config/accounting.ts";
 
-/** File systems that do not keep files over a restart, by their type. @see statfs(2) */
+/** File systems that may not keep files across a restart, by their type. @see statfs(2) */
 const FORGETFUL = new Map([
   [0x01021994, "tmpfs"],
   [0x858458f6, "ramfs"],
@@ -24,8 +24,8 @@ export interface OpenJournal {
 
 /**
  * Locks and opens the journal in a directory, which is created if it is missing. The caller
- * closes it.
- * @throws Error if another process has it; Node's system errors; SyscallError
+ * closes the journal.
+ * @throws Error if another process has the journal; Node's system errors; SyscallError
  */
 export async function openJournal({ directory, limitBytes }: JournalConfig): Promise<OpenJournal> {
   const disk = new DiskDirectory(directory);

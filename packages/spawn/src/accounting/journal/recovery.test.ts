@@ -51,7 +51,7 @@ describe("recovery at startup", () => {
     expect([here, before].map((number) => journal.state(number))).toEqual([ACCOUNTED, GONE]);
   });
 
-  it("keeps either a record or its replacement", async () => {
+  it("keeps a record that was to be replaced only if its replacement was not written", async () => {
     const replaced = await append(`${BOOT}:1`, REPLACED);
     const alone = await append(`${BOOT}:2`, REPLACED);
     const place = await append(`${BOOT}:1`, WAITING);

@@ -8,7 +8,7 @@ import { findByIds } from "./journal-lookup.ts";
 /** The reason of a record that is parked because its handler ran when the daemon ended. */
 export const INTERRUPTED = "the daemon ended while its handler ran, which may have taken effect";
 
-/** Returns the reason of a record that is parked because it may only seem to wait. */
+/** Returns the reason for parking a record that seems to wait, although a mark may be lost. */
 function doubtful(file: string): string {
   return `marks may be lost: ${file} is damaged`;
 }
@@ -32,7 +32,8 @@ export async function recover(
 ): Promise<Recovered> {
   const recovered: Recovered = { parked: 0, doubtful: 0, lost: 0 };
   const replaced: number[] = [];
-  // One at a time: a million may be parked. Marking a record does not change the other records.
+  // Without a list of all records: a million may be parked. A record may be marked meanwhile,
+  // because that does not change the others.
   for (const { number, state } of journal.records()) {
     const file = journal.doubtfulFor(number);
     if (state === RecordState.WAITING && file !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * Reads the records that wait in the journal, in order, for the queue. Of records that the queue
- * has not asked for, only some new ones are kept in memory, however many wait.
+ * Reads the records that wait in the journal, in order, for the queue. However many wait, only
+ * some new ones are kept in memory until the queue asks for them.
  *
  * Invariants:
  * - A record that waits, is available and is not in the queue is above the cursor; or, if the
@@ -81,7 +81,7 @@ export class RecordWindow {
     this.#isBootOpen = true;
   }
 
-  /** Notes that a record was written, which is not handed over yet. */
+  /** Notes that a record was written; it is not to be handed over yet. */
   extend(number: number): void {
     this.#limit = Math.max(this.#limit, number);
   }
@@ -139,7 +139,7 @@ export class RecordWindow {
     throw error;
   }
 
-  /** Reads records into the page. Returns false if it stopped before the last of them. */
+  /** Reads records into the page. Returns false if it stopped early and moved the cursor back. */
   async #readInto(page: Page, journal: Journal, numbers: readonly number[]): Promise<boolean> {
     let bytes = 0;
     for (const number of numbers) {

@@ -4,9 +4,10 @@
  * Invariants:
  * - The state is `idle` only if there is no handler: not while a host starts, is replaced or has
  *   ended, and not if the script cannot be read.
- * - One host is in charge. When the script changes, it continues until its successor has read the
- *   new script. Its running handlers may then finish, because a handler that is interrupted may
- *   have taken effect (succession.ts). If there are several changes, the last one counts.
+ * - One host is in charge. When the script changes, this host continues until its successor has
+ *   read the new script. Its running handlers may then finish, because a handler that is
+ *   interrupted may have taken effect (succession.ts). If there are several changes, the last one
+ *   counts.
  */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -83,7 +84,7 @@ export class ScriptSink implements AccountingSink {
   }
 
   /**
-   * Waits up to `timeoutMs` until the script that was configured last is loaded, or found to be
+   * Waits up to `timeoutMs` for the script that was configured last to be loaded, or to be found
    * unusable. Returns whether that has happened.
    */
   async settled(timeoutMs: number): Promise<boolean> {

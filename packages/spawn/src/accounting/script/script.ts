@@ -7,7 +7,7 @@ import { DEFAULT_USER, groupsOf } from "../terms/user.ts";
 /** The script of the package. It does nothing, so it is not run. */
 const PACKAGED_SCRIPT = "/usr/share/cm4all/spawn/accounting.lua";
 
-/** The program of the script host, beside the daemon's. */
+/** The script host's program, a file in the directory of the daemon's. */
 const SCRIPT_HOST = "cm4all-spawn-script-host.js";
 
 const SCRIPT_DIRECTORY = "/etc/cm4all/spawn";
@@ -69,7 +69,7 @@ export function hostOptions(config: AccountingConfig, script: string): ScriptHos
           uid: user.uid,
           gid: user.gid,
           groups: groupsOf(user.name),
-          // libpq and scripts find their files and the default role by these.
+          // libpq and scripts find their files and the default role by these variables.
           env: { ...process.env, HOME: user.home, USER: user.name, LOGNAME: user.name },
         }),
   };

@@ -1,4 +1,4 @@
-/** Bounds how many bytes are held at a time: callers wait in turn until there is room. Pure. */
+/** Bounds how many bytes are held at a time: callers wait in turn until there is room. */
 export class ByteBudget {
   readonly #bytes: number;
   #taken = 0;
@@ -15,14 +15,14 @@ export class ByteBudget {
   }
 
   /**
-   * Resolves when there is room again. The caller has seen that there is none, and calls `take` at
-   * once after this.
+   * Resolves when there is room again. The caller has seen that there is none, and calls `take` as
+   * soon as this promise resolves.
    */
   async room(): Promise<void> {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Takes bytes. The caller has seen that there is room; the bytes may exceed it. */
+  /** Takes bytes. The caller has seen that there is room, but may take more than is left. */
   take(bytes: number): void {
     this.#taken += bytes;
     this.#isAdmitting = false;

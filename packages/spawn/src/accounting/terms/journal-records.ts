@@ -8,7 +8,7 @@ import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { FoundRecord, RecordCondition, RecordSummary } from "./records.ts";
 
-/** The number of parked records whose reasons are read at once, at least. */
+/** The minimum number of parked records whose reasons are read at once, if there are so many. */
 const WINDOW = 50_000;
 
 const CONDITIONS = new Map<RecordState | undefined, RecordCondition>([
@@ -93,7 +93,7 @@ export class JournalRecords {
     return { summary: { number, state, id, report, path, measuredMs }, record };
   }
 
-  /** Returns the reasons of those records that are parked. @param numbers in ascending order */
+  /** Returns the reasons of the parked records among these. @param numbers in ascending order */
   async #reasonsOf(numbers: readonly number[]): Promise<ReadonlyMap<number, string>> {
     const parked = numbers.filter((each) => this.#journal.state(each) === RecordState.PARKED);
     const [first] = parked;

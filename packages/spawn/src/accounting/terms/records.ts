@@ -57,12 +57,12 @@ export interface AccountingRecords {
   /**
    * Has the handlers of parked records called again, and returns the number of these records.
    * `"all"` leaves out those that cannot be retried.
-   * @throws RecordRefused if one of the records cannot be retried; then none is
+   * @throws RecordRefused if one of the records cannot be retried; then none is retried
    */
   retry(numbers: readonly number[] | "all"): Promise<number>;
   /**
    * Drops records from the journal without accounting them, and returns how many.
-   * @throws RecordRefused if one of the records cannot be dropped now; then none is
+   * @throws RecordRefused if one of the records cannot be dropped now; then none is dropped
    */
   drop(numbers: readonly number[]): Promise<number>;
 }

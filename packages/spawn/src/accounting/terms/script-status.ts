@@ -2,7 +2,7 @@
 
 /** A failure of a handler. */
 export interface HandlerFailure {
-  /** The cgroup's name as in the log; for a list, that of the first one and a count. */
+  /** The cgroup's name as in the log; for a list, the first name and the number of others. */
   readonly cgroup: string;
   readonly message: string;
   /** Milliseconds since 1970. */
@@ -16,7 +16,7 @@ export interface ScriptStatus {
   readonly problem?: string | undefined;
   /** True if the file was changed after it was loaded. */
   readonly isOutdated: boolean;
-  /** When the oldest cgroup that waits was measured, in milliseconds since 1970. */
+  /** The time at which the oldest waiting cgroup was measured, in milliseconds since 1970. */
   readonly oldestWaitingMs?: number | undefined;
   /** The latest failure since the daemon started. */
   readonly lastFailure?: HandlerFailure | undefined;

@@ -123,7 +123,7 @@ describe("retry", () => {
     expect(told).toEqual([...numbers.map((number) => `rewind ${number}`), "wake"]);
   });
 
-  it("retries none if one is not parked", async () => {
+  it("refuses all records if one is not parked", async () => {
     const [parked, waiting] = [await append("a", PARKED), await append("b", WAITING)];
     const refused = records.retry([parked, waiting]);
     await expect(refused).rejects.toThrow(RecordRefused);
@@ -136,14 +136,14 @@ describe("retry", () => {
     await expect(records.retry([999])).rejects.toThrow("record 999 is not parked");
   });
 
-  it("retries none if one is outdated", async () => {
+  it("refuses all records if one is outdated", async () => {
     const numbers = [await append("a", PARKED), await append("b", PARKED)];
     await append("b", PARKED, undefined, 2);
     await expect(records.retry(numbers)).rejects.toThrow(`record ${numbers[1]} ${OUTDATED}`);
     expect([statesOf(numbers), told]).toEqual([[PARKED, PARKED], []]);
   });
 
-  it("refuses what another administrator has decided in the meantime", async () => {
+  it("refuses a record on which another administrator has decided in the meantime", async () => {
     const number = await append("a", PARKED);
     const both = await Promise.allSettled([records.retry([number]), records.retry([number])]);
     expect(both.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
@@ -162,7 +162,7 @@ describe("retry", () => {
   it("of all hands a record over once, although its handler fails again in the meantime", async () => {
     await append("a", PARKED);
     await append("b", PARKED);
-    // It is parked again as soon as it waits.
+    // As if each record were parked again as soon as it waits.
     mark = async () => {};
     expect(await records.retry("all")).toBe(2);
   });
@@ -207,7 +207,7 @@ describe("drop", () => {
     expect(records.dropped).toBe(3);
   });
 
-  it("drops none if the handler of one runs, whether it has begun or not", async () => {
+  it("refuses all records if the handler of one runs, whether marked as begun or not", async () => {
     const [waiting, running] = [await append("a", WAITING), await append("b", WAITING)];
     const began = await append("c", BEGAN);
     remember(running, "b", { isRunning: true });
@@ -220,7 +220,7 @@ describe("drop", () => {
     expect(records.dropped).toBe(0);
   });
 
-  it("drops none if one is not there, or is done with", async () => {
+  it("refuses all records if one is not there, or is already accounted", async () => {
     const [waiting, accounted] = [
       await append("a", WAITING),
       await append("b", RecordState.ACCOUNTED),

@@ -50,8 +50,8 @@ async function latestReports(journal: Journal): Promise<Map<string, number>> {
 
 /**
  * The bytes of a first report's number. In JSON they occur only as a key with its value, because
- * a quotation mark in a string follows a backslash; and only the snapshot has this key, usually
- * as its last.
+ * a quotation mark in a string is escaped with a backslash; and only the snapshot has this key,
+ * usually as its last key.
  */
 const FIRST_REPORTS = ['"report":1}', '"report":1,'].map((text) => Buffer.from(text));
 

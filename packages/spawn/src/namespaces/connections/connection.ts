@@ -18,7 +18,7 @@ import {
 import { isSystemError } from "../errors.ts";
 import type { Shared } from "./shared.ts";
 
-/** The number of datagrams that are thrown away, at most, before a connection is closed. */
+/** The maximum number of datagrams that are thrown away before a connection is closed. */
 const DISCARD_LIMIT = 4096;
 
 /**
@@ -117,7 +117,8 @@ export class Connection {
   }
 
   /**
-   * Gives up ownership of the socket and returns its descriptor. The connection has ended.
+   * Gives up ownership of the socket and returns its descriptor. This object then has no
+   * connection.
    * @throws SyscallError; the connection is then as it was
    */
   release(): number {

@@ -24,8 +24,8 @@ const STRANGERS = 300;
 const LONG_MS = 1;
 
 /**
- * The number of strangers that may be served before a spawner if each takes that long: those of a
- * turn or two.
+ * The number of strangers, of which each takes that long, that may be served before a spawner:
+ * those of a turn or two.
  */
 const FEW = 5;
 
@@ -112,8 +112,8 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
   return { served, turns };
 }
 
-describe("strangers that are no longer looked at", () => {
-  it("are closed at once, without a child process", () => {
+describe("strangers that are closed when they are accepted", () => {
+  it("give up their descriptors at once, without a child process", () => {
     const spawner = open();
     let first = 0;
     let last = 0;
@@ -199,10 +199,10 @@ describe("the queue of connections", () => {
   }
 
   it.each([
-    ["were closed without a look", true],
+    ["were closed unserved", true],
     ["came without a pause", false],
   ])(
-    "is short after strangers %s, and long again when it is calm",
+    "is short after strangers %s, and long again after a calm second",
     {
       timeout: 90_000,
     },
@@ -253,8 +253,8 @@ describe("the queue of connections", () => {
 
 describe("a spawner that makes a request", () => {
   it.each([
-    ["are looked at", true],
-    ["are no longer looked at", false],
+    ["are closed when they are served", true],
+    ["are closed when they are accepted", false],
   ])("is served before all but a few strangers that cost time, if they %s", (_, areLeft) => {
     const spawner = open();
     const asksAfter = 100;

@@ -19,8 +19,8 @@ import type { Shared } from "./shared.ts";
  * How long the listener accepts connections at each wake-up, microseconds, before others get
  * their turn; the last connection may take longer. A client in the queue waits behind all
  * strangers in it, so the listener accepts as many as come in this time: most are only set aside,
- * others are closed. The time is limited, because strangers come back as fast as they are
- * accepted: otherwise a turn would never end.
+ * others are closed. Without the limit a turn might never end, because strangers come back as fast
+ * as they are accepted.
  */
 const ACCEPT_US = 250;
 
@@ -28,7 +28,7 @@ const ACCEPT_US = 250;
 const LISTEN_BACKLOG = 4096;
 
 /**
- * The same during a flood of strangers. They fill any queue, and a client that connects waits
+ * The maximum during a flood of strangers. They fill any queue, and a client that connects waits
  * until all before it have been accepted; if the queue is full, it waits in connect(2) instead.
  */
 const FLOOD_BACKLOG = 256;
@@ -47,7 +47,7 @@ export class Listener {
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
-  /** The maximum number of connections not yet accepted that may have been made before `start`. */
+  /** How many of the connections that are yet to be accepted may have been made before `start`. */
   #early = LISTEN_BACKLOG;
   /** The most recent turn of the loop in which connections were accepted. */
   #turn = 0;
@@ -58,8 +58,8 @@ export class Listener {
 
   /**
    * @param accepted finds an owner for a new connection
-   * @param onError called if it fails to accept connections, to stop accepting, or to change the
-   *   length of the queue
+   * @param onError called if the listener fails to accept connections, to stop accepting, or to
+   *   change the length of the queue
    */
   constructor(shared: Shared, accepted: (connection: Connection) => Accepted, onError: OnError) {
     this.#loop = shared.loop;

@@ -1,8 +1,8 @@
 /**
  * Ends names: when they have expired, when an administrator purges them, and when the daemon shuts
- * down. Unless all names are to end, a name whose PID namespace holds processes other than the init
- * is spared, because a client that never took a lease must not lose its processes. The lifetime of
- * that name begins again.
+ * down. Except by `endAll`, a name whose PID namespace holds processes other than the init is
+ * spared, because a client that never took a lease must not lose its processes. After `endIdle`,
+ * the lifetime of such a name begins again.
  */
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";

@@ -4,7 +4,7 @@ import { RecencyMap } from "./recency-map.ts";
 /**
  * Keeps descriptors of namespaces open, so that a repeated request need not open their files. The
  * number is limited: the least recently used descriptor is closed first. Nothing is lost, because
- * the store opens it again.
+ * the store can open the namespace again.
  */
 export class DescriptorCache<Key extends object> {
   readonly #maximum: number;

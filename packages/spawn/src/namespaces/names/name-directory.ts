@@ -180,7 +180,7 @@ export class NameDirectory {
     return readRegularFile(`${this.path}/${file}`, MAX_DATAGRAM_SIZE);
   }
 
-  /** Removes the name's file. If the daemon ends before `remove`, the next start does the rest. */
+  /** Removes the file `name`. If the daemon ends before `remove`, the next start does the rest. */
   removeName(): void {
     rmSync(`${this.path}/name`, { force: true });
   }

@@ -104,8 +104,8 @@ export class NamespaceSet {
   }
 
   /**
-   * Returns the descriptor of a namespace, which the cache owns. Makes the namespace if it does
-   * not exist yet.
+   * Returns a namespace's descriptor, which the cache owns. Makes the namespace if it does not
+   * exist yet.
    * @throws Refusal if a quota is reached
    * @throws SyscallError if the kernel refuses
    */
@@ -131,7 +131,7 @@ export class NamespaceSet {
 
   /**
    * Takes over what an earlier run has left.
-   * @param initPids the pid of the init of each PID namespace that has one, by inode
+   * @param initPids the pids of the inits, by the inodes of their PID namespaces
    */
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
     this.#nextIndex = stored.nextIndex;

@@ -105,7 +105,7 @@ export class Registry implements SetOwner {
     this.#removeIfUseless(set);
   }
 
-  /** Returns when the longest idle name was last used; undefined if all names are leased. */
+  /** Returns the time of the last use of the longest idle name; undefined if all are leased. */
   oldestUseMs(): number | undefined {
     return this.#idle.oldest?.[1];
   }
@@ -120,7 +120,7 @@ export class Registry implements SetOwner {
     return sets;
   }
 
-  /** Returns when the name was last used; undefined while it is leased. */
+  /** Returns the time of the name's last use; undefined while it is leased. */
   lastUseMs(set: NamespaceSet): number | undefined {
     return this.#idle.get(set);
   }

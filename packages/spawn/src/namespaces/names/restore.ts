@@ -65,9 +65,9 @@ function tryRestore(
 }
 
 /**
- * Finds the first process of each of these PID namespaces, by inode. It reads little of other
- * processes: the command line is in the memory of the process, and if that is mapped from a FUSE
- * file, whoever reads it can wait for ever.
+ * Finds the first process of each of these PID namespaces, by inode. Reads no command lines: they
+ * are in the memory of the processes, and if that memory is mapped from a FUSE file, the reader
+ * can wait for ever.
  */
 function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
   const found = new Map<number, number>();

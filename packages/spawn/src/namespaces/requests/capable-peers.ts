@@ -119,8 +119,8 @@ class PeerProcess {
   /**
    * Returns whether it is in this user namespace. This has to be checked last: no process can
    * return to a user namespace that it has left, so a process that is in ours now had its
-   * capabilities in ours. The file refers to the process for which it was opened until that is
-   * reaped, so the pid was still its own.
+   * capabilities in ours. The file refers to the process for which it was opened until that
+   * process is reaped, so the pid still belonged to it.
    * @param userNamespace text like `user:[INODE]`
    * @throws SyscallError EACCES if the process is gone
    */

@@ -89,7 +89,7 @@ export class Clients {
     this.#capable = new CapablePeers(ownUserNamespace);
   }
 
-  /** Applies new settings to clients that connect from now on. */
+  /** Applies new settings. Clients that were already admitted stay. */
   configure(settings: Settings): void {
     this.#settings = settings;
   }
@@ -138,7 +138,7 @@ export class Clients {
       return "closed";
     }
     if (isStranger && this.#isWaitingAllowed) {
-      // Even if it has made a request: a spawner in the queue must not wait for the answer.
+      // It waits even if it has already made a request: a spawner in the queue comes first.
       this.#letWait(peer, connection);
       this.#ifPossible(() => this.#makeRoom(uid));
       return "waits";
@@ -157,7 +157,7 @@ export class Clients {
     try {
       this.#waiting.add(peer);
     } catch (error) {
-      // The connection ends, and is counted: those that fail must not cost time without limit.
+      // The connection ends, and counts as such: failures must not cost time without limit.
       this.#budget.spend(peer.acceptedMs);
       throw error;
     }
@@ -171,7 +171,7 @@ export class Clients {
     this.#unproven.delete(client);
   }
 
-  /** Makes a stranger that has waited a client again. */
+  /** Turns a stranger that has waited back into a client. */
   #comeBack(peer: Peer): Client {
     const connection = new Connection(new Fd(peer.socketFd), peer.listenerFd, this.#shared);
     const client = newClient(connection, peer, true);
@@ -180,7 +180,7 @@ export class Clients {
   }
 
   /**
-   * Goes on with a stranger that has waited. If strangers have used up their time, the connection
+   * Serves a stranger that has waited. If strangers have used up their time, the connection
    * is closed instead, unless the peer has the capability by now.
    */
   #serveStranger(client: Client): void {
@@ -196,7 +196,7 @@ export class Clients {
     }
   }
 
-  /** Goes on with all that wait, because the service stops. From now on, nobody waits. */
+  /** Serves all strangers that wait, because the service stops. From now on, nobody waits. */
   endWaiting(): void {
     this.#isWaitingAllowed = false;
     this.#ifPossible(() => {

@@ -45,7 +45,7 @@ export class Responder {
     return typeof client === "string" ? client : this.#ownerOf(client);
   }
 
-  /** Goes on with a client that has waited. */
+  /** Answers the requests of a client that has waited. */
   goOn(client: Client): void {
     client.connection.serve(this.#ownerOf(client), true);
   }
@@ -106,7 +106,7 @@ export class Responder {
   /**
    * Answers with the namespaces, or with the error.
    * @param nowMs the time when the request arrived, milliseconds of the monotonic clock
-   * @returns true if the namespaces were sent
+   * @returns false if the answer is an error
    */
   #answer(client: Client, prepared: PreparedRequest, nowMs: number): boolean {
     const { request, namespaces, response, fds } = prepared;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { StrangerBudget } from "./stranger-budget.ts";
 
 describe("the budget for strangers", () => {
-  it("is spent after 1,000 within a second, and full again in the next", () => {
+  it("is spent by 1,000 strangers within a second, and full again in the next", () => {
     const budget = new StrangerBudget();
     expect(budget.isSpent(0)).toBe(false);
     for (let i = 0; i < 999; i++) budget.spend(5000 + i / 2);
@@ -15,7 +15,7 @@ describe("the budget for strangers", () => {
     expect(budget.isSpent(6001)).toBe(false);
   });
 
-  it("is not spent by 1,000 in two seconds", () => {
+  it("is not spent by 1,500 strangers in three seconds", () => {
     const budget = new StrangerBudget();
     for (let i = 0; i < 1500; i++) budget.spend(2 * i);
     expect(budget.isSpent(3000)).toBe(false);

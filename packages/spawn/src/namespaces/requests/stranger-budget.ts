@@ -4,12 +4,12 @@
  */
 const PERIOD_MS = 1000;
 /**
- * The number of strangers whose connections may end in each period before further ones are closed
- * without a look.
+ * The number of strangers whose connections may end in each period before further strangers are
+ * turned away unserved.
  */
 export const STRANGERS = 1000;
 
-/** Counts strangers whose connections have ended; those that stay cost nothing. Pure. */
+/** Counts strangers whose connections have ended; strangers that stay cost nothing. */
 export class StrangerBudget {
   #startMs = Number.NEGATIVE_INFINITY;
   #count = 0;
@@ -26,7 +26,7 @@ export class StrangerBudget {
     this.#count++;
   }
 
-  /** Returns whether the next stranger is turned away without a look. */
+  /** Returns whether the next stranger is turned away unserved. */
   isSpent(nowMs: number): boolean {
     return this.#count >= STRANGERS && nowMs - this.#startMs < PERIOD_MS;
   }

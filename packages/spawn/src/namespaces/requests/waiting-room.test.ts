@@ -54,7 +54,7 @@ describe("peers that wait", () => {
     expect([room.size, room.oldest()]).toEqual([1, peers[0]]);
   });
 
-  it("are not called after they were taken in the same turn", () => {
+  it("are not reported if they were taken earlier in the same turn", () => {
     // Both events are fetched together.
     const fds = [open(), open()];
     const peers = fds.map((fd) => peerOf(1, fd));
