@@ -22,7 +22,7 @@ export function formatName(name: NameWithProcesses): Row[] {
   const { uid, init, isLeased, idleSeconds = 0, processes } = name;
   return [
     ["name", printable(name.name)],
-    ["made by", uid === undefined ? "nobody knows" : `uid ${uid}`],
+    ["made by", uid === undefined ? "an unknown uid" : `uid ${uid}`],
     ["namespaces", formatKinds(name)],
     ...(init === undefined
       ? []

@@ -194,7 +194,7 @@ function formatIncidents({ incidents, allIncidents }: ReportData): string {
 <h2>At limits</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="At limits">
 <table>
-<caption>Days on which the kernel has killed or refused processes, the latest first${
+<caption>Days on which the kernel killed or refused processes, the latest first${
     allIncidents > incidents.length
       ? `: ${formatCount(incidents.length)} of ${formatCount(allIncidents)}`
       : ""

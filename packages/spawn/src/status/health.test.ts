@@ -44,7 +44,7 @@ describe("findProblems", () => {
     ],
     [
       { accounting: { script: "idle", waitingCgroups: 5 } },
-      "5 cgroups wait for a handler, and there is none",
+      "5 cgroups without a handler that could account them",
     ],
     [{ accounting: { unreadableRecords: 1 } }, "1 record cannot be read from the disk"],
     [{ accounting: { damagedFiles: 2 } }, "2 files are damaged in the journal, see the log"],

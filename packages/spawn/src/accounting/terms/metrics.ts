@@ -41,7 +41,7 @@ export const ACCOUNTING_METRICS = {
   },
   supersededReports: {
     kind: "counter",
-    help: "Reports that a later report of the same cgroup has replaced before they were accounted.",
+    help: "Reports that a later report of the same cgroup replaced before they were accounted.",
     row: "accounting",
     text: "{} superseded by a later report",
   },
@@ -115,7 +115,7 @@ export const ACCOUNTING_METRICS = {
   },
   hostRestarts: {
     kind: "counter",
-    help: "Number of times that the script host has ended by itself and was started again.",
+    help: "Number of times that the script host ended by itself and was started again.",
     row: "handlers",
     text: "{} ends of the script host",
   },
