@@ -113,7 +113,7 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns true if a frame is the record of that number, not a mark, which has the same number. */
+/** Returns true if a frame is the record of that number, and not a mark with the same number. */
 export function isRecord(frame: Frame, number: number): boolean {
   return frame.kind === FrameKind.RECORD && frame.number === number;
 }
