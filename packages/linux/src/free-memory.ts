@@ -6,11 +6,11 @@ import { intFunction } from "./libc.ts";
 const libc = { malloc_trim: intFunction("malloc_trim", 1) };
 
 /**
- * How long a thread should have been idle before it frees memory, and then before it does so again,
- * milliseconds. A collection gives back the space for short-lived objects only if less than 1,000
- * bytes a millisecond were allocated in the five seconds before. That is often not so the first
- * time: V8 counts what was allocated since the last collection, up to 16 MB. The second time is
- * more than five seconds after the first.
+ * How long, in milliseconds, a thread should have been idle before it frees memory, and then before
+ * it does so again. A collection gives back the space for short-lived objects only if less than
+ * 1,000 bytes a millisecond were allocated in the five seconds before. That is often not so the
+ * first time: V8 counts what was allocated since the last collection, up to 16 MB. The second time
+ * is more than five seconds after the first.
  */
 export const QUIET_MS = 5500;
 
