@@ -26,7 +26,7 @@ const TIMEOUT_MS = 50_000;
 
 const needs = missing("root", "catatonit", "cgroup2", "postgres");
 
-/** The processes that have a process as an ancestor. */
+/** Returns the children of a process, their children, and so on. */
 function descendants(pid: number): number[] {
   return childPids(pid).flatMap((child) => [child, ...descendants(child)]);
 }

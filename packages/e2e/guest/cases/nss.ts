@@ -36,7 +36,10 @@ export const nss: Case = {
   },
 };
 
-/** Checks the names. su and sudo look up the user that they run as: root, which is in the file. */
+/**
+ * Checks the names. su and sudo are set-uid: the uid that they run as is that of root, so the
+ * module gives the caller's uid no name.
+ */
 function checkNames(): void {
   for (const name of ["user@example.com", "12345"]) {
     const as = AS.replace("customer", name);
