@@ -18,7 +18,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { PrivateEtc } from "./support/etc.ts";
 
-/** A database server that accepts connections and never answers; `stop` closes them. */
+/** A database server that accepts connections and never answers; `stop` closes the connections. */
 class SilentServer implements AsyncDisposable {
   readonly #sockets: Socket[] = [];
   readonly #server = createServer((socket) => {
@@ -162,7 +162,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("with another script that loads slowly accounts what becomes empty meanwhile", async () => {
+  it("with another script that loads slowly accounts cgroups that become empty meanwhile", async () => {
     await host.startWith(`script = "${script("old")}"\n`);
     await host.untilReady();
     const path = script("new");
