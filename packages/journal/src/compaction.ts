@@ -160,7 +160,7 @@ export class Compaction {
         await this.#directory.rename(segment.name, `${segment.name}${DAMAGED_SUFFIX}`);
       else await this.#directory.remove(segment.name);
     } catch (error) {
-      // It was removed earlier, by a step whose sync has failed.
+      // The file was removed earlier, by a step whose sync has failed.
       if (!isErrno(error, "ENOENT")) throw error;
     }
     await this.#sync();

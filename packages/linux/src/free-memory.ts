@@ -28,8 +28,8 @@ export function freeMemory(): void {
 }
 
 function collectGarbage(): void {
-  // These are not options of the command line: with either of them, Node 20 compiles its own
-  // modules anew in each thread, which takes a third of the time of its start.
+  // These flags are not set on the command line: with either of them there, Node 20 compiles its
+  // own modules anew in each thread, which takes a third of the time of its start.
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");

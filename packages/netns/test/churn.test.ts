@@ -118,7 +118,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
         if (fate === 4) await start("ip", "netns", "delete", name);
         const { status, stderr } = await insist("down", name);
         expect({ name, status }).toEqual({ name, status: 0 });
-        // It may be gone already, while others have similar names.
+        // The namespace may be gone already, while others have similar names.
         expect(stderr).toMatch(/^(there is no namespace \S+ \(did you mean \S+\?\)\n)?$/);
       };
       let next = 0;

@@ -258,7 +258,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
         "all are accounted",
         OUTAGE_MS,
       );
-      // This is sent over the same session, after everything that is still to be sent.
+      // The query for `last` goes over the same session, after all others that were still queued.
       await host.scratch.runToEnd("a.scope/last");
       await until(async () => (await plainRows()).count > 0, "a later one is inserted");
       await untilDone();

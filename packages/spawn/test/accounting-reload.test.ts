@@ -218,7 +218,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       waitingCgroups: 100,
       lostCgroups: 0,
     });
-    // They still wait for a handler after a restart.
+    // The records still wait for a handler after a restart.
     await host.crash();
     await host.startWith("", { wrapper: etc.wrapper });
     await host.daemon.untilLogged("100 cgroups wait until there is a handler");
@@ -291,7 +291,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.untilReady();
     await host.scratch.runToEnd("a.scope/job");
     await untilAccounted(1);
-    // The last one was use(19).
+    // The last reload was use(19).
     expect(host.said).toBe("b /a.scope/job\n");
     expect(await host.accounting()).toMatchObject({
       accountedCgroups: 1,

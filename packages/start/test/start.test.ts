@@ -165,7 +165,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
         !controllers.split(/\s/).includes(controller),
       );
 
-    // It suggests commands; this runs one, and does the same as two others.
+    // The output suggests commands. The test runs one, and does what two others would do.
     const [suggested = "exit 1"] = /^ {2}node .* accounting list$/m.exec(first.output) ?? [];
     const inside = ["--mount", "--target", String(first.pid), "sh", "-c", suggested];
     const list = () => spawnSync("nsenter", inside, { encoding: "utf8" }).stdout;
