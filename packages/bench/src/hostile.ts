@@ -24,7 +24,7 @@ const GOAL = 3;
  */
 const ROUNDS = 7;
 
-/** The number of rounds in all of an attack that misses the goal in the first ROUNDS. */
+/** The total number of rounds of an attack that misses the goal in the first ROUNDS. */
 const MORE_ROUNDS = 21;
 
 /**
@@ -104,10 +104,10 @@ interface Wait {
 }
 
 /**
- * Returns the waits of all clients that might have come, one for each rest. While a client waits
- * it makes no further requests: if a second has one answer after 900 ms and 180 quick answers, the
- * median is quick. But other clients would come in the meantime, and wait for the rest of the
- * 900 ms ("coordinated omission").
+ * Returns the waits of all clients that might have come, one in each `restUs`. While a client
+ * waits, it makes no further requests: if a second has one answer after 900 ms and 180 quick
+ * answers, the median is quick. But other clients would come in the meantime, and wait for what is
+ * left of the 900 ms ("coordinated omission").
  */
 function* ofAllWhoCome({ waitsUs, restUs }: Waits): Generator<number> {
   for (const wait of waitsUs) for (let left = wait; left > 0; left -= restUs) yield left;

@@ -124,7 +124,7 @@ const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
 
 /**
  * Removes old temporary files.
- * @param written the new file, whose modification time their age is measured from
+ * @param written the status of the new file: their age is measured from its modification time
  */
 function removeLeftovers(directory: string, name: string, written: Stats): void {
   const stem = stemOf(name);

@@ -51,7 +51,7 @@ export interface Findings {
   readonly end: number;
 }
 
-/** Thrown if a file is not a segment, or one of a newer version: it is left alone. */
+/** Thrown if a file is not a segment, or a segment of a newer version: the file is left alone. */
 export class UnknownSegment extends Error {
   override readonly name = "UnknownSegment";
 }

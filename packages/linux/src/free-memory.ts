@@ -18,8 +18,8 @@ export const QUIET_MS = 5500;
  * Collects the garbage of the calling thread, and returns memory that libc keeps for all threads.
  * In a process that has become idle, neither happens by itself. It takes some tens of
  * milliseconds, in which the thread does nothing else and other threads that allocate memory may
- * have to wait. From then on the space for short-lived objects no longer grows in any thread:
- * with V8's default of 16 MB, a daemon keeps 60 MB more after a burst of cgroups.
+ * have to wait. From then on the space for short-lived objects no longer grows in any thread: if
+ * it grew to V8's limit of 16 MB, a daemon would keep 60 MB more after a burst of cgroups.
  * @see malloc_trim(3)
  */
 export function freeMemory(): void {

@@ -5,7 +5,7 @@ import { sh } from "../tools/shell.ts";
 const ROOT = "/run/e2e-nss";
 const PROGRAMS = "/usr/bin/id /usr/bin/whoami /usr/bin/getent /usr/bin/bash /usr/bin/ls";
 
-/** Runs a command as a uid that is in no file. */
+/** Runs a command as a uid that passwd(5) does not have. */
 const AS = "setpriv --reuid 54321 --regid 54321 --clear-groups env LOGNAME=customer HOME=/tmp";
 
 export const nss: Case = {
