@@ -67,7 +67,7 @@ function printMemory(
   );
 }
 
-/** Waits until both have freed what they do not need, and returns their memory. */
+/** Waits until daemon and script host have freed what they do not need; returns their memory. */
 async function memoryAtRest({ pids }: RunningReaper): Promise<Memory[]> {
   await delay(REST_MS);
   return pids.map(memoryOf);

@@ -31,8 +31,8 @@ const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 7;
 /**
- * The CPU on which clients and servers run: on two CPUs, the times would depend on which of them
- * happen to share one.
+ * The CPU on which clients and servers run: on two CPUs, the times would depend on which processes
+ * happen to share a CPU.
  */
 const CPU = 1;
 /** The percentage by which the largest multiple of the floor's time may exceed the smallest. */
@@ -40,7 +40,7 @@ const GOAL = 20;
 
 const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(9)).join("");
 
-/** The CPU time of a piece of work, at one number of others, microseconds. */
+/** The CPU time of a piece of work with a given number of others, in microseconds. */
 interface Level {
   readonly ours: number;
   readonly floor: number;

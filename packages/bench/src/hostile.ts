@@ -19,17 +19,17 @@ const GOAL = 3;
 
 /**
  * The number of times that each attack is made, on ours and on the floor in turn. The medians of all
- * rounds count: in a second, waits of 10 ms altogether decide p99, and a shared machine stands
- * still for longer now and then.
+ * rounds count: 10 ms of waiting decide p99 of a second, and a shared machine stands still for
+ * longer now and then.
  */
 const ROUNDS = 7;
 
-/** The number of rounds of an attack that misses the goal in the first ones. */
+/** The total number of rounds of an attack that misses the goal in the first ROUNDS. */
 const MORE_ROUNDS = 21;
 
 /**
- * An attack is measured twice: in the second in which it begins, when all attackers connect at
- * once, and in the next one. Seconds.
+ * The length, in seconds, of the two measurements of an attack: one begins with the attack, when
+ * all attackers connect at once; the other follows.
  */
 const SECONDS = 1;
 
@@ -92,7 +92,7 @@ interface Waits {
   readonly eagain: number;
 }
 
-/** How long a client that comes at any time waits, microseconds, and other counts. */
+/** The waits, in microseconds, of a client that comes at any time, and other counts. */
 interface Wait {
   readonly p50: number;
   readonly p99: number;
@@ -104,9 +104,10 @@ interface Wait {
 }
 
 /**
- * Returns the waits of all clients that might have come, one for each rest. A client that waits
- * long seldom makes requests: if a second has one answer of 900 ms and 180 quick ones, the median
- * is quick. But others come in the meantime, and wait for what is left ("coordinated omission").
+ * Returns the waits of all clients that might have come, one in each `restUs`. While a client
+ * waits, it makes no further requests: if a second has one answer after 900 ms and 180 quick
+ * answers, the median is quick. But other clients would come in the meantime, and wait for what is
+ * left of the 900 ms ("coordinated omission").
  */
 function* ofAllWhoCome({ waitsUs, restUs }: Waits): Generator<number> {
   for (const wait of waitsUs) for (let left = wait; left > 0; left -= restUs) yield left;
@@ -116,7 +117,7 @@ function* ofAllWhoCome({ waitsUs, restUs }: Waits): Generator<number> {
 const sorted = (parts: readonly Waits[]) =>
   Float64Array.from(parts.flatMap((part) => [...ofAllWhoCome(part)])).sort();
 
-/** Returns the value below which a share of sorted ones are. */
+/** Returns the value below which this share of the sorted waits lies. */
 const quantileOf = (waits: Float64Array, share: number) =>
   waits[Math.floor(waits.length * share)] ?? Number.NaN;
 
@@ -170,7 +171,7 @@ async function askUnder(
   target: string,
   server: RunningServer,
 ): Promise<Attacked> {
-  // The attack lasts somewhat longer than the requests, at most this long.
+  // The attackers are killed after the requests. If not, they end after the seconds given here.
   const command = [program, target, mode, String(count), String(2 * SECONDS + 8)];
   const attackers = mode === "none" ? [] : ATTACKERS.map((uid) => start(asUser(uid), command));
   try {
@@ -191,7 +192,7 @@ function print(title: string, cells: readonly string[]): void {
 
 const times = (ours: number, floor: number) => (ours / floor).toFixed(2);
 
-/** What was measured in the rounds of an attack. */
+/** The measurements in the rounds of an attack. */
 interface Rounds {
   readonly ours: Attacked[];
   readonly floor: Attacked[];
@@ -208,7 +209,7 @@ const compare = ({ ours, floor }: Rounds, when: keyof Attacked): Comparison => (
 const meetsGoal = ({ ours, floor }: Comparison) =>
   ours.failed === 0 && ours.p50 <= GOAL * floor.p50 && ours.p99 <= GOAL * floor.p99;
 
-/** Prints a line of an attack. @param first p99 of the first round of ours, if it belongs here */
+/** Prints a line about an attack. @param first p99 of our first round, if the line shows it */
 function describe(title: string, compared: Comparison, first?: number): void {
   const { ours, floor } = compared;
   print(title, [
@@ -227,9 +228,9 @@ function describe(title: string, compared: Comparison, first?: number): void {
 }
 
 /**
- * Makes an attack until the goal is met after the first rounds or all rounds are made, and prints
- * its lines.
- * @returns whether the goal is met, from the beginning on
+ * Makes an attack in ROUNDS rounds or, if these miss the goal, in MORE_ROUNDS, and prints its
+ * lines.
+ * @returns whether the goal is met, both at the beginning of the attack and later
  */
 async function measureAttack(
   program: string,
@@ -241,7 +242,7 @@ async function measureAttack(
   const target = ({ address }: RunningServer) => (attack.metrics === true ? metrics : address);
   const measure = async (count: number) => {
     while (rounds.ours.length < count) {
-      // The effects of an attack on another floor must not count.
+      // A new floor for each round: the effects of earlier attacks must not count.
       await using floor = await startFloor();
       rounds.floor.push(await askUnder(program, attack, target(floor), floor));
       rounds.ours.push(await askUnder(program, attack, target(daemon), daemon));
@@ -259,8 +260,8 @@ async function measureAttack(
 }
 
 /**
- * Waits until V8 has compiled what a spawner's requests make busy, which takes five seconds once
- * in the life of a daemon, whether anybody attacks or not.
+ * Waits until V8 has compiled the code that a spawner's requests run often, which takes five
+ * seconds once in the life of a daemon, whether anybody attacks or not.
  * @returns p99 of the first two seconds, microseconds
  */
 async function measureStart(program: string, daemon: RunningServer): Promise<number> {

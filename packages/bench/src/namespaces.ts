@@ -184,7 +184,7 @@ async function compareCreation(
 function warmUp(program: string, daemon: RunningDaemon): void {
   measure(program, daemon, { ...LEASE, count: 4000 }, { asSpawner: true });
   measure(program, daemon, { mode: "rt", count: 5000 });
-  // Each of V8's compilers waits for some hundred more calls; the last has run after 2,000 names.
+  // Each of V8's compilers waits for a few hundred more calls; the last has run after 2,000 names.
   for (let i = 0; i < 15; i++) {
     measure(program, daemon, { mode: "create-both", count: 200 });
     purge(daemon);
@@ -233,7 +233,7 @@ function noteGoal(
 
 /** Prints the cost of requests to the namespace service, compared with the floor in C. */
 export async function measureNamespaces(): Promise<void> {
-  // The measurements as a spawner run it as another user.
+  // The subjects with `asSpawner` run the copy as another user.
   using directory = temporaryDirectory();
   const nsbench = join(directory.path, "nsbench");
   copyFileSync(compile("nsbench"), nsbench);

@@ -88,7 +88,7 @@ interface Compared {
 /**
  * Measures several pieces of work in turn, and prints their medians; those after the first also as
  * multiples of the first.
- * @param works by the names under which they are printed
+ * @param works the pieces of work, by the names under which they are printed
  */
 async function compare(
   what: string,

@@ -6,7 +6,7 @@ export interface TemporaryDirectory extends Disposable {
   readonly path: string;
 }
 
-/** Those that exist. */
+/** The paths of the directories that exist now. */
 const paths = new Set<string>();
 process.once("exit", () => {
   for (const path of paths) rmSync(path, { recursive: true });

@@ -13,7 +13,7 @@ interface Row {
   readonly from: string;
 }
 
-/** Returns the rows of docs/lua.md's table by attribute; `memory_events_high`, `_max` are two. */
+/** Returns the rows of the table in docs/lua.md by attribute, also if a row has several. */
 function documentedAttributes(): Map<string, Row> {
   const text = readFileSync(join(import.meta.dirname, "../../../docs/lua.md"), "utf8");
   const section = text.slice(text.indexOf("\n## The cgroup\n"), text.indexOf("\n## PostgreSQL\n"));

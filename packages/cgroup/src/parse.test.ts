@@ -23,7 +23,7 @@ describe("cgroup.events", () => {
 });
 
 describe("flat keyed files", () => {
-  it.each(["linux-5.10", "linux-6.1"])("cpu.stat of %s", (kernel) => {
+  it.each(["linux-5.10", "linux-6.1"])("include cpu.stat of %s", (kernel) => {
     const values = parseFlatKeyed(read(kernel, "cpu.stat"));
     expect(values.get("usage_usec")).toBe(1834211);
     expect(values.get("user_usec")).toBe(1201034);
@@ -48,7 +48,7 @@ describe("flat keyed files", () => {
     expect(["high", "max", "oom", "oom_kill"].map((key) => values.get(key))).toEqual([3, 17, 1, 2]);
   });
 
-  it("pids.events", () => {
+  it("include pids.events", () => {
     expect(parseFlatKeyed(read("linux-5.10", "pids.events")).get("max")).toBe(2);
   });
 });

@@ -89,7 +89,7 @@ export class CgroupReader {
 
   /**
    * Reads all figures.
-   * @param directoryFd the open directory of the cgroup, so that all are of the same cgroup
+   * @param directoryFd the open directory of the cgroup, so that all figures are of the same cgroup
    */
   read(directoryFd: number): CgroupUsage {
     const usage: Usage = { ...NOTHING };

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { XattrTable } from "./snapshot.ts";
 import { limitXattrs } from "./xattrs.ts";
 
-/** Returns a table of attributes. @param sizes of the values, by name */
+/** Returns a table of attributes. @param sizes the sizes of the values, by name */
 const table = (sizes: Record<string, number>): XattrTable =>
   Object.entries(sizes).map(([name, size]) => [
     bytesOfLatin1(name),

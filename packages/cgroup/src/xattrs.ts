@@ -23,7 +23,7 @@ const READABLE_BY_OTHERS = 0o4;
  * Returns the attributes of an open directory that scripts may see: `user.*`, and those that
  * the kernel shows to everybody who may read the directory. It shows `trusted.*` only to
  * administrators.
- * @param mode of the directory, from fstat(2)
+ * @param mode the mode of the directory, from fstat(2)
  * @see xattr(7)
  */
 export function readXattrs(directoryFd: number, mode: number): XattrTable {
@@ -49,9 +49,9 @@ function tryList(directoryFd: number): ByteString[] {
 }
 
 /**
- * Returns the tables for a record: if they are too large, the first ones are kept; empty tables
- * at the end are left out. Pure.
- * @param tables of a cgroup, of its parent, and so on
+ * Returns the tables for a record, without attributes that no longer fit into MAX_RECORD_BYTES, and
+ * without empty tables at the end. Pure.
+ * @param tables the tables of a cgroup, of its parent, and so on
  */
 export function limitXattrs(tables: readonly XattrTable[]): XattrTable[] {
   let leftBytes = MAX_RECORD_BYTES;

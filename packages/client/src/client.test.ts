@@ -124,7 +124,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests[0]).toEqual(daemon.requests[1]);
   });
 
-  it("while the connection was idle makes no difference", async () => {
+  it("makes no difference if it does so while the connection is idle", async () => {
     using daemon = new FakeDaemon(() => ipcAnswer);
     using client = await connect({ socket: daemon.address });
     (await client.request("foo", { ipc: true })).close();
@@ -133,7 +133,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests).toHaveLength(2);
   });
 
-  it("twice is an error", async () => {
+  it("is an error if it does so twice", async () => {
     using daemon = new FakeDaemon(() => ({ hangUp: true }));
     using client = await connect({ socket: daemon.address });
     expect(await failure(client.request("foo", { ipc: true }))).toEqual([
@@ -143,7 +143,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests).toHaveLength(2);
   });
 
-  it("and no longer exists is unavailable", async () => {
+  it("is unavailable if it no longer exists", async () => {
     using client = new SpawnClient({ socket: "@nobody-listens-here" });
     {
       using daemon = new FakeDaemon(() => ipcAnswer);
@@ -155,13 +155,13 @@ describe("a daemon that hangs up", () => {
     expect((await failure(client.request("foo", { ipc: true })))[0]).toBe("unavailable");
   });
 
-  it("before it has read the request makes no difference", async () => {
+  it("makes no difference if it does so before it has read the request", async () => {
     using daemon = new FakeDaemon(() => ipcAnswer);
     using client = await connect({ socket: daemon.address });
     (await client.request("foo", { ipc: true })).close();
     const second = client.request("foo", { ipc: true });
-    // It is sent within a few microtasks, before the daemon's timer runs: receiving ends with
-    // ECONNRESET.
+    // The request is sent within a few microtasks, before the daemon's timer runs: receiving ends
+    // with ECONNRESET.
     for (let i = 0; i < 10; ++i) await undefined;
     daemon.hangUp();
     (await second).close();
@@ -190,7 +190,7 @@ describe("a daemon that does not answer", () => {
     (await client.request("foo", { ipc: true })).close();
   });
 
-  it("and does not even accept: connecting has the same time limit", async () => {
+  it("has the same time limit for accepting a connection", async () => {
     // The listener's queue has room for one connection, and the daemon gets no time to accept it.
     using daemon = new FakeDaemon(() => ({}), 0);
     const clients = Array.from(

@@ -1,4 +1,4 @@
-/** A connection to the daemon: passes datagrams with descriptors, whatever they mean. */
+/** A connection to the daemon. It passes on datagrams with descriptors, whatever they mean. */
 import {
   AF_UNIX,
   connectUnix,

@@ -17,8 +17,8 @@ const DEFAULT_PATH = bytesOfText("/bin:/usr/bin");
 export type Finding = Buffer | "not found" | "not executable";
 
 /**
- * Finds the file of a command, as a shell does. To be called beforehand, so that a mistyped
- * command gives our own message, and no namespace is made for it.
+ * Finds the file of a command, as a shell does. To be called before the daemon is asked, so that a
+ * mistyped command gives our own message, and no namespace is made for it.
  * @param path the value of PATH
  */
 export function findExecutable(

@@ -29,8 +29,8 @@ export interface Child {
  *
  * The child stays in our process group, so that pipelines and Ctrl-Z work as the shell expects.
  * In the foreground of a terminal it gets the terminal's signals itself; to pass them on would
- * double a Ctrl-C. (Node does not report the sender of a signal, so one that kill(1) sends us
- * there counts as the terminal's.)
+ * double a Ctrl-C. (Node does not report the sender of a signal, so a signal that kill(1) sends us
+ * in the foreground counts as the terminal's.)
  * @param ignored numbers of signals that stay ignored, here and in the child
  */
 export function startPassingSignals(start: () => number, ignored: readonly number[]): Child {
@@ -40,7 +40,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
       return;
     if (running !== undefined) trySignal(running, signal);
   };
-  // The signals are caught before the child exists, because it may ask for one as soon as it runs.
+  // The signals are caught before the child exists, because one may be sent as soon as it runs.
   for (const signal of PASSED_ON)
     if (!ignored.includes(constants.signals[signal])) process.on(signal, pass);
   const pid = start();

@@ -8,7 +8,7 @@ export const packageDirectory = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(packageDirectory, "dist/");
 export const bundle = `${dist}cm4all-spawn-client.js`;
 export const addon = `${dist}ffi-rs.linux-${process.arch}-gnu.node`;
-/** The suite has one version, that of its top level. */
+/** The version of the suite, from its top-level package.json. */
 export const { version } = JSON.parse(
   readFileSync(join(packageDirectory, "../../package.json"), "utf8"),
 );

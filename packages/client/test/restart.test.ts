@@ -21,7 +21,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a client", () => {
 
     const second = await Daemon.start({ socket });
     try {
-      // This request finds no connection, the one to the third daemon a connection that has ended.
+      // This request finds no connection. The next one, to the third daemon, finds a connection
+      // that has ended.
       (await client.request("foo", { ipc: true })).close();
     } finally {
       await second.stop();

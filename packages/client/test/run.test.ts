@@ -108,7 +108,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(readdirSync("/proc")).toContain(String(process.pid));
     });
 
-    it("sees an IPC object of another process with the same name, and nobody else does", async () => {
+    it("shares IPC objects with other commands of the same name, and with nobody else", async () => {
       const id = (await shell("ipcmk -Q", "--ipc")).match(/\d+/)?.[0] ?? "none";
       expect(await shell("ipcs -q", "--ipc")).toMatch(new RegExp(` ${id} .*root`));
       const outside = spawnSync("ipcs", ["-q"], { encoding: "utf8" }).stdout;
@@ -123,7 +123,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(await shell(script, "--user", ...MAPS)).toBe("0\n0\n 0 100000 10\n");
     });
 
-    it("keeps its ids in a user namespace that does not", async () => {
+    it("has the overflow ids, or mapped ids, in a user namespace that does not map root", async () => {
       expect(await shell("id -u; id -g", "--user")).toBe("65534\n65534\n");
       expect(await shell("id -u", "--user", "--uid-map", "1000 0 1")).toBe("1000\n");
     });
@@ -203,7 +203,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       try {
         chmodSync(directory, 0o755);
         const file = Buffer.concat([Buffer.from(`${directory}/M`), Buffer.of(0xfc)]);
-        // Without #!: shells and execvp(3) run such a file, too.
+        // The file has no #! line: shells and execvp(3) run such a file, too.
         writeFileSync(file, "cat /proc/$$/environ /proc/$$/cmdline | od -An -v -tx1\n", {
           mode: 0o755,
         });
@@ -224,7 +224,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       }
     });
 
-    it("finds a command in a PATH of any bytes, and names one that is not there", async () => {
+    it("finds a command in a PATH of any bytes, and names a command that it does not find", async () => {
       const script = `cd "$(mktemp -d)" && mkdir "$(printf '\\377')" &&
         cp /bin/true "$(printf '\\377/M\\374')" &&
         PATH="$PATH:$PWD/$(printf '\\377')" "$@" "$(printf 'M\\374')" && "$@" "$(printf 'M\\375')"
@@ -302,7 +302,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(stdout).toBe(`ready\n${SIGNALS.map((signal) => `got-${signal}\n`).join("")}`);
     });
 
-    it("that this command catches have their default action in the one that it runs", async () => {
+    it("have their default action in the command, although the client catches them", async () => {
       const result = await run("foo", "--ipc", "--pid", "--", "sh", "-c", "kill -USR1 $$");
       expect(result).toMatchObject({ status: 128 + 10, stderr: "" });
     });

@@ -9,7 +9,7 @@ export type Alignment = "left" | "right";
 /**
  * Returns titles with texts beside them, two blanks apart. Texts that are wider than the
  * terminal are continued below.
- * @param columns the width of the terminal; undefined for a line each, however wide
+ * @param columns the width of the terminal; undefined to put each text on one line, however wide
  */
 export function wrapRows(
   rows: readonly (readonly [title: string, text: string])[],
@@ -46,7 +46,7 @@ export function wrapText(text: string, columns: number): string[] {
 
 /**
  * Returns a line for each row, its columns two blanks apart, without blanks at its end.
- * @param alignments of the columns; the last one counts for all that follow
+ * @param alignments the alignments of the columns; the last one counts for all that follow
  */
 export function alignColumns(
   rows: readonly (readonly string[])[],

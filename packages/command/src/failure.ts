@@ -33,8 +33,8 @@ function explainRefusal(error: unknown): string | undefined {
 
 /**
  * Returns the message that a command prints when `error` has reached its top level, and its
- * exit status. For an expected failure, or a call that the system has refused, that is the
- * message only; anything else is a defect and keeps its stack.
+ * exit status. For an expected failure, or a call that the system has refused, it is only the
+ * message of the error; anything else is a defect and is shown with its stack.
  */
 export function explainFailure(error: unknown): { message: string; exitStatus: number } {
   if (error instanceof CommandFailure)
@@ -45,8 +45,7 @@ export function explainFailure(error: unknown): { message: string; exitStatus: n
 }
 
 /**
- * Does the same for an error that only a defect can have thrown, even if it is one of the
- * system.
+ * Does the same for an error that only a defect can have thrown, even if it is a system error.
  */
 export function explainDefect(error: unknown): { message: string; exitStatus: number } {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -48,8 +48,8 @@ export function fileFailure(doing: string, error: unknown): unknown {
  * Creates or replaces a file atomically: a reader finds either the old content or the new, even
  * after a crash. A symbolic link is replaced, not followed. Temporary files of earlier runs that
  * were killed are removed.
- * @param mode of the new file, whatever the umask is
- * @param owner of the new file; by default the user of the process
+ * @param mode the mode of the new file, whatever the umask is
+ * @param owner the owner of the new file; by default the user of the process
  * @throws the error of the failed system call; no temporary file is left then
  */
 export function replaceFile(
@@ -72,8 +72,8 @@ export function replaceFile(
 }
 
 /**
- * Writes the temporary file. If there is a file of that name, by chance or by malice, it fails:
- * O_EXCL.
+ * Writes the temporary file. Fails if there is a file of that name already, by chance or by malice
+ * (O_EXCL).
  */
 function writeTemporary(
   path: string,
@@ -104,7 +104,7 @@ const randomDigits = (): string =>
     .toString(16)
     .padStart(RANDOM_DIGITS, "0");
 
-/** No run takes longer from creating the temporary file to renaming it. */
+/** The age of a leftover: no run takes as long from creating its temporary file to renaming it. */
 const LEFTOVER_MS = 600_000;
 
 /**
@@ -124,7 +124,7 @@ const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
 
 /**
  * Removes old temporary files.
- * @param written the new file, whose modification time their age is measured from
+ * @param written the status of the new file: their age is measured from its modification time
  */
 function removeLeftovers(directory: string, name: string, written: Stats): void {
   const stem = stemOf(name);

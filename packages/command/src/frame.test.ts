@@ -36,7 +36,7 @@ describe("scroll", () => {
     [15, pageUp, 5],
     [5, pageUp, 0],
     [25, "", 20],
-  ])("%d %j", (first, typed, expected) => {
+  ])("moves from line %d, with the keys %j, to line %d", (first, typed, expected) => {
     expect(scroll(first, typed, 30, size)).toBe(expected);
   });
 

@@ -34,7 +34,7 @@ describe("inOneLine", () => {
     ["boom", undefined, "boom"],
     ["boom", "stack traceback:\n\t[C]: in ?\n", "boom | stack traceback: | [C]: in ?"],
     ["ERROR: x\r\nDETAIL:\ty\u{1b}", undefined, "ERROR: x | DETAIL: y\\x1b"],
-  ])("%j %j", (message, traceback, expected) => {
+  ])("joins the message %j and the traceback %j", (message, traceback, expected) => {
     expect(inOneLine(message, traceback)).toBe(expected);
   });
 });

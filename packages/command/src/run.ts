@@ -25,8 +25,8 @@ export function leaveOutput(command: Command): Command {
 }
 
 /**
- * Parses the command line and runs the command. After a mistake in the command line the exit
- * status is EX_USAGE, after a failure of the action that of the failure; nothing is thrown.
+ * Parses the command line and runs the command. The exit status is EX_USAGE after a mistake in the
+ * command line, and that of the failure if the action fails; nothing is thrown.
  * Arguments that may be any bytes have a parser that makes a Buffer of them (arguments.ts).
  */
 export async function runCommand(

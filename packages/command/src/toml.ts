@@ -76,8 +76,8 @@ function tryUnquoted(line: string): [key: string, value: string] | undefined {
 }
 
 /**
- * Returns the table at a path, and creates those that are missing. The parser has rejected
- * duplicate and conflicting keys.
+ * Returns the table at a path, and creates the tables that are missing on the way. The parser has
+ * rejected duplicate and conflicting keys.
  */
 function descend(table: LocatedTable, keys: readonly string[], line: number): LocatedTable {
   let current = table;

@@ -31,7 +31,7 @@ export function child(fd: number, name: string): string {
   return `/proc/self/fd/${fd}/${name}`;
 }
 
-/** Returns the path of an entry of a directory, without a look at either. */
+/** Returns the path of an entry of a directory, without checking that either exists. */
 export function join(directory: string, name: string): string {
   return directory === "/" ? `/${name}` : `${directory}/${name}`;
 }

@@ -1,4 +1,4 @@
-/** Walking a tree as chroot(2) would, whatever links somebody put there. */
+/** Tests that a tree is walked as chroot(2) would, whatever links somebody put there. */
 
 import { spawnSync } from "node:child_process";
 import {
@@ -39,7 +39,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** The descriptors of this process that lead into the test's directory. */
+/** Returns a line for each descriptor of this process that leads into the test's directory. */
 function openFiles(): string[] {
   const links = spawnSync("ls", ["-l", `/proc/${process.pid}/fd`], { encoding: "utf8" });
   return links.stdout.split("\n").filter((line) => line.includes(directory));
@@ -86,7 +86,7 @@ describe("locate", () => {
     expect(() => tree.locate("/etc/absolute")).toThrow(/ENOENT/);
     expect(() => tree.locate("/etc/relative")).toThrow(/ENOENT/);
     expect(() => tree.locate("/directory/conf")).toThrow(/ENOENT/);
-    // It finds the file inside, if there is one.
+    // A file at the same path inside the tree is found.
     mkdirSync(join(root, directory, "outside"), { recursive: true });
     writeFileSync(join(root, directory, "outside/conf"), "within");
     expect(look("/etc/absolute")).toEqual([join(directory, "outside/conf"), "within"]);

@@ -23,7 +23,7 @@ import { cellName } from "../matrix.mjs";
 import { places } from "./places.mjs";
 import { parseFailures, parseTestOutput, total } from "./test-output.mjs";
 
-/** @param {string} name of a file beside this one */
+/** @param {string} name the name of a file in this directory */
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 /** The time limit for a newcomer's commands in one place, seconds. */

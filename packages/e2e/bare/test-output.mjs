@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Parses the output of `npm test`: the summaries that vitest prints for each package, behind
- * turbo's prefix.
+ * Parses the output of `npm test`: the summaries that vitest prints for each package, each line
+ * after turbo's prefix.
  */
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Runs the cases, one after the other on one system, and prints a line for each. If a case wants
- * a reboot, the run goes on after it.
+ * Runs the cases, one after the other on one system, and prints a line for each. If a case needs a
+ * reboot, the run goes on after the reboot.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { Case, Context } from "./case.ts";

@@ -12,7 +12,7 @@ const script = fileURLToPath(new URL("container.sh", import.meta.url));
  * @param {string} options.tree
  * @param {string} options.input  a directory with `run`
  * @param {string} options.output a directory for `console`, the output of systemd, and `lines`,
- *   that of `run`
+ *   the output of `run`
  * @param {AbortSignal} options.signal ends it at once
  */
 export async function runContainer({ tree, input, output, signal }) {

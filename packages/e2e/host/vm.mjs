@@ -15,7 +15,7 @@ import { join } from "node:path";
  * @param {string} options.image  a directory with `disk` and `kernel/vmlinuz`
  * @param {string} options.input  a directory with `run`
  * @param {string} options.output a directory for `console`, the output of kernel and systemd, and
- *   `lines`, that of `run`
+ *   `lines`, the output of `run`
  * @param {string} options.workDirectory for temporary files
  * @param {AbortSignal} options.signal ends it at once
  */

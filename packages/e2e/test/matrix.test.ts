@@ -36,7 +36,7 @@ it("gives a step with a result its row, with the commit and the date", () => {
   ]);
 });
 
-it("keeps the row of a step that was run before, and replaces that of one that is run again", () => {
+it("keeps the row of a step that was run before, and replaces it if the step is run again", () => {
   const first = "bookworm, Node 26, clone";
   const second = "trixie, virtual machine";
   const earlier = { ...passed, date: "2026-11-20", failures: ["a|b"] };

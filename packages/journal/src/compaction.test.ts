@@ -122,7 +122,7 @@ describe("a segment that cannot be rewritten", () => {
     ["open", FIRST],
     ["create", `${FIRST}.tmp`],
     ["rename", `${FIRST}.tmp`],
-  ])("because %s fails holds up no other, and is left alone for a while", async (call, name) => {
+  ])("because %s fails holds up no others, and is retried after a while", async (call, name) => {
     disk.fail = (aCall, aName) => {
       if (aCall !== call || aName !== name) return undefined;
       tries++;
@@ -168,7 +168,7 @@ describe("a segment that cannot be rewritten", () => {
     expect([...disk.files().keys()].filter((file) => file.endsWith(".tmp"))).toEqual([]);
   });
 
-  it("because the disk is full leaves the room to those that need less", async () => {
+  it("because the disk is full leaves the room to segments that need less", async () => {
     await journal.close();
     await disk.remove("reserve");
     journal = await Journal.open(disk, { ...OPTIONS, reserveBytes: 0 });

@@ -62,7 +62,7 @@ export class Compaction {
   }
 
   /**
-   * Removes a segment that nothing needs. Returns true if there was one.
+   * Removes a segment that nothing needs. Returns true if it has removed one.
    * @throws system errors of syncing the directory
    */
   tryRemove(active: Segment | undefined): Promise<boolean> {
@@ -87,8 +87,8 @@ export class Compaction {
   }
 
   /**
-   * Takes `step` with the oldest segment that `isMeant` accepts and with which it succeeds. Returns
-   * false if there is none.
+   * Takes `step` with the segments that `isMeant` accepts, the oldest first, until it succeeds with
+   * one of them. Returns false if it succeeds with none.
    */
   async #tryFirst(
     isMeant: (segment: Segment) => boolean,
@@ -118,7 +118,7 @@ export class Compaction {
     else this.#onFailure(segment, errorText(error));
   }
 
-  /** Ends the pauses of segments that the disk had no room for: there is more than before. */
+  /** Ends the pauses of segments that the disk had no room for: by now it has more room. */
   #endPausesForRoom(): void {
     for (const segment of this.#lackRoom) segment.pausedUntilMs = Number.NEGATIVE_INFINITY;
     this.#lackRoom.clear();
@@ -160,7 +160,7 @@ export class Compaction {
         await this.#directory.rename(segment.name, `${segment.name}${DAMAGED_SUFFIX}`);
       else await this.#directory.remove(segment.name);
     } catch (error) {
-      // It was removed earlier, by a step whose sync has failed.
+      // The file was removed earlier, by a step whose sync has failed.
       if (!isErrno(error, "ENOENT")) throw error;
     }
     await this.#sync();
@@ -178,14 +178,14 @@ export class Compaction {
 
   async #rewrite(segment: Segment): Promise<void> {
     const collected = await this.#collect(segment);
-    // Somebody has removed it; whoever reads its records gets the error.
+    // Somebody has removed the file; whoever reads its records gets the error.
     if (collected === undefined) return;
     const { kept, dropped, isWhole } = collected;
     if (kept.length === 0 && segment.table.live === 0 && !this.#isWitness(segment))
       return this.#remove(segment);
-    // This is so after each start if all of its marks are needed.
+    // After a start every segment is stale, even one whose marks are all needed.
     if (dropped === 0) return;
-    // The damage would be lost with the file; it is small, and rare.
+    // A rewrite would lose the damaged bytes. To keep the whole file costs little: damage is rare.
     if (segment.isDamaged || !isWhole) return;
     const header = encodeHeader(segment.sequence);
     const bytes = Buffer.concat([header, encodeFrames(kept)]);
@@ -284,7 +284,7 @@ export class Compaction {
     const isLive = state !== undefined && state !== RecordState.GONE;
     if (kind === FrameKind.RECORD) return isLive;
     const markedIn = this.#segments.markedIn(number);
-    // A later mark is in another file.
+    // A later mark of the same record is in another file.
     if (markedIn !== undefined && markedIn !== segment.sequence) return false;
     // A mark of a record in another file is needed for as long as that file has the record.
     return this.#segments.find(number) === segment ? isLive : state !== undefined;

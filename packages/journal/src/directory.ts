@@ -60,7 +60,7 @@ class OpenFile implements JournalFile {
   }
 
   async write(bytes: Buffer, position: number): Promise<void> {
-    // Node's write returns a short count instead of going on, if the disk fills up.
+    // If the disk fills up, Node's write returns a short count instead of going on.
     for (let done = 0; done < bytes.length; ) {
       const { bytesWritten } = await this.#handle.write(
         bytes,

@@ -111,8 +111,8 @@ export function tryReadFrame(
 }
 
 /**
- * Returns true if the frame at `offset` is whole, and ends where `bytes` does, except that its
- * header gives another size: then it is damaged, and not cut off.
+ * Returns true if the frame at `offset` is whole and ends where `bytes` ends, and only the size in
+ * its header is wrong: such a frame is damaged, not cut off.
  */
 export function isWholeButForSize(bytes: Buffer, offset: number): boolean {
   const frame = Buffer.from(bytes.subarray(offset));

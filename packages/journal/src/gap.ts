@@ -26,7 +26,7 @@ export class Gap {
   readonly #start: number;
   /** The number of bytes that are part of no frame. */
   bytes = 0;
-  /** The offset after the last of them. */
+  /** The offset, in the segment, after the last of these bytes. */
   #end: number;
   /** The number of the gap's bytes in the current sector, and whether all of them are zero. */
   #partBytes = 0;

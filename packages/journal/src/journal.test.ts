@@ -175,7 +175,7 @@ describe("a journal", () => {
     for (const { number } of [...journal.records(kept)])
       void journal.mark(number, RecordState.GONE);
     await journal.close();
-    // It finds segments to remove.
+    // The journal finds segments to remove.
     journal = await Journal.open(disk, OPTIONS);
     let isMarked = false;
     void journal.mark(kept, RecordState.PARKED).then(() => {

@@ -157,7 +157,7 @@ export class Journal {
   /**
    * Appends a record and returns its number when it is on the disk.
    * @param payload owned by the journal from then on
-   * @throws JournalFull, JournalClosed, JournalError (rejects): then it is not in the journal
+   * @throws JournalFull, JournalClosed, JournalError (rejects): the record is not in the journal
    */
   append(payload: Buffer): Promise<number> {
     const size = frameSize(payload.length);
@@ -187,8 +187,8 @@ export class Journal {
   }
 
   /**
-   * Gives a record a state at once, and returns when that is on the disk; it is tried again
-   * until the disk takes it. Without effect for a record that is gone.
+   * Gives a record a state at once. The promise resolves when the mark is on the disk; the write is
+   * tried again until the disk takes it. Without effect for a record that is gone.
    * @param note the reason, for people
    * @throws JournalClosed
    */
@@ -258,7 +258,7 @@ export class Journal {
     for (;;) {
       while (!this.#writer.isIdle) {
         if (!(await this.#writer.tryWrite())) {
-          // Only once between two successful writes: each failed one may leave an empty segment.
+          // Only once between two successful writes: each failed write may leave an empty segment.
           if (hasMadeRoom || !this.#writer.lacksRoom || !(await this.#makeRoom())) return false;
           hasMadeRoom = true;
           continue;
@@ -266,7 +266,7 @@ export class Journal {
         hasMadeRoom = false;
         if (this.#isCrowded) await this.#tidy(false);
       }
-      // The next start finds again what there is to tidy up.
+      // What there is to tidy up is found when the journal is opened again.
       if (this.#isClosing) return true;
       await this.#writer.keepReserve();
       const hasMore = await this.#tidy(true);
@@ -294,9 +294,9 @@ export class Journal {
   }
 
   /**
-   * Removes files that nothing needs, because the disk is full. Records that are done with go
-   * with their file even if their marks are not on the disk yet. Returns true if there was such
-   * a file.
+   * Removes files that nothing needs, and rewrites those that can be smaller, because the disk is
+   * full. Records that are done with go with their file even if their marks are not on the disk
+   * yet. Returns true if there was such a file.
    */
   async #makeRoom(): Promise<boolean> {
     let hasRoom = false;
@@ -343,8 +343,8 @@ export class Journal {
   }
 
   /**
-   * Returns when all operations so far, except those of `markLater`, are written, or the disk
-   * has refused them.
+   * Waits until all operations so far, except those of `markLater`, are written, or refused by the
+   * disk.
    */
   async settle(): Promise<void> {
     while (this.#work !== undefined) await this.#work;

@@ -1,6 +1,6 @@
 /**
- * Locks a journal, which has one owner at a time: the daemon, or a command while no daemon
- * runs.
+ * Locks a journal, which has one owner at a time: the daemon, or a command while no daemon is
+ * running.
  */
 import { constants, openSync } from "node:fs";
 import { Fd, tryFlock } from "@cm4all/linux";

@@ -35,7 +35,7 @@ async function readOn(after: number, count = Infinity): Promise<unknown[]> {
 const upTo = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
 describe("reading on", () => {
-  it("returns the records in their order, from any one on, as many as are wanted", async () => {
+  it("returns the records in their order, from any record on, as many as are wanted", async () => {
     expect(await readOn(-1)).toEqual(upTo(0, COUNT));
     expect(await readOn(numbers[122] ?? 0, 300)).toEqual(upTo(123, 423));
     expect(await readOn(numbers.at(-1) ?? 0)).toEqual([]);

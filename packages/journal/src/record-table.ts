@@ -123,7 +123,7 @@ export class RecordTable {
     return this.has(index) ? tryRecordState(this.#states[index]) : undefined;
   }
 
-  /** Sets a record's state. Returns false, without effect, once it is gone. */
+  /** Sets a record's state. Returns false, without effect, if it is gone or does not exist. */
   setState(index: number, state: RecordState): boolean {
     const before = this.state(index);
     if (before === undefined || before === RecordState.GONE) return false;

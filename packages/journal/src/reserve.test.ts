@@ -208,7 +208,7 @@ describe("on a full disk", () => {
       const newer = await append(150);
       await append(1);
       fillDisk();
-      // One of the older ones is parked, so that its segment stays.
+      // One of the older records is parked, so that its segment stays.
       const [first = 0] = older;
       void journal.mark(first, RecordState.PARKED).catch(() => undefined);
       expect(await forget(newer.flatMap((number, i) => [older[i + 1] ?? [], number].flat()))).toBe(

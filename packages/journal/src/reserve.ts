@@ -15,8 +15,8 @@ const NAME = "reserve";
 const PAUSE_MS = 10_000;
 
 /**
- * The multiple of the reserve's size that has to be free before it is made, so that as much as it
- * takes is left to others.
+ * The multiple of the reserve's size that has to be free before the reserve is made, so that others
+ * are left as much room as it takes.
  */
 const DISTANCE = 2;
 
@@ -33,7 +33,7 @@ export class Reserve {
 
   /**
    * @param bytes the size of the reserve; 0 if none is to be made
-   * @param names of the existing files
+   * @param names the names of the existing files
    */
   constructor(directory: JournalDirectory, bytes: number, names: readonly string[]) {
     this.#directory = directory;
@@ -89,7 +89,8 @@ export class Reserve {
    * @throws system errors
    */
   async become(name: string): Promise<JournalFile> {
-    // It is opened first: a caller that gets no file removes any file called `name`.
+    // The file is opened before it is renamed: a caller that gets no file removes any file that is
+    // called `name`.
     const file = await this.#directory.reopen(NAME);
     try {
       // The caller syncs the directory.

@@ -51,7 +51,7 @@ export interface Findings {
   readonly end: number;
 }
 
-/** Thrown if a file is not a segment, or one of a newer version: it is left alone. */
+/** Thrown if a file is not a segment, or a segment of a newer version: the file is left alone. */
 export class UnknownSegment extends Error {
   override readonly name = "UnknownSegment";
 }
@@ -113,7 +113,7 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns true if a frame is the record of that number, not a mark, which has the same number. */
+/** Returns true if a frame is the record of that number, and not a mark with the same number. */
 export function isRecord(frame: Frame, number: number): boolean {
   return frame.kind === FrameKind.RECORD && frame.number === number;
 }

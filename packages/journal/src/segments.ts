@@ -55,11 +55,11 @@ export class Segment {
   isDamaged = false;
   /** True if a compaction may find something to drop. */
   isStale = false;
-  /** The time until which a compaction leaves it alone, by `performance.now()`. */
+  /** The time until which a compaction leaves the segment alone, by `performance.now()`. */
   pausedUntilMs = Number.NEGATIVE_INFINITY;
   /** The last reported reason why its room is not given back. */
   toldFailure: string | undefined;
-  /** The other segments with records that marks in this one are about. */
+  /** The sequence numbers of other segments with records that marks in this one are about. */
   readonly marked = new Set<number>();
 
   constructor(sequence: number) {
@@ -68,8 +68,8 @@ export class Segment {
   }
 
   /**
-   * The number of marks in it, and of those that are superseded by a later mark of their
-   * record.
+   * The number of marks in the segment, and the number of those that are superseded by a later
+   * mark of their record.
    */
   marks = 0;
   obsoleteMarks = 0;
@@ -207,7 +207,7 @@ export class Segments {
     return this.#segments.get(sequenceOf(number))?.table.state(indexOf(number));
   }
 
-  /** Gives a record a state. Returns false, without effect, if it is gone. */
+  /** Gives a record a state. Returns false, without effect, if it is gone or does not exist. */
   setState(number: number, state: RecordState): boolean {
     const segment = this.#segments.get(sequenceOf(number));
     if (segment?.table.setState(indexOf(number), state) !== true) return false;
@@ -219,7 +219,7 @@ export class Segments {
    * Reads the segments of earlier runs and syncs them. A run that was killed may have left its
    * last writes only in the kernel's memory, and a later power failure must not undo the
    * decisions that are based on them. Returns the damage.
-   * @param names of the files in the directory
+   * @param names the names of the files in the directory
    * @throws system errors of the directory itself, and of writing to the disk
    */
   async load(directory: JournalDirectory, names: readonly string[]): Promise<Damage[]> {

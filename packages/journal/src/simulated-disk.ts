@@ -72,7 +72,7 @@ export class SimulatedDisk implements JournalDirectory {
   fail: (call: string, name?: string) => string | undefined = () => undefined;
   /** The capacity of the disk. */
   capacityBytes = Number.POSITIVE_INFINITY;
-  /** A byte range of a file whose reads fail. */
+  /** A range of bytes in a file; reads that touch it fail. */
   unreadable: { readonly name: string; readonly from: number; readonly to: number } | undefined;
   /** After a power failure no call succeeds until `reboot`. */
   #isDown = false;
@@ -172,7 +172,7 @@ export class SimulatedDisk implements JournalDirectory {
           bytes.length - Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.usedBytes));
         inode.write(bytes.subarray(0, Math.max(0, fits)), position);
         if (fits < bytes.length) throw new Failure("ENOSPC");
-        // The power can fail until it is on the disk.
+        // Until the bytes are on the disk, the power can fail.
         await this.#call("sync");
         inode.sync();
       },

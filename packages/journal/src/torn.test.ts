@@ -101,7 +101,7 @@ describe("of a write that was never confirmed", () => {
       expect(await start()).toEqual({ ids: EARLIER, isDamaged: false });
       expect(disk.files().get(NAME)?.cached.length).toBe(whole.length);
     }
-    // Nor does it when the segment is rewritten.
+    // Nothing comes back when the segment is rewritten, either.
     const journal = await Journal.open(disk, OPTIONS);
     const [number = 0] = [...journal.records()].map((each) => each.number);
     await journal.mark(number, RecordState.GONE);

@@ -28,7 +28,7 @@ export interface Operation {
   readonly frame: (active: Active) => Frame;
   /** The size of the frame in bytes. */
   readonly size: number;
-  /** True if it is tried again until the disk takes it. */
+  /** True for a mark, which is tried again until the disk takes it. */
   readonly isMark: boolean;
   /** The record that a mark is about. */
   readonly about?: number;
@@ -130,7 +130,7 @@ export class Writer {
     const batch = this.#takeBatch();
     if (batch.length === 0) return true;
     if (await this.#tryWriteBatch(batch)) return true;
-    // With the room of the reserve it may succeed.
+    // With the room of the reserve, the next attempt may succeed.
     return this.#fullError !== undefined && this.#reserve.isThere && !this.isIdle;
   }
 
@@ -140,7 +140,7 @@ export class Writer {
     // Records that are tried in vain would delay the marks in their batch.
     const hasRoom = isThere ? await this.#reserve.hasRoomBeside() : await this.#reserve.tryMake();
     if (!hasRoom) return this.#refuseRecords();
-    // If no mark was written, the reserve was not needed, and the segment is not the reserve's.
+    // If no mark was written meanwhile, the reserve was not needed, and is not the active segment.
     if (this.#active?.isReserve === true) await this.leave();
     this.#fullError = undefined;
   }
@@ -182,7 +182,7 @@ export class Writer {
       this.#refuse(batch, error);
       return false;
     }
-    // If it was written to the reserve, the disk is as full as before.
+    // If the batch was written to the reserve, the disk is as full as before.
     if (!active.isReserve) this.#worked();
     const { segment } = active;
     for (const [i, frame] of frames.entries()) {

@@ -1,6 +1,6 @@
 /**
- * Loads our addon, c/syscall.c. It is compiled if there is a C compiler, and lies beside the
- * bundle of a program; otherwise it does not exist.
+ * Loads our addon, c/syscall.c. It is compiled if there is a C compiler, and is then found next to
+ * the bundle of a program; otherwise it does not exist.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -25,8 +25,8 @@ export interface Addon {
 const FILE = `syscall.linux-${process.arch}.node`;
 
 /**
- * The places of the addon: beside the bundle of a program, and for sources in this workspace, the
- * directory in which it is built.
+ * The places of the addon: next to the bundle of a program or, if the sources of this workspace
+ * run, in the directory in which it is built.
  */
 const PLACES = [FILE, join("../dist", FILE)];
 

@@ -21,7 +21,7 @@ export function bytesOfLatin1(characters: string): ByteString {
   return characters as unknown as ByteString;
 }
 
-/** Returns one character from 0 to 255 for each byte, for code that looks into them. */
+/** Returns one character from 0 to 255 for each byte, for code that examines the bytes. */
 export function latin1Of(bytes: ByteString): string {
   return bytes as unknown as string;
 }

@@ -2,14 +2,14 @@
 import { type ExitReason, P_PID, reap, WNOHANG } from "./wait.ts";
 
 /**
- * The interval of a timer that keeps the process alive, milliseconds. SIGCHLD reports the end of
- * the child.
+ * The interval, in milliseconds, of a timer that keeps the process alive. SIGCHLD reports the end
+ * of the child.
  */
 const KEEP_ALIVE_MS = 1000;
 
 /**
  * Waits for the end of a child, and reaps it. Node must not wait for the child itself.
- * @param pid pid of a child that nobody has reaped
+ * @param pid the pid of a child that nobody has reaped
  */
 export function childExit(pid: number): Promise<ExitReason> {
   return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { controlSpace, encodeRights, parseControl, SCM_MAX_FD, writeRights } from "./cmsg.ts";
 
-describe("control messages", () => {
+describe("the code for control messages", () => {
   it("lays out SCM_RIGHTS as struct cmsghdr", () => {
     // cmsg_len 24, SOL_SOCKET, SCM_RIGHTS, two descriptors
     expect(encodeRights([5, 6]).toString("hex")).toBe(

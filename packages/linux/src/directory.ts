@@ -83,7 +83,7 @@ const TEXT_BYTES = 64 * 1024;
 let text: NativeMemory | undefined;
 
 /**
- * Returns the text of a file that the kernel generates at the first read, at most 64 KiB, with
+ * Returns the text, at most 64 KiB, of a file that the kernel generates at the first read, with
  * one character for each byte. Returns undefined if there is no such file, if it has been removed
  * (ENODEV), or if the kernel was started without the feature that it belongs to (EOPNOTSUPP).
  * @throws SyscallError

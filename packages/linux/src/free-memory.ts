@@ -6,11 +6,11 @@ import { intFunction } from "./libc.ts";
 const libc = { malloc_trim: intFunction("malloc_trim", 1) };
 
 /**
- * How long a thread should have been idle before it frees memory, and then before it does so again,
- * milliseconds. A collection gives back the space for short-lived objects only if less than 1,000
- * bytes a millisecond were allocated in the five seconds before. That is often not so the first
- * time: V8 counts what was allocated since the last collection, up to 16 MB. The second time is
- * more than five seconds after the first.
+ * How long, in milliseconds, a thread should have been idle before it frees memory, and then before
+ * it does so again. A collection gives back the space for short-lived objects only if less than
+ * 1,000 bytes a millisecond were allocated in the five seconds before. That is often not so the
+ * first time: V8 counts what was allocated since the last collection, up to 16 MB. The second time
+ * is more than five seconds after the first.
  */
 export const QUIET_MS = 5500;
 
@@ -18,8 +18,8 @@ export const QUIET_MS = 5500;
  * Collects the garbage of the calling thread, and returns memory that libc keeps for all threads.
  * In a process that has become idle, neither happens by itself. It takes some tens of
  * milliseconds, in which the thread does nothing else and other threads that allocate memory may
- * have to wait. From then on the space for short-lived objects no longer grows in any thread:
- * with V8's default of 16 MB, a daemon keeps 60 MB more after a burst of cgroups.
+ * have to wait. From then on the space for short-lived objects no longer grows in any thread: if
+ * it grew to V8's limit of 16 MB, a daemon would keep 60 MB more after a burst of cgroups.
  * @see malloc_trim(3)
  */
 export function freeMemory(): void {
@@ -28,8 +28,8 @@ export function freeMemory(): void {
 }
 
 function collectGarbage(): void {
-  // These are not options of the command line: with either of them, Node 20 compiles its own
-  // modules anew in each thread, which takes a third of the time of its start.
+  // These flags are not set on the command line: with either of them there, Node 20 compiles its
+  // own modules anew in each thread, which takes a third of the time of its start.
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");

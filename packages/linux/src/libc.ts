@@ -96,7 +96,7 @@ export function longFunction(name: string, arity: number): RawCall {
 }
 
 /**
- * Returns a system call for which libc has no function, or only in recent versions.
+ * Returns a system call for which libc has no function, or has one only in recent versions.
  * @param number its number on this architecture
  * @see syscall(2)
  */

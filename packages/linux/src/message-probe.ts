@@ -18,8 +18,8 @@ export type NextMessage = "nothing" | "end" | "message" | "descriptors";
 const CREDENTIALS_BYTES = 12;
 
 /**
- * Looks at messages of sockets with SO_PASSCRED: each message, even an empty one, has credentials
- * there.
+ * Looks at messages of sockets with SO_PASSCRED, on which each message, even an empty one, comes
+ * with credentials.
  */
 export class MessageProbe {
   /** Has room for the credentials, which come first, but not for a descriptor after them. */

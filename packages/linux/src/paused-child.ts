@@ -36,7 +36,7 @@ export class PausedChildStack {
     const names = ["CLONE_VM", ...Object.keys(flags)].join("|");
     const value = Object.values(flags).reduce((all, flag) => all | flag, CLONE_VM);
     // The ABI of x86-64 and arm64 wants the stack's top aligned to 16 bytes; bit
-    // operations would cut it to 32 bits.
+    // operations would cut the address to 32 bits.
     const top = this.#memory.address + STACK_BYTES;
     const child = libc.clone(sleepAddress, top - (top % 16), value, seconds);
     return check(child, "clone", { flags: names });

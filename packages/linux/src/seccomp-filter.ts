@@ -78,8 +78,8 @@ const AUDIT_ARCH = { x64: 0xc000003e, arm64: 0xc00000b7 } as const;
 const X32_SYSCALL_BIT = 0x40000000;
 
 /**
- * The CLONE_NEW... flags of clone(2). CLONE_NEWTIME is not one: in clone(2) its bit is part of the
- * exit signal, so that only unshare(2) and clone3(2) accept it.
+ * The CLONE_NEW... flags of clone(2). CLONE_NEWTIME is not among them: in clone(2) its bit is part
+ * of the exit signal, so that only unshare(2) and clone3(2) accept it.
  */
 const CLONE_NEW = 0x7e020000;
 
@@ -108,7 +108,8 @@ interface Instruction {
 }
 
 /**
- * Returns a program that refuses the calls, and making namespaces with clone(2), with EPERM.
+ * Returns a program with which these calls, and a clone(2) that would make a namespace, fail with
+ * EPERM.
  * clone3(2), whose arguments a filter cannot see, fails with ENOSYS, so that libc uses clone(2).
  * Calls of another architecture's ABI are refused altogether. All other calls are allowed.
  * @returns an array of `struct sock_filter`

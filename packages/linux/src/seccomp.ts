@@ -24,14 +24,14 @@ const SYS_seccomp = { x64: 317, arm64: 277 }[architecture];
 const libc = { seccomp: systemCall("seccomp", SYS_seccomp, 3) };
 
 /**
- * Makes the kernel refuse these calls, and also making namespaces and the calls of foreign ABIs.
- * It applies from now on to all threads, to children, and to the programs that they execute,
- * which can no longer gain privileges (no_new_privs). Cannot be undone.
+ * Makes the kernel refuse these calls, clone(2) if it would make a namespace, clone3(2), and all
+ * calls of foreign ABIs. This applies from now on to all threads, to children, and to the programs
+ * that they execute, which can no longer gain privileges (no_new_privs). Cannot be undone.
  * @returns false if the kernel was built without seccomp
  * @throws SyscallError
  */
 export function tryRefuseCalls(calls: readonly RefusedCall[]): boolean {
-  // Without CAP_SYS_ADMIN, the filter requires this.
+  // Without CAP_SYS_ADMIN, the kernel accepts a filter only after this.
   setNoNewPrivileges();
   const filter = encodeRefusal(calls, architecture);
   beginCall();

@@ -32,7 +32,7 @@ it("collects garbage when so many bytes have passed, and not before", async () =
   const garbage = new GarbageBound();
   const object = (() => new WeakRef({}))();
   const isThere = async () => {
-    // What a WeakRef has returned lives until the end of the job.
+    // An object that deref() has returned lives until the end of the job.
     await delay(0);
     return object.deref() !== undefined;
   };

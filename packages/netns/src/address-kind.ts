@@ -1,9 +1,9 @@
-/** Addresses that no link can have, and no gateway. Pure. @see RFC 1122, RFC 4291 */
+/** Addresses that neither a link nor a gateway can have. Pure. @see RFC 1122, RFC 4291 */
 import { AF_INET, type IpAddress, type IpPrefix, tryParseIpAddress } from "@cm4all/linux";
 
 /**
  * Returns the reason why `address` cannot be that of a link or of a gateway; undefined if it
- * can.
+ * can be.
  */
 export function addressProblem({ family, bytes }: IpAddress): string | undefined {
   const [first = 0] = bytes;
@@ -19,7 +19,7 @@ export function addressProblem({ family, bytes }: IpAddress): string | undefined
   return bytes[15] === 1 ? "a loopback address" : undefined;
 }
 
-/** Returns the network that contains the prefix, by its first address. */
+/** Returns the network of a prefix: the same prefix, with zeros in the rest of the address. */
 export function networkOf({ address, prefixLength }: IpPrefix): IpPrefix {
   const bytes = Buffer.from(address.bytes);
   for (let bit = 0; bit < bytes.length * 8; bit += 8) {
@@ -44,8 +44,8 @@ export function isBroadcastOf(prefix: IpPrefix, { family, bytes }: IpAddress): b
 }
 
 /**
- * Returns true for an address of a server in resolv.conf(5): a link-local one may have the zone
- * of a link.
+ * Returns true if resolv.conf(5) accepts the text as the address of a server. A link-local IPv6
+ * address may have the zone of a link, as in `fe80::1%net0`.
  */
 export function isServerAddress(text: string): boolean {
   const [host = "", zone, ...more] = text.split("%");

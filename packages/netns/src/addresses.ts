@@ -13,8 +13,8 @@ import {
 } from "@cm4all/linux";
 
 /**
- * Returns the flags of a new address. On a pair, both ends are ours, so nobody else can have an
- * IPv6 address: without duplicate address detection, it can be used at once.
+ * Returns the flags of a new address. Both ends of a pair are ours, so nobody else can have the
+ * address: without duplicate address detection, an IPv6 address can be used at once.
  * @param shared true if the link leads to a network with other hosts
  */
 export function addressFlags(prefix: IpPrefix, shared: boolean): number {
@@ -31,7 +31,7 @@ const POLL_MS = 50;
 /**
  * Waits until the link's IPv6 addresses can be used, but not longer than `WAIT_MS`, because
  * detection may never start.
- * @param interruption called after each look; throws to end the wait
+ * @param interruption called after each pause; throws to end the wait
  * @throws CommandFailure if another host has one of the addresses
  */
 export async function awaitAddresses(

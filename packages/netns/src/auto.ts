@@ -8,9 +8,9 @@ export const hasAuto = ({ links }: Description): boolean =>
   links.some((link) => link.type === "veth" && link.auto !== undefined);
 
 /**
- * Returns the description with addresses.
- * @param networks the networks of each link with "auto", in the order of the links: one of each
- * family that has a pool
+ * Returns the description with the addresses filled in.
+ * @param networks for each link with "auto", in the order of the links: one network of each family
+ * that has a pool
  */
 export function fillIn(description: Description, networks: readonly IpPrefix[][]): Description {
   const left = [...networks];

@@ -48,8 +48,8 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
 }
 
 /**
- * Fills in networks that are free now, which others may take before `up` does, and the host's
- * resolver.
+ * Fills in the host's resolver, and networks that are free now. Others may take these networks
+ * before `up` does.
  * @throws CommandFailure
  */
 function fillIn({ request, pools }: PreparedUp, host: RtnetlinkSocket): UpRequest {

@@ -25,7 +25,7 @@ export function lockRecord(name: string): RecordFile {
 /**
  * Gives `holdings` the lock of the name, and lets `save` write the record again with the settings
  * that remain.
- * @param known what the record has; undefined if it is empty, and stays so
+ * @param known the content of the record; undefined if the record is empty and is to stay empty
  */
 export function keepRecord(
   holdings: Holdings,

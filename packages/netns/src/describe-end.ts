@@ -12,7 +12,7 @@ const IPV6_MTU_MIN = 1280;
 
 /**
  * Reads an end.
- * @param name the name of the link, with which the names of its VLANs begin
+ * @param name the name of the link; a VLAN to which the table gives no name is named after it
  * @param auto true if addresses come from the pool, so that none are to be read
  */
 export function readEnd(

@@ -1,4 +1,4 @@
-/** The port of a bridge in a description: what the host's end of a pair can become. Pure. */
+/** The bridge port that a description can make of the host's end of a pair. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { readLinkName, readVlanId } from "./describe-end.ts";
 import type { BridgePort, Located } from "./description.ts";

@@ -64,7 +64,7 @@ function readOutside(
   return { hostName, outside, port, masquerade, publish, uplinks };
 }
 
-/** Returns the line of `addresses = "auto"`; undefined for other values, which are read later. */
+/** Returns `FILE:LINE` of `addresses = "auto"`; undefined for other values, to be read later. */
 function readAuto(table: TomlTable): string | undefined {
   if (ifOfType(() => table.string("addresses")) !== "auto") return undefined;
   return `${table.file}:${table.lineOf("addresses")}`;

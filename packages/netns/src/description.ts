@@ -23,7 +23,7 @@ export interface VlanDescription {
 export interface EndDescription {
   readonly mtuBytes?: number | undefined;
   readonly mac?: Buffer | undefined;
-  /** True or false to set the link up or not; undefined if the description does not say. */
+  /** True if the link is to be set up, false if not; undefined if the description does not say. */
   readonly up?: boolean | undefined;
   readonly tuning?: LinkTuning | undefined;
   readonly addresses: readonly Located<IpPrefix>[];
@@ -34,7 +34,7 @@ export interface EndDescription {
 
 export const noEnd: EndDescription = { addresses: [], routes: [] };
 
-/** The port of a bridge, which the host's end of a pair becomes. */
+/** The bridge port that the host's end of a pair becomes. */
 export interface BridgePort {
   readonly bridge: string;
   /** The VLAN of frames without a tag; undefined for the bridge's default. */
@@ -63,7 +63,7 @@ interface LinkBase {
 
 export interface VethDescription extends LinkBase {
   readonly type: "veth";
-  /** The name of the host's end; undefined for the namespace's own. */
+  /** The name of the host's end; undefined if it is the name of the namespace. */
   readonly hostName?: string | undefined;
   readonly outside: EndDescription;
   readonly port?: Located<BridgePort> | undefined;

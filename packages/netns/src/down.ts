@@ -35,7 +35,7 @@ export function down(name: string): void {
   keepRecord(holdings, record, known);
   if (warning !== undefined) console.error(warning);
   if (known === undefined && !holdings.attached && tryGetLink(host, name) === undefined) {
-    // It is no failure if there is nothing to remove, but a name that is similar to an existing
+    // It is not a failure if there is nothing to remove, but a name that is similar to an existing
     // one is probably a mistake.
     const suggestion = didYouMean(name, namespaceNames());
     if (suggestion !== "") console.error(`there is no namespace ${name}${suggestion}`);

@@ -43,8 +43,8 @@ function findByProcess(known: NamespaceRecord | undefined): Namespace | undefine
 
 /**
  * Finds everything that has the name now. The caller disposes of `remains.namespace`.
- * @param record of the name; one of another boot is not valid
- * @param hostNames of the links that are to be made on the host
+ * @param record the record of the name; if it is of another boot, only its existence counts
+ * @param hostNames the names of the links that are to be made on the host
  */
 export function findExisting(
   name: string,
@@ -114,7 +114,7 @@ function isPairWith(link: Link, namespace: Namespace | undefined): boolean {
 /**
  * Finds everything that `down` removes, whoever has made it. The caller disposes of the
  * namespace.
- * @returns also a line about a link that stays
+ * @returns the parts that exist, and a warning if a link is left alone
  */
 export function findForDown(
   name: string,
@@ -135,8 +135,8 @@ export function findForDown(
     return { holdings };
   }
   holdings.namespace = named;
-  // No link is recorded: the namespace may have been made with ip(8), as by the original's unit,
-  // which gives the link this name.
+  // No link is recorded: the namespace may have been made with ip(8), for example by the unit of
+  // the original implementation in C++, which gives the link the same name as we do.
   const inside = holdings.namespace && tryGetLink(holdings.namespace.socket, plainVeth.name);
   const outside = tryGetLink(host, name) ?? pairOf(inside, host);
   const warning =

@@ -69,7 +69,8 @@ export function allowForwarding(
 ): void {
   withSharedLock(() => {
     const closed = closedSettings(link, families);
-    // Settings that other namespaces have changed: the last namespace that needs one restores it.
+    // Settings that other namespaces have changed: each is restored by the last namespace that
+    // needs it.
     const inherited = othersSettings(name).filter(({ path }) =>
       families.some((family) => path === settingPath(link, family)),
     );

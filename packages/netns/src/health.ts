@@ -7,7 +7,7 @@ import { tableName } from "./rules.ts";
 export interface Present {
   readonly inside: readonly Link[];
   readonly hostLinks: readonly Link[];
-  /** Undefined if they are not known. */
+  /** The names of the host's nftables tables; undefined if nft(8) cannot list them. */
   readonly tables: ReadonlySet<string> | undefined;
   /** True if the name below /run/netns leads to the namespace. */
   readonly attached: boolean;

@@ -159,7 +159,7 @@ function defaultRouteLinks(host: RtnetlinkSocket): string[] {
 
 function obstacles(link: string, families: readonly Family[], origin: string): string[] {
   if (!isOnPath("nft")) return [];
-  // Only these tables, because the ruleset may have a table for each of a thousand namespaces.
+  // Only these tables are listed: the ruleset may have a table for each of a thousand namespaces.
   const tables = forwardingTables(listJson("chains"));
   const listed = tables.map(({ family, table }) => listJson("table", family, table));
   return findObstacles(listed, link, families).map(

@@ -11,7 +11,7 @@ export class DescriptionError extends Error {
   }
 }
 
-/** Calls `read`, and returns undefined if the value is of another type than it expects. */
+/** Calls `read`; returns undefined if the value is not of the type that `read` expects. */
 export function ifOfType<T>(read: () => T): T | undefined {
   try {
     return read();

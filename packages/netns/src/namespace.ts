@@ -28,7 +28,7 @@ const NSFS_MAGIC = 0x6e736673;
 /** A network namespace that is held open. The owner disposes of it. */
 export class NetworkNamespace {
   readonly fd: Fd;
-  /** A socket of the namespace, in whichever namespace the thread is. */
+  /** A socket of this namespace, whichever namespace the thread is in. */
   readonly socket: RtnetlinkSocket;
   /** Identifies the namespace until the next boot, in decimal digits. */
   readonly cookie: string;
@@ -70,7 +70,7 @@ export class NetworkNamespace {
   /**
    * Finds, through a process that is still in it, a namespace that has lost its name. The caller
    * disposes of it.
-   * @param inode to find processes by; another namespace may have it by now
+   * @param inode the inode by which processes are found; it may belong to another namespace by now
    */
   static tryFind(inode: number, cookie: string): NetworkNamespace | undefined {
     for (const pid of processesByNetns().get(inode) ?? []) {
@@ -135,13 +135,13 @@ export function detachNamespace(name: string): void {
 }
 
 /**
- * Makes the directory for the names, as a shared mount point: otherwise a mount namespace that
- * is made later would keep all namespaces alive that existed then.
+ * Makes the directory for the names, as a shared mount point: otherwise a new mount namespace
+ * would keep alive all network namespaces that had a name when it was made.
  */
 function makeNamespaceDirectory(): void {
   mkdirSync(NETNS_DIRECTORY, { recursive: true, mode: 0o755 });
   using directory = new Fd(openSync(NETNS_DIRECTORY, "r"));
-  // ip(8) takes the same lock, because two processes at once would mount it twice.
+  // ip(8) takes the same lock, because two processes at once could both mount the directory.
   flock(directory.number);
   const share = () => mount({ target: NETNS_DIRECTORY, flags: MS_SHARED | MS_REC });
   try {

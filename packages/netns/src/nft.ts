@@ -4,7 +4,7 @@ import { isErrno, withNamespace } from "@cm4all/linux";
 import type { NetworkNamespace } from "./namespace.ts";
 import { deleteTableText } from "./nft-text.ts";
 
-/** A ruleset with thousands of rules has some megabytes. */
+/** More than enough: thousands of rules are listed in a few megabytes. */
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
@@ -34,7 +34,7 @@ function nft(args: readonly string[], input?: string, lock?: number): string {
 
 /**
  * Loads rules in one transaction: all of them, or none.
- * @param namespace to load them in; undefined for that of the thread
+ * @param namespace the namespace to load them in; undefined for that of the calling thread
  */
 export function loadRules(text: string, lock?: number, namespace?: NetworkNamespace): void {
   const load = () => nft(["-f", "-"], text, lock);

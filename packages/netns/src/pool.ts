@@ -46,7 +46,7 @@ function hash(name: string): number {
 /**
  * Takes a network that overlaps none of `taken`.
  * @param remembered the former network of the name, which is taken again if it is free
- * @returns undefined if none is free
+ * @returns the network; undefined if none is free
  */
 export function takeNetwork(
   pool: Pool,
@@ -73,7 +73,7 @@ export function takeNetwork(
 
 /** Returns the addresses of the host's end and of the other end. */
 export function endsOf(network: IpPrefix): { outside: IpPrefix; inside: IpPrefix } {
-  // Two hosts need no address for the network: /31 and /127. @see RFC 3021, RFC 6164
+  // A network for two hosts, /31 or /127, needs no address of its own. @see RFC 3021, RFC 6164
   const bits = network.address.bytes.length * 8;
   const first = network.prefixLength === bits - 1 ? 0 : 1;
   return { outside: hostAt(network, first), inside: hostAt(network, first + 1) };

@@ -34,7 +34,7 @@ export function publishedFamily({ address }: PublishedPort): "ipv4" | "ipv6" | u
   return address === undefined ? undefined : familyOf(address);
 }
 
-/** Returns the host's only address at which a port is published; undefined if at all addresses. */
+/** Returns the one address of the host at which a port is published; undefined for all of them. */
 export function publishedAddress({ address }: PublishedPort): string | undefined {
   return address === ANY.ipv4 || address === ANY.ipv6 ? undefined : address;
 }

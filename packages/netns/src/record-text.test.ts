@@ -61,7 +61,7 @@ describe("encodeRecord and parseRecord", () => {
     { settings: [{ path: "net/ipv4/ip_forward", value: "1" }] },
     { pool: [1] },
     { publish: [{ hostPort: "80" }] },
-  ])("refuse one that was tampered with: %j", (change) => {
+  ])("refuse a record that was tampered with: %j", (change) => {
     expect(parseRecord(JSON.stringify({ ...record, ...change }))).toBeUndefined();
   });
 
@@ -72,7 +72,7 @@ describe("encodeRecord and parseRecord", () => {
     },
   );
 
-  it("survive any text", () => {
+  it("do not take any random text for a record", () => {
     fc.assert(fc.property(fc.string(), (text) => parseRecord(text) === undefined));
   });
 });

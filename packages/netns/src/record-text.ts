@@ -30,7 +30,7 @@ export interface ChangedSetting {
 }
 
 export interface NamespaceRecord {
-  /** During `up`, between `up` and `down`, during `down`. */
+  /** "unfinished" during `up`, "complete" between `up` and `down`, "removing" during `down`. */
   readonly state: "unfinished" | "complete" | "removing";
   /** The pid of the process that has written the record. */
   readonly pid: number;

@@ -56,7 +56,7 @@ export async function rehearse(
       const failure = asFailure(error);
       if (!(failure instanceof CommandFailure)) throw failure;
       problems.push(failure);
-      // Without the link all of its further steps would fail, too.
+      // Without the link, the later steps that need it would fail, too.
       if (makesLink.has(step.kind)) break;
     }
   }

@@ -121,7 +121,7 @@ async function readDescription(text: string, file: string, name: string): Promis
   }
 }
 
-/** Returns where the description contradicts the command line, or files that exist already. */
+/** Returns the contradictions of the description to the command line or to existing files. */
 function conflicts(
   { links, dns }: Description,
   name: string,

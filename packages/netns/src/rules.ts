@@ -30,7 +30,7 @@ export interface RuleSet {
   readonly origin?: string | undefined;
 }
 
-/** Starts the names of all our tables. */
+/** The beginning of the names of all our tables. */
 export const TABLE_PREFIX = "cm4all-netns-";
 
 /**
@@ -73,8 +73,8 @@ function linkRules(link: VethDescription, namespace: string): LinkRules {
 }
 
 /**
- * Returns where a published port leads: to the first address inside of each family, or only of
- * the family to which the port is limited.
+ * Returns the targets of a published port: the first address inside of each family, or only that
+ * of the family to which the port is limited.
  */
 export function publishedTargets({ inside }: VethDescription, port: PublishedPort): IpAddress[] {
   const only = publishedFamily(port);

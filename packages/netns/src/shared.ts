@@ -40,7 +40,7 @@ export const needsReservation = (description: Description): boolean =>
 /**
  * Finds free networks and checks the ports. To be called under the shared lock if the result is
  * to be used.
- * @param pools of the configuration, if the description asks for them
+ * @param pools the pools of the configuration; used only if the description asks for networks
  * @throws CommandFailure
  */
 export function reserve(

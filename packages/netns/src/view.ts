@@ -41,7 +41,7 @@ function mountSys(name: string): void {
   try {
     mount({ source: name, target: "/sys", type: "sysfs" });
   } catch (error) {
-    // In a container whose /sys is read-only, only a read-only one may be mounted.
+    // In a container whose /sys is read-only, only a read-only sysfs may be mounted.
     if (!isErrno(error, "EPERM", "EBUSY")) throw error;
     mount({ source: name, target: "/sys", type: "sysfs", flags: MS_RDONLY });
   }
@@ -71,7 +71,7 @@ function bindEtc(name: string): void {
 
 /**
  * Lays all files over /etc at once, read-only, because nothing can be bound over a file that does
- * not exist or over a dangling link, such as /etc/resolv.conf if the host's resolver does not run.
+ * not exist or over a dangling link, such as /etc/resolv.conf while the host's resolver is down.
  * The upper layer is a copy, because overlayfs accepts no directory that is inside the lower one.
  */
 function layOver(directory: string): void {

@@ -13,7 +13,7 @@ interface Listed {
   links: { addresses: string[] }[];
 }
 
-describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of the pool", () => {
+describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool, up", () => {
   let program: BundleCopy;
   let sandbox: Sandbox;
   beforeAll(() => {
@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
   const configure = (text: string) => sandbox.write(`${DIRECTORY}.toml`, text);
   const pools = '[pool]\nipv4 = "10.213.0.0/24"\nipv6 = "fd12:3456:789a::/48"\n';
 
-  it("go to both ends and the gateway, and come back to the same name", () => {
+  it("gives addresses to both ends and the gateway, and the same ones to the same name", () => {
     configure(pools);
     sandbox.writeDescription("web", AUTO);
     const checked = succeed("check", "web");
@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
     expect(list()[0]?.pool).toEqual(web?.pool);
   });
 
-  it("takes /31 and /127 if it is configured to", () => {
+  it("gives networks of /31 and /127 if it is configured to", () => {
     configure(
       '[pool]\nipv4 = "10.213.0.0/24"\nipv4_length = 31\nipv6 = "fd00::/64"\nipv6_length = 127\n',
     );
@@ -72,7 +72,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
     );
   });
 
-  it("never gives a network twice, avoids the host's, and says when the pool is empty", async () => {
+  it("gives no network twice, nor one of the host's, until the pool is empty", async () => {
     // 16 networks, of which the host has routes to four.
     configure('[pool]\nipv4 = "10.213.0.0/26"\n');
     sandbox.write(`${DIRECTORY}/default.toml`, AUTO);
@@ -147,7 +147,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
     expect(stderr).toContain(message);
   });
 
-  it("has a template for names that have nothing of their own", () => {
+  it("takes the template for names that have nothing of their own", () => {
     sandbox.write(
       `${DIRECTORY}/default.toml`,
       '# 100 %% for %i\n[dns]\nsearch = ["%i.example.com"]\n',

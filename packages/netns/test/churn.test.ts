@@ -44,7 +44,7 @@ servers = ["192.0.2.53"]
 search = ["%i.example.com"]
 `;
 
-/** Makes a random generator that is the same in each run. @see Numerical Recipes, LCG */
+/** Makes a generator of random numbers, the same in each run. @see Numerical Recipes, LCG */
 function makeRandom(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -106,7 +106,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
         const fate = random(8);
         if (fate === 0) await killedAtCall("up", name);
         if (fate === 1) {
-          // Killed, and made again by the next up.
+          // The next up makes the killed namespace again.
           await killedAtCall("up", name);
           const { status, stderr } = await insist("up", name);
           // 73: it was complete already, because the signal came too late.
@@ -118,7 +118,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
         if (fate === 4) await start("ip", "netns", "delete", name);
         const { status, stderr } = await insist("down", name);
         expect({ name, status }).toEqual({ name, status: 0 });
-        // It may be gone already, while others have similar names.
+        // The namespace may be gone already, while others have similar names.
         expect(stderr).toMatch(/^(there is no namespace \S+ \(did you mean \S+\?\)\n)?$/);
       };
       let next = 0;

@@ -284,7 +284,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
     });
 
-    it("makes a namespace again that ip netns delete has removed, also while a process is in it", () => {
+    it("makes again a namespace that ip netns delete has removed, also while a process is in it", () => {
       sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
       succeed("up", "web");
       sandbox.output("ip", "netns", "delete", "web");

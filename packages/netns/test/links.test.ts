@@ -8,7 +8,7 @@ import { type Result, Sandbox } from "./sandbox.ts";
 const EXAMPLE = new URL("../../../examples/netns/links.toml", import.meta.url);
 const TOML = "/etc/cm4all/spawn/netns/web.toml";
 
-describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () => {
+describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace's links", () => {
   let program: BundleCopy;
   let sandbox: Sandbox;
   beforeAll(() => {
@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
   const inside = (...command: string[]) => sandbox.output("ip", "netns", "exec", "web", ...command);
   const ping = (address: string) => inside("ping", "-n", "-q", "-c", "1", "-W", "2", address);
 
-  it.each(["bridge", "private", "vepa", "passthru"])("macvlan, mode %s", (mode) => {
+  it.each(["bridge", "private", "vepa", "passthru"])("may be macvlan, mode %s", (mode) => {
     const text = `[link]\ntype = "macvlan"\nparent = "eth0"\nmode = "${mode}"\n
 [inside]\naddresses = ["192.0.2.5/24", "2001:db8::5/64"]\ngateway = "192.0.2.1"\nmtu = 1400\n`;
     around(text, () => {
@@ -75,7 +75,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     });
   });
 
-  it("the example of several links, also with what is commented out", () => {
+  it("work as in the example of several links, also with the lines that are commented out", () => {
     const hasFilter = sandbox.run("ip", ..."link add br0 type bridge vlan_filtering 1".split(" "));
     if (hasFilter.status !== 0) sandbox.output("ip", "link", "add", "br0", "type", "bridge");
     sandbox.output("ip", ..."link add eth1 type veth peer name far1".split(" "));
@@ -97,7 +97,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
       });
   });
 
-  it("reports that somebody else on the network has the IPv6 address", () => {
+  it("are refused an IPv6 address that somebody else on the network has", () => {
     const text =
       '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["2001:db8::1/64"]\n';
     sandbox.writeDescription("web", text);
@@ -108,7 +108,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     );
   });
 
-  it("a port of a bridge, isolated", () => {
+  it("may be isolated ports of a bridge", () => {
     for (const line of [
       "link add br0 type bridge",
       "link set br0 up",
@@ -125,7 +125,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     });
   });
 
-  it("an interface that is moved in, and back as it was", () => {
+  it("may be an interface of the host, which down moves back as it was", () => {
     for (const line of ["link add lan type veth peer name lan-far", "link set lan-far netns world"])
       sandbox.output("ip", ...line.split(" "));
     sandbox.output("ip", "link", "set", "lan", "up", "mtu", "1450", "address", "02:00:00:00:00:77");
@@ -155,7 +155,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     expect(sandbox.output("ip", "-br", "link")).toContain("moved0");
   });
 
-  it("an interface that is moved in, and back when up fails", () => {
+  it("may be an interface of the host, which moves back when up fails", () => {
     sandbox.output("ip", "link", "add", "lan", "type", "veth", "peer", "name", "lan-far");
     const before = sandbox.state();
     sandbox.writeDescription("web", '[link]\ntype = "move"\nparent = "lan"\n');
@@ -164,7 +164,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     expect(sandbox.state()).toBe(before);
   });
 
-  it("none at all", () => {
+  it("may be none at all", () => {
     around('[link]\ntype = "none"\n[sysctl]\nnet.ipv4.ip_forward = 1\n', () => {
       expect(inside("ls", "/sys/class/net")).toBe("lo\n");
     });
@@ -172,7 +172,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     expect(succeed("up", "web")).toBe("arguments 0\n");
   });
 
-  it("several, with queues and offloads of both ends", () => {
+  it("may be several, with queues and offloads of both ends", () => {
     const text = `
 [[link]]
 [link.inside]

@@ -175,7 +175,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("1");
     });
 
-    it("restores them although the record of another namespace, which is gone, still exists", () => {
+    it("restores the host's settings although the record of a namespace that is gone still exists", () => {
       for (const name of ["a", "b"]) {
         sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
         succeed("up", name);
@@ -190,7 +190,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       succeed("down", "a");
     });
 
-    it("closed in and out, with exceptions", async () => {
+    it("closes both directions, with exceptions", async () => {
       const firewall = `[firewall]
 in = "closed"
 out = "closed"
@@ -229,7 +229,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(tables()).toBe("");
     });
 
-    it("inside, for a link that the host's hooks do not see", async () => {
+    it("filters inside for a link that the host's hooks do not see", async () => {
       const link =
         '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["192.0.2.9/24"]\n';
       sandbox.writeDescription("web", `${link}[firewall]\nin = "closed"\n`);

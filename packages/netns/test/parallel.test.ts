@@ -20,7 +20,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
 
   const start = (...args: string[]) => sandbox.start("node", program.program, ...args);
 
-  it("one of two of the same name wins, the other reports why it fails", async () => {
+  it("one of two runs for the same name wins, and the other reports why it fails", async () => {
     sandbox.writeScript("web", waiting);
     const both = [start("up", "web"), start("up", "web")];
     const ended = both.map((started) => started.end());
@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
     });
   });
 
-  it("of many of the same name, one wins each time", async () => {
+  it("one of many runs for the same name wins, each time", async () => {
     sandbox.writeScript("web", "#!/bin/sh\n");
     for (let round = 0; round < 5; round++) {
       const all = Array.from({ length: 6 }, () => start("up", "web"));

@@ -170,7 +170,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       }
     });
 
-    it("a down that was killed between link and directory is finished by the next one", () => {
+    it("a down that was killed between link and directory is finished by the next down", () => {
       sandbox.writeDescription("web", DNS);
       const before = sandbox.state();
       succeed("up", "web");
@@ -229,7 +229,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(run("exec", "web", "/run/nonesuch").status).toBe(127);
     });
 
-    it("exec as an unprivileged user, also by sudo's rules", () => {
+    it("exec runs for an unprivileged user, also by sudo's rules", () => {
       sandbox.writeScript("web", "#!/bin/sh\n");
       succeed("up", "web");
       const show = [

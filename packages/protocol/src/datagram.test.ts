@@ -23,7 +23,7 @@ describe("crc32", () => {
     ["", 0],
     ["a", 0xe8b7be43],
     ["The quick brown fox jumps over the lazy dog", 0x414fa339],
-  ])("of %j", (text, expected) => {
+  ])("gives the standard's value for %j", (text, expected) => {
     expect(crc32(Buffer.from(text))).toBe(expected);
   });
 });
@@ -62,7 +62,7 @@ describe("PacketReader", () => {
     expect(readAll(bytes)).toEqual([{ command: 1, payload: [0x66] }]);
   });
 
-  it("reads a view into the middle of a larger buffer, with bytes behind the datagram", () => {
+  it("reads a view into the middle of a larger buffer, with bytes after the datagram", () => {
     const datagram = encodeDatagram([{ command: 7, payload: Uint8Array.of(1, 2, 3, 4, 5) }]);
     const large = new Uint8Array(100).fill(0xee);
     large.set(datagram, 13);
@@ -154,7 +154,7 @@ it("ProtocolError distinguishes framing mistakes from others", () => {
 });
 
 describe("sizes", () => {
-  it("bytes of an earlier datagram behind the present one do not count", () => {
+  it("bytes of an earlier datagram after the present one do not count", () => {
     const bytes = encodeDatagram([{ command: 1, payload: Buffer.from("name") }]);
     expect(() => new PacketReader(bytes, bytes.length + 1)).toThrow(RangeError);
     const longer = Buffer.concat([bytes, Buffer.from("rest of an earlier one")]);

@@ -13,7 +13,7 @@ import { datagramOf, packet, problemOf } from "./testing.ts";
 /** Noise, which nearly always fails at the magic number. */
 const noise = fc.uint8Array({ maxLength: 200 });
 
-/** Noise behind a correct header. */
+/** Noise after a correct header. */
 const noiseWithHeader = fc.uint8Array({ maxLength: 200 }).map((bytes) => datagramOf([...bytes]));
 
 const KNOWN = Math.max(...Object.values(RequestCommand));

@@ -20,7 +20,7 @@ describe("encodeResponse", () => {
     [{ ipc: true, pid: true }, handles(IPC, PID)],
     [{ pid: true, user: true, lease: true }, [...handles(PID, USER), ...LEASE]],
     [{ ipc: true, pid: true, user: true, lease: true }, [...handles(IPC, PID, USER), ...LEASE]],
-  ])("of %j", (contents, packets) => {
+  ])("encodes %j", (contents, packets) => {
     expect(encodeResponse({ ...nothing, ...contents })).toEqual(datagramOf(packets));
   });
 

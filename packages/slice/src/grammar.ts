@@ -148,7 +148,7 @@ export function parseTimeSpan(text: string): number | undefined {
 
 /**
  * Returns the grammar of a time span.
- * @param range in words
+ * @param range the range in words
  * @param minUsec the shortest span
  * @param maxUsec the longest span
  */

@@ -65,7 +65,7 @@ describe("planInstall", () => {
     expect(statSync(path)).toMatchObject({ ino, ctimeMs });
   });
 
-  it("replaces one that it wrote", () => {
+  it("replaces a unit that it wrote", () => {
     install(PLAIN);
     expect(install(LIMITED)).toBe(true);
     expect(readFileSync(path, "utf8")).toBe(LIMITED);

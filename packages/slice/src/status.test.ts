@@ -44,7 +44,7 @@ describe("formatStatus", () => {
     ]);
   });
 
-  it("shows the CPU usage since the reading before", () => {
+  it("shows the CPU usage since the previous measurement", () => {
     const before = node(
       "system-cm4all.slice",
       { cpuUsec: 7_383_000_000 },
@@ -56,7 +56,7 @@ describe("formatStatus", () => {
       watching: true,
     });
     const share = lines.map((line) => line.slice(27).trimStart().split(/ {2,}/)[1]);
-    // Less CPU time than before is another cgroup of the same name.
+    // A cgroup with less CPU time than before is another one of the same name.
     expect(share).toEqual(["CPU%", "50.0", "-", "-", "-"]);
   });
 });

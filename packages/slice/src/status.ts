@@ -43,15 +43,15 @@ function showLimit(limit: Limit | undefined, format: (value: number) => string):
   return limit === "infinity" ? "none" : show(limit, format);
 }
 
-/** An earlier reading, for the CPU usage since then. */
+/** An earlier measurement, for the CPU usage since then. */
 export interface Earlier {
   readonly tree: CgroupNode;
   readonly elapsedUsec: number;
 }
 
 /**
- * Returns the CPU usage in percent of one CPU; undefined if there is no earlier reading of this
- * cgroup.
+ * Returns the CPU usage in percent of one CPU; undefined if there is no earlier measurement of
+ * this cgroup.
  */
 function cpuShare(
   now: CgroupNode,
@@ -75,7 +75,7 @@ const ASCII: Branches = { last: "`-", other: "|-", pass: "| " };
 export interface StatusOptions {
   /** True to draw the tree with line-drawing characters. */
   readonly unicode: boolean;
-  /** An earlier reading, to show the CPU usage since then. */
+  /** An earlier measurement, to show the CPU usage since then. */
   readonly earlier?: Earlier | undefined;
   readonly watching?: boolean;
 }

@@ -157,7 +157,7 @@ describe.skipIf(cgroup2 !== undefined)("on the real cgroup2", () => {
     }
   });
 
-  it("finds it", () => {
+  it("finds the mount point", () => {
     const { stderr } = run(bundle, ["status", "not-there"]);
     expect(stderr).toContain(`there is no ${findCgroup2()}/system.slice/system-cm4all.slice/`);
   });

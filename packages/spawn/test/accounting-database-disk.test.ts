@@ -1,6 +1,6 @@
 /**
- * Fills the disk of the database, so that the server first cannot extend its data files, and then
- * cannot write its write-ahead log, which ends it.
+ * Fills the disk of the database: first the server cannot extend its data files, and then it cannot
+ * write its write-ahead log and ends.
  */
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,10 +25,10 @@ import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/u
 
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
-/** With `TORTURE=all`, half a minute at 400 a second. */
+/** The number of cgroups; with `TORTURE=all`, they take half a minute at 400 a second. */
 const COUNT = process.env["TORTURE"] === "all" ? 12_000 : 1200;
 
-/** Room for a new cluster, and for its growth at first. */
+/** Room for a new database cluster, and for its growth at first. */
 const DISK_MIB = 160;
 
 describe.skipIf(needs !== undefined)("the database's disk", () => {

@@ -14,8 +14,8 @@ import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/u
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
 /**
- * With `TORTURE=all`, half a minute at 400 a second, and longer if it takes longer to cut this many
- * sessions.
+ * With `TORTURE=all`, the load lasts for half a minute at 400 cgroups a second, and then until this
+ * many sessions have been cut.
  */
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
@@ -52,7 +52,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   });
   afterEach(() => host.stop());
 
-  /** Runs several processes in their own cgroups. */
+  /** Runs processes, each in a cgroup of its own. */
   async function runJobs(count: number, pauseMs = 20): Promise<void> {
     await Promise.all(
       Array.from({ length: 5 }, async (_, worker) => {
@@ -87,7 +87,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await runJobs(50);
     await untilDone();
     expect(await accountedJobs()).toBe(50);
-    // Each report comes once; one that waits may be replaced by the next.
+    // Each report is inserted once; a report that waits may be replaced by the next one.
     expect(await query("SELECT path FROM usage WHERE attempts > report")).toEqual([]);
   });
 
@@ -228,9 +228,9 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   });
 
   it(
-    "sends no more queries of a handler that was given up, whether they were sent or queued",
+    "lets no query of a handler that was given up take effect, whether it was sent or still queued",
     async () => {
-      // Only the first call for each cgroup inserts: of those that are given up, no row may come.
+      // Only the first call for each cgroup inserts: no row may come from a call that is given up.
       host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})
       local tries = {}
@@ -252,13 +252,13 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       } finally {
         await locker.end();
       }
-      // If they have not failed all at once, the pauses of an outage have grown meanwhile.
+      // If the handlers have not failed all at once, the pauses of an outage have grown meanwhile.
       await until(
         async () => (await host.accounting()).accountedCgroups === 5,
         "all are accounted",
         OUTAGE_MS,
       );
-      // This is sent over the same session, after everything that is still to be sent.
+      // The query for `last` goes over the same session, after all others that were still queued.
       await host.scratch.runToEnd("a.scope/last");
       await until(async () => (await plainRows()).count > 0, "a later one is inserted");
       await untilDone();

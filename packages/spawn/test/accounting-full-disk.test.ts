@@ -31,7 +31,7 @@ it.skipIf(cannotRun)(
   "a full disk does not hold up handlers of a plain script, and nothing is lost",
   async () => {
     const go = join(host.directory, "go");
-    // Its output is an effect, before which a mark has to be written to the journal.
+    // The handler's output is an effect, before which a mark has to be written to the journal.
     host.writeHandler(`
       local f = io.open(${JSON.stringify(go)})
       if not f then error("later") end
@@ -93,7 +93,7 @@ it.skipIf(cannotRun)(
     await host.start("", { wrapper: ["unshare", "-m", "sh", "-c", mount, host.journal] });
     await host.scratch.runToEnd("a.scope/job");
     await host.daemon.untilLogged("cannot write the journal, cgroups' directories stay: EROFS");
-    // Its handler would take effect, and the mark for that cannot be written.
+    // The handler of `before` would take effect, and the mark for that cannot be written.
     await host.daemon.untilLogged("cannot be written: EROFS");
     expect(await host.accounting()).toMatchObject({ journal: "failing", accountedCgroups: 0 });
     expect([host.said, host.exists("a.scope/job")]).toEqual(["", true]);

@@ -34,8 +34,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     }, TIMEOUT_MS);
 
     /**
-     * Starts and kills the daemon again and again. Each run of it has cgroups that became empty
-     * before, cgroups that come while it works, and cgroups that come after it was killed.
+     * Starts and kills the daemon again and again. Each run of the daemon has cgroups that became
+     * empty before, cgroups that come while it works, and cgroups that come after it was killed.
      * @returns the inodes of the cgroups that were used
      */
     async function live(): Promise<string[]> {

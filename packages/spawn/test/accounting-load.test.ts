@@ -38,7 +38,7 @@ it.skipIf(!can)(
     await host.untilReady();
     loops = [1, 2].map(() => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
     const base = `${host.scratch.path}/a.scope`;
-    // These are used again and again, more often than the daemon can look at them.
+    // These cgroups are used again and again, more often than the daemon can look at them.
     const startedMs = performance.now();
     const runs = program.start({ mode: "churn", base, prefix: "busy", count: COUNT, rate: 3000 });
     await program.run({ mode: "leave", base, prefix: "once", count: COUNT });

@@ -47,7 +47,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     );
 
     it("because of its age when the wall clock is set", async () => {
-      // The daemon gets a clock of its own, because that of the machine may not be set.
+      // The daemon gets a clock of its own: the test must not set the machine's.
       const offset = join(host.directory, "offset");
       const preload = join(host.directory, "clock.cjs");
       writeFileSync(offset, "0");

@@ -35,7 +35,7 @@ function leave(name: string): void {
 }
 
 it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "takes little memory for cgroups with large attributes that are found at once",
+  "the daemon takes little memory for cgroups with large attributes that are found at once",
   async () => {
     host.writeHandler("say(#cgroup.xattr['user.attribute-27'])", "handlers_bear_repetition = true");
     await host.start();

@@ -101,7 +101,7 @@ it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     );
     expect(withMany - withNone).toBeLessThan(60);
     expect(readyMs).toBeLessThan(5000);
-    // It still does its work.
+    // The daemon still does its work.
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
     expect((await host.accounting()).waitingCgroups).toBe(COUNT + 1);

@@ -18,7 +18,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { PrivateEtc } from "./support/etc.ts";
 
-/** A database server that accepts connections and never answers; `stop` closes them. */
+/** A database server that accepts connections and never answers; `stop` closes the connections. */
 class SilentServer implements AsyncDisposable {
   readonly #sockets: Socket[] = [];
   readonly #server = createServer((socket) => {
@@ -162,7 +162,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("with another script that loads slowly accounts what becomes empty meanwhile", async () => {
+  it("with another script that loads slowly accounts cgroups that become empty meanwhile", async () => {
     await host.startWith(`script = "${script("old")}"\n`);
     await host.untilReady();
     const path = script("new");
@@ -218,7 +218,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       waitingCgroups: 100,
       lostCgroups: 0,
     });
-    // They still wait for a handler after a restart.
+    // The records still wait for a handler after a restart.
     await host.crash();
     await host.startWith("", { wrapper: etc.wrapper });
     await host.daemon.untilLogged("100 cgroups wait until there is a handler");
@@ -291,7 +291,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.untilReady();
     await host.scratch.runToEnd("a.scope/job");
     await untilAccounted(1);
-    // The last one was use(19).
+    // The last reload was use(19).
     expect(host.said).toBe("b /a.scope/job\n");
     expect(await host.accounting()).toMatchObject({
       accountedCgroups: 1,

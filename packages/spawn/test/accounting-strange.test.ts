@@ -16,7 +16,7 @@ import { RunsProgram } from "./support/runs.ts";
  * script host.
  */
 const DEPTH = 600;
-/** The number of the last levels that are below the scope. */
+/** The number of levels that are below the scope: the last ones. */
 const LEVELS = 20;
 
 /** Uses CPU time. */
@@ -161,7 +161,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await run();
     await untilWaiting(0, 1);
     expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
-    // When the next daemon starts, which also deletes the child, the parent has used more.
+    // The parent has used more when the next daemon starts, which also deletes the child.
     await host.crash();
     await host.scratch.runToEnd("a.scope/job", BUSY);
     await host.start();

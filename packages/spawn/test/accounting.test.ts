@@ -62,7 +62,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ failedHandlers: 2, retriedHandlers: 2 });
   });
 
-  it("parks cgroups whose handler failed after it had taken effect, also over a restart", async () => {
+  it("parks cgroups whose handler failed after it had taken effect, and keeps them over a restart", async () => {
     host.writeHandler('say("called") error("no luck")');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");

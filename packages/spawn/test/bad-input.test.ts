@@ -39,7 +39,7 @@ function sized(size: number): Uint8Array {
   return encodeDatagram([name, ipc, packet(NOP, new Uint8Array(size - GOOD.length - 4))]);
 }
 
-/** Returns `packets`, which may be any bytes, behind a header that matches them. */
+/** Returns `packets`, which may be any bytes, after a header that matches them. */
 function framed(packets: Uint8Array): Uint8Array {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(MAGIC, 0);
@@ -91,7 +91,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     ["half a packet header", framed(Buffer.from([0, 0])), truncated],
     ["a packet without its end", framed(Buffer.from([5, 0, 1, 0, 0x61, 0, 0, 0])), truncated],
     ["a packet without its padding", framed(Buffer.from([1, 0, 1, 0, 0x61])), truncated],
-    ["a mistake before one of framing", framed(Buffer.from([0, 0, 1, 0, 9, 9])), truncated],
+    ["a mistake before broken framing", framed(Buffer.from([0, 0, 1, 0, 9, 9])), truncated],
     ["one byte too many", Buffer.alloc(MAX_DATAGRAM_SIZE + 1), "larger than 32768 bytes"],
     ["a packet too many", sized(MAX_DATAGRAM_SIZE + 4), "larger than 32768 bytes"],
     ["150,000 bytes", Buffer.alloc(150_000), "larger than 32768 bytes"],
@@ -180,7 +180,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectEnd(client);
   });
 
-  it("cuts the answer if an error is too long", () => {
+  it("truncates the text of an error that is too long", () => {
     using client = daemon.connect();
     const map = Buffer.alloc(30_000, "\u{1b}[31m\0\xff");
     client.send(encodeDatagram([name, packet(USER_NAMESPACE, map)]));
@@ -241,7 +241,7 @@ function trySend(client: TestClient, bytes: Uint8Array): void {
 
 describe.skipIf(cannotRun)("random datagrams", () => {
   const MEGABYTE = 2 ** 20;
-  /** With `TORTURE=all`, as many as take some minutes. */
+  /** The number of datagrams; with `TORTURE=all`, they take some minutes. */
   const COUNT = process.env["TORTURE"] === "all" ? 1_000_000 : 20_000;
 
   const random = seededRandom(20_000);
@@ -341,7 +341,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     daemon = await TestDaemon.start({ config: `[namespaces]\n${config}\n` });
   };
 
-  it("of names", async () => {
+  it("limit names, until some have expired", async () => {
     await start("max_names = 2\nexpire_seconds = 0.5");
     using client = daemon.connect();
     const wanted: Wanted = { ipc: true, pid: true };
@@ -356,7 +356,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     client.inodes("three", wanted);
   });
 
-  it("of names of one uid, also across a restart", async () => {
+  it("limit the names of one uid, also across a restart", async () => {
     const config = "[namespaces]\nmax_names = 4\nmax_names_per_uid = 2\nallow_uids = [1001]\n";
     const manager = new FakeManager();
     using peer = new Peer();
@@ -384,7 +384,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     await manager.close();
   });
 
-  it("of user namespaces", async () => {
+  it("limit the user namespaces of a name", async () => {
     await start("max_user_namespaces_per_name = 2");
     using client = daemon.connect();
     const wanted = (id: number): Wanted => ({ ipc: true, user: { uidMap: `0 ${id} 1` } });
@@ -396,7 +396,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     client.inodes("two", wanted(3));
   });
 
-  it("of user namespaces, of which a name may have as many as its spawner has customers", async () => {
+  it("let a name have as many user namespaces as its spawner has customers", async () => {
     await start("");
     using client = daemon.connect();
     const ids = Array.from({ length: 20 }, (_, i) => i);
@@ -407,7 +407,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(ids.map((id) => client.inodes("one", wanted(id)))).toEqual(inodes);
   });
 
-  it("of user namespaces of all names, without those that have ended", async () => {
+  it("limit the user namespaces of all names, not counting those that have ended", async () => {
     await start("max_user_namespaces = 3\nexpire_seconds = 0.3");
     using client = daemon.connect();
     const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });
@@ -422,7 +422,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expectError(client, "quota reached: 3 user namespaces");
   });
 
-  it("of user namespaces, with nothing left of the rest of the request", async () => {
+  it("leave nothing of the rest of a request that asks for a user namespace too many", async () => {
     await start("max_user_namespaces_per_name = 1");
     using client = daemon.connect();
     client.inodes("one", { user: {} });
@@ -434,7 +434,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(status).toMatchObject({ names: 1, kept: { ipc: 0, pid: 0 }, leasedNames: 0 });
   });
 
-  it("of connections, and of those of one uid", async () => {
+  it("limit connections, and those of one uid", async () => {
     await start("max_connections = 3\nmax_connections_per_uid = 2\nallow_uids = [1001, 1002]");
     using peer = new Peer();
     const one = daemon.connect();

@@ -22,7 +22,7 @@ function run(args: readonly string[], options: { uid?: number } = {}, besides = 
   });
 }
 
-describe("the bundle, alone in an empty directory", () => {
+describe("the bundle, copied to an empty directory", () => {
   it.skipIf(missing("gcc") !== undefined)("has two addons beside it", () => {
     expect(addons).toEqual([
       `ffi-rs.linux-${process.arch}-gnu.node`,
@@ -61,7 +61,7 @@ describe("the bundle, alone in an empty directory", () => {
     expect(config.stderr).toMatch(/^cm4all-spawn: cannot read the configuration: .*\n$/);
   });
 
-  it("says that the daemon does not run", () => {
+  it("says that the daemon is not running", () => {
     const { stderr, status } = run(["--control", "/nonexistent/socket", "list"]);
     expect(status).toBe(69);
     expect(stderr).toMatch(/^cm4all-spawn: the daemon is not running .*\n$/);

@@ -1,4 +1,4 @@
-/** Tests the last look at a real cgroup, and its deletion. */
+/** Tests the last measurement of a real cgroup, and its deletion. */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText } from "@cm4all/linux";
@@ -32,7 +32,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     return { path: bytesOfText(`/${name}`), inode: ino };
   }
 
-  /** Runs a process in a cgroup to its end. Returns the measured CPU time, microseconds. */
+  /** Runs a process in a cgroup to its end. Returns the measured CPU time, in microseconds. */
   async function run(name: string) {
     await scratch.runToEnd(name, "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
     await until("it to be empty", () => files.isPopulated(directory(name)) === false);

@@ -121,7 +121,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     }
   });
 
-  it("check by another user says nothing of places that are root's alone", () => {
+  it("check by another user says nothing about places that only root can look at", () => {
     chmodSync(directory, 0o755);
     writeFileSync(script(), "function cgroup_released(c) end");
     const closed = join(directory, "closed");

@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
     },
   );
 
-  it("by SIGTERM during the start is an orderly one", { timeout: 60_000 }, async () => {
+  it("by SIGTERM during the start is orderly", { timeout: 60_000 }, async () => {
     for (let delayMs = 0; delayMs < 300; delayMs += 20) {
       const daemon = new TestDaemon();
       await sleep(delayMs);

@@ -85,7 +85,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
       daemon = await TestDaemon.start({ config: `[reaper]\nscopes = ["${scope()}"]\n`, wrapper });
       await daemon.untilLogged("the reaper ended, starting it again: ");
       const limit = currentLimit(daemon);
-      // First none is free for its eventfd, then none for its event loop.
+      // First no descriptor is free for the thread's eventfd, then none for its event loop.
       for (const [free, line] of [
         [0, "the reaper ended, starting it again: eventfd(): EMFILE"],
         [1, /the reaper ended, starting it again: (?!eventfd).*EMFILE/],

@@ -1,6 +1,6 @@
 /**
  * Injects errors into system calls of the reaper's thread and of the main thread. Spares the calls
- * without which no loop of Node runs: libuv aborts if epoll_ctl(2) fails in the main thread, which
+ * without which no loop of Node runs. libuv aborts if epoll_ctl(2) fails in the main thread: this
  * has a test of its own. libuv also aborts if an eventfd cannot be read or written, but the kernel
  * has no such error.
  */

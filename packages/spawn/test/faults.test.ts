@@ -1,6 +1,6 @@
 /**
- * Makes system calls of the thread that answers clients fail. Clients may get an error or be
- * disconnected meanwhile; the daemon goes on if it can, and serves later clients.
+ * Injects errors into system calls of the thread that answers clients. Clients may get an error or
+ * be disconnected meanwhile; the daemon goes on if it can, and serves later clients.
  */
 import { once } from "node:events";
 import { readdirSync, statSync } from "node:fs";
@@ -168,7 +168,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       expect(ended).toEqual({ ended: 2, left: 1 });
     });
     leased[Symbol.dispose]();
-    // It has lost its lease, and so it expires.
+    // The name that is left has lost its lease, and so it expires.
     const rest = await daemon.control({ command: "purge-namespaces", onlyIdle: true });
     expect(rest).toEqual({ ended: 1, left: 0 });
     expect(readdirSync(storedNames())).toEqual([]);
@@ -256,7 +256,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     },
   );
 
-  it("closes a descriptor that takes long later, if no process can be created to close it", async () => {
+  it("delays closing a slow descriptor if no process can be created to close it", async () => {
     const sink = createServer().listen(0, "127.0.0.1");
     await once(sink, "listening");
     const port = String((sink.address() as AddressInfo).port);
@@ -295,7 +295,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it.each([
     [2, "PID namespace"],
     [3, "mount namespace"],
-  ])("ends the process in one line if setns %s, back to its %s, fails", async (call, place) => {
+  ])("logs one line and ends if setns %s, back to its %s, fails", async (call, place) => {
     using client = daemon.connect();
     await whileThreadFails(`setns:error=ENOMEM:when=${call}`, async () => {
       client.send(request("name", { pid: true }));

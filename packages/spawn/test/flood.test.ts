@@ -111,7 +111,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
 
   /** Lets a stranger come and go. @returns how often until it was disconnected unchecked */
   function flood(stranger: Connection): number {
-    // From now on each stranger is a client, whose end counts, as while the service stops.
+    // From now on each stranger becomes a client, as when the service stops, and its end counts.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);
@@ -134,7 +134,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(last.isOpen).toBe(false);
   });
 
-  it("roots of other user namespaces are disconnected, too, though not before it", async () => {
+  it("roots of other user namespaces are disconnected, too, though not before the flood", async () => {
     const { strangers, last } = await connectionsOf(rootElsewhere(UID));
     expect(clients.tryAdd(last)).toMatchObject({ isStranger: false });
     for (const stranger of strangers) {

@@ -29,7 +29,7 @@ function identity(path: string): string {
   return `${dev}:${ino}`;
 }
 
-/** Returns the inits of names: a killed daemon leaves them for the next one. */
+/** Returns the pids of the inits of names: a killed daemon leaves inits for the next one. */
 function initsOf(...names: string[]): number[] {
   return readdirSync("/proc")
     .filter((pid) => /^\d+$/.test(pid))

@@ -81,7 +81,7 @@ it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is c
 
 // From Linux 6.5 on, the kernel returns a pidfd of the peer; earlier, there was only the pid.
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
-  "a peer that is gone is not capable, though its pid belongs to a process that is",
+  "a peer that is gone is not capable, though its pid belongs to a capable process",
   () => {
     using connection = acceptedFromGone();
     expect(isThisProcessCapable(connection)).toBe(false);
@@ -92,7 +92,7 @@ it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
   ["was accepted earlier from the same socket", { acceptedMs: 9 }],
   ["was accepted at the same time", { acceptedMs: 10 }],
   ["was accepted later from another socket", { acceptedMs: 11, listenerFd: 1 }],
-])("a peer that is gone is not capable, even if its pid is known and it %s", (_, place) => {
+])("a peer that is gone is not capable, even if its pid is known and the peer %s", (_, place) => {
   using client = socket(AF_UNIX, SOCK_STREAM);
   using connection = accepted((address) => connectUnix(client.number, address));
   using ofGone = acceptedFromGone();

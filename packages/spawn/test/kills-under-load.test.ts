@@ -69,7 +69,7 @@ class Answers {
 }
 
 /**
- * Sends requests until it is told to end. Gives up requests that a killed daemon has not answered.
+ * Sends requests until `isOver` says so. Gives up requests that a killed daemon has not answered.
  */
 async function ask(
   address: string,

@@ -20,14 +20,14 @@ function receiveAll(client: TestClient): string[] {
   }
 }
 
-describe.skipIf(cannotRun)("load", () => {
+describe.skipIf(cannotRun)("under load, the daemon", () => {
   let daemon: TestDaemon;
   beforeEach(async () => {
     daemon = await TestDaemon.start();
   });
   afterEach(() => daemon.stop());
 
-  it("of clients that never read: they are disconnected, and other clients do not wait", async () => {
+  it("disconnects clients that never read, and lets no other client wait", async () => {
     using reader = daemon.connect();
     reader.inodes("load", { ipc: true });
     const lazy = Array.from({ length: 20 }, () => daemon.connect());
@@ -58,7 +58,7 @@ describe.skipIf(cannotRun)("load", () => {
     for (const client of lazy) client[Symbol.dispose]();
   });
 
-  it("of 1,000 connections at once", async () => {
+  it("serves 1,000 connections at once", async () => {
     using first = daemon.connect();
     const inode = first.inodes("load", { ipc: true }).ipc;
     const before = await daemon.restingDescriptorCount();
@@ -76,7 +76,7 @@ describe.skipIf(cannotRun)("load", () => {
     await until(() => daemon.descriptorCount() === before, "nothing is left");
   });
 
-  it("of connections, names and namespaces that come and go, without growth", async () => {
+  it("does not grow while connections, names and namespaces come and go", async () => {
     const churn = async (rounds: number) => {
       for (let i = 0; i < rounds; i++) {
         using client = daemon.connect();
@@ -96,7 +96,7 @@ describe.skipIf(cannotRun)("load", () => {
     expect(grown).toBeLessThan(16 * MEGABYTE);
   });
 
-  it("of concurrent purges, while inits die and names are used", async () => {
+  it("carries out concurrent purges, while inits die and names are used", async () => {
     using client = daemon.connect();
     for (let round = 0; round < 5; round++) {
       for (let i = 0; i < 30; i++) client.inodes(`purged ${i}`, { pid: true, ipc: i % 2 === 0 });
@@ -117,7 +117,7 @@ describe.skipIf(cannotRun)("load", () => {
     expect(daemon.log).not.toContain("names cannot be ended");
   });
 
-  it("and a reload in the middle of it", async () => {
+  it("answers all requests during a reload", async () => {
     const clients = Array.from({ length: 50 }, () => daemon.connect());
     for (let round = 0; round < 20; round++) {
       for (const client of clients) client.send(IPC);
@@ -132,7 +132,7 @@ describe.skipIf(cannotRun)("load", () => {
     for (const client of clients) client[Symbol.dispose]();
   });
 
-  it("and SIGTERM in the middle of it: what was sent is answered", async () => {
+  it("answers what clients can still send after SIGTERM", async () => {
     const clients = Array.from({ length: 100 }, () => daemon.connect());
     for (const client of clients) client.inodes("load", { ipc: true });
     let sent = 0;

@@ -167,7 +167,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  it("list shows names, however long the paths are that others have open", async () => {
+  it("list shows names, however long the paths of other processes' open files are", async () => {
     const one = await start();
     using client = one.connect();
     using _lease = client.ask("web", { ipc: true, lease: true });
@@ -272,7 +272,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       stdout: "reloaded the configuration\n",
     });
     writeFileSync(one.configFile, "[accounting]\njournal = '/elsewhere'\n[control]\nsocket='/x'\n");
-    // The command line, which takes precedence, has both.
+    // The command line, which takes precedence, sets both.
     expect((await ask(one, "reload")).stdout).toBe("reloaded the configuration\n");
     writeFileSync(one.configFile, "[reaper]\ncheck_seconds = 7\n");
     expect((await ask(one, "reload")).stdout).toContain(
@@ -460,7 +460,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  /** Runs `status --watch` on a terminal of this size. `what` runs meanwhile, and has to end it. */
+  /** Runs `status --watch` on a terminal of this size, and meanwhile `what`, which must end it. */
   async function watchOnTerminal(
     { controlSocket }: { readonly controlSocket: string },
     columns: number,
@@ -603,7 +603,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       }
     });
 
-    it("a script with a mistake makes the reload fail, and a changed one is mentioned", async () => {
+    it("a script with a mistake makes the reload fail, and a changed script is mentioned", async () => {
       host = new AccountingHost();
       host.writeScript("function cgroup_released(c) end");
       await host.start();

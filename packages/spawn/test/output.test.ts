@@ -21,7 +21,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
   });
   afterAll(() => host.stop());
 
-  /** Runs a command in a shell, with the daemon's configuration and socket, and redirected. */
+  /** Runs a command in a shell, with the daemon's configuration and socket, and a redirection. */
   function run(redirection: string, args: readonly string[]) {
     const { configFile, controlSocket } = host.daemon;
     const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(status).toBe(EX_IOERR);
     });
 
-    it("is written at the end even without a newline", () => {
+    it("does not include text without a newline, which is written at the end", () => {
       const unended = "io.write('a') io.stderr:write('b')";
       expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
       expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);

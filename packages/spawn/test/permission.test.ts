@@ -97,7 +97,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
 
     it("is not given to a process that executes a set-uid program once connected", () => {
       expect(ask(as({}), ["--exec", peer.setUidProgram()])).toEqual(REFUSED);
-      // This is refused for its uids, not because it has executed a program.
+      // The process is refused for its uids, not because it has executed a program.
       const nobody = as({ capabilities: ["sys_admin"] });
       expect(ask(nobody, ["--exec", "/proc/self/exe"])).toEqual(GRANTED);
     });
@@ -121,12 +121,12 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
         expect(askAgain(action)).toEqual(["handles", ...second]);
       });
 
-      it("counts for no other process of its pid", () => {
+      it("counts for no other process of the same pid", () => {
         const answers = ask([], ["--again", `reuse@${STRANGER}`]);
         expect(answers).toEqual(["handles", ...REFUSED, "handles"]);
       });
 
-      it("counts for no earlier connection of its pid", () => {
+      it("counts for no earlier connection of the same pid", () => {
         const answers = ask([], ["--again", `stale@${STRANGER}`]);
         expect(answers).toEqual(["handles", ...REFUSED]);
       });
@@ -173,7 +173,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await until(async () => (await daemon.status()).connections === 4096, "the crowd is there");
       for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, REQUEST, ["--flood"]);
       const startMs = performance.now();
-      // Each waits behind the 4,096 connections in the listener's queue.
+      // Each client waits behind the 4,096 connections in the listener's queue.
       for (let i = 0; i < 5; i++) {
         expect(ask([])).toEqual(GRANTED);
         expect(ask(as({ capabilities: ["sys_admin"] }))).toEqual(GRANTED);
@@ -231,7 +231,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       ["a uid", { uid: 1001 }, GRANTED],
       ["a gid", { gid: 2001 }, GRANTED],
       ["a supplementary group", { groups: [3, 2002] }, GRANTED],
-      // Debian gives them these ids.
+      // Debian gives `daemon` and `adm` these ids.
       ["a uid by its name", { uid: 1 }, GRANTED],
       ["a gid by its name", { groups: [4] }, GRANTED],
       ["nobody whose ids are those of the other kind", { uid: 4, gid: 1 }, REFUSED],

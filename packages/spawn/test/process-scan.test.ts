@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
         spawn("sleep", ["100"], { stdio: "ignore" }),
       );
     });
-    // It ends before the init, which waits for it, is reaped.
+    // The child ends before the init, which waits for it, is reaped.
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));

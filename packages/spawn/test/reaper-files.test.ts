@@ -64,7 +64,7 @@ function run(main: (running: Running) => TellMain): Running {
   return running;
 }
 
-it("measures and reports a cgroup with every field, and says what it cannot do", () => {
+it("the reaper measures and reports a cgroup with every field, and logs what it cannot do", () => {
   const path = join(directory, "a.scope/job");
   mkdirSync(path, { recursive: true });
   const files = {
@@ -114,7 +114,7 @@ it("measures and reports a cgroup with every field, and says what it cannot do",
   expect(counts.scopeMemoryPeakBytes["/a.scope"]?.sum).toBe(536870912);
 });
 
-it("tells of the start only when all could be opened, and tells of what was found late", () => {
+it("the reaper reports its scan only when all cgroups could be opened, and a late find as found", () => {
   const path = join(directory, "a.scope/job");
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, "cgroup.events"), "populated 0\n");
@@ -144,7 +144,7 @@ it("tells of the start only when all could be opened, and tells of what was foun
   expect(log.filter((line) => line.includes("accounting waits until they can"))).toHaveLength(1);
 });
 
-it("lets other work run while 1,500 become empty at once, and tells of the first before the last", () => {
+it("the reaper lets other work run while 1,500 cgroups become empty at once, and reports the first before the last", () => {
   const count = 1500;
   const events = (i: number) => join(directory, "a.scope", `job${i}`, "cgroup.events");
   for (let i = 0; i < count; i++) {

@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
         },
       ],
       [
-        "a sibling of the one that was used",
+        "an unused child whose sibling was used",
         async () => {
           scratch.make("bp.scope/c1/sub");
           await run("bp.scope/c1/used");

@@ -184,7 +184,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(program.told).toEqual(["released 1", "deleted 1"]);
   });
 
-  it("replaces a release by another one when it ran before it was journalled", async () => {
+  it("replaces a release by another if the cgroup ran again before it was journalled", async () => {
     const program = await start({ accounting: true, deletionDelayMs: 20 });
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);

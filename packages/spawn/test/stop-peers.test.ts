@@ -22,7 +22,7 @@ const STEPS = 25;
 
 const cannotRun = missing("root", "catatonit", "cgroup2") !== undefined;
 
-describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
+describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS }, () => {
   const times = new EndTimes();
   let host: AccountingHost;
   const cleanUp: (() => unknown)[] = [];

@@ -18,7 +18,7 @@ import { cannotStopThreads, StoppedThread, threadOf } from "./support/stopped-th
 
 const cannotRun = missing("root", "catatonit", "cgroup2", "gcc") !== undefined;
 
-describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
+describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS }, () => {
   const times = new EndTimes();
   let host: AccountingHost;
   let peer: Peer;

@@ -65,21 +65,21 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     expect(daemon.log).not.toMatch(/EMFILE|ENFILE/);
   }
 
-  it.each(behaviours)("that %s, at the port of the metrics", async (behaviour) => {
+  it.each(behaviours)("that %s at the port of the metrics does no harm", async (behaviour) => {
     await start("127.0.0.1:10469");
     const options = { address: PORT, behaviour, count: CROWD, reconnects: true };
     crowd = await Crowd.start({ ...options, wrapper: stranger() });
     await expectService(PORT);
   });
 
-  it.each(behaviours)("that %s, at the metrics' Unix socket", async (behaviour) => {
+  it.each(behaviours)("that %s at the metrics' Unix socket does no harm", async (behaviour) => {
     const path = join(directory, "metrics.sock");
     await start(path);
     crowd = await Crowd.start({ address: { path }, behaviour, count: CROWD, reconnects: true });
     await expectService({ path });
   });
 
-  it.each(behaviours)("that %s, at the control socket", async (behaviour) => {
+  it.each(behaviours)("that %s at the control socket does no harm", async (behaviour) => {
     await start("127.0.0.1:10469");
     const address = { path: daemon.controlSocket };
     crowd = await Crowd.start({ address, behaviour, count: CROWD, reconnects: true });

@@ -66,7 +66,7 @@ function hasNotStarted({ child, log }: TestDaemon): boolean {
   return child.signalCode !== null || log.startsWith("node:");
 }
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon ends and says why", () => {
   it.each(Object.entries(SURROUNDINGS))("%s", async (_, { wrapper, status, line }) => {
     const daemon = new TestDaemon({ wrapper });
     onTestFinished(() => rmSync(daemon.directory, { recursive: true }));

@@ -36,7 +36,7 @@ async function initsWith(
   return initsOf(cgroup);
 }
 
-describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restart", () => {
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daemon", () => {
   let manager: FakeManager;
   let cgroup: ScratchCgroup;
   let daemon: TestDaemon;
@@ -57,7 +57,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
   });
 
   it.each(["SIGTERM", "SIGKILL"] as const)(
-    "after %s keeps namespaces, inits and leases",
+    "keeps namespaces, inits and leases over a restart after %s",
     async (signal) => {
       const client = daemon.connect();
       const names = Array.from({ length: 20 }, (_, i) => `name ${i} /../ ${"x".repeat(i * 10)}`);
@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     },
   );
 
-  it("notices what happened while it was down", async () => {
+  it("notices after a restart what happened while it was down", async () => {
     using client = daemon.connect();
     const lease = client.ask("lease closed", { pid: true, lease: true });
     // Held open, because the number of a namespace that is gone may be reused.
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     await until(async () => (await daemon.status()).leasedNames === 0, "the leases are gone");
   });
 
-  it("makes no connection or request of a client fail meanwhile", async () => {
+  it("lets no connection or request of a client fail during restarts", async () => {
     let isOver = false;
     let answers = 0;
     let longestMs = 0;
@@ -214,7 +214,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     expect(again.inodes("new", ALL)).toEqual(before);
   });
 
-  it("is not necessary if the service manager hangs for a while", async () => {
+  it("needs no restart if the service manager hangs for a while", async () => {
     manager.isStalled = true;
     using client = daemon.connect();
     for (let i = 0; i < 200; i++) {
@@ -224,7 +224,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     manager.isStalled = false;
   });
 
-  it("is not necessary to purge names", async () => {
+  it("needs no restart to purge names", async () => {
     using client = daemon.connect();
     const lease = client.ask("leased", { pid: true, lease: true });
     client.inodes("idle", { pid: true });

@@ -9,7 +9,7 @@ const STOP_TIMEOUT_MS = 10_000;
 
 export class Daemon implements AsyncDisposable {
   readonly #child: ChildProcess;
-  /** Its exit status. */
+  /** Resolves with the exit status when the daemon has ended. */
   readonly ended: Promise<number>;
 
   private constructor(child: ChildProcess) {

@@ -35,7 +35,8 @@ export class Database implements AsyncDisposable {
 
   /**
    * Starts the server, with the data of earlier starts.
-   * @param socketDirectory open to all users; the server asks the kernel which of them connects
+   * @param socketDirectory the directory for the socket. It is open to all users; the server asks
+   *   the kernel which of them connects.
    */
   static async start(socketDirectory: string): Promise<Database> {
     const server = await Postgres.start({
@@ -59,13 +60,13 @@ export class Database implements AsyncDisposable {
     return `PostgreSQL ${major} (${origin}), its data below ${shown(this.#server.directory)}`;
   }
 
-  /** The environment variables by which the script finds it. */
+  /** The environment variables by which the script finds the database. */
   get environment(): Record<string, string> {
     const { host, port, user } = this.#server;
     return { PGHOST: host, PGPORT: String(port), PGUSER: user };
   }
 
-  /** The arguments with which psql finds it. */
+  /** The arguments with which psql finds the database. */
   get psqlArguments(): string {
     return `-h ${this.#server.host} -U ${ROLE} ${NAME}`;
   }

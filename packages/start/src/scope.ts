@@ -8,7 +8,7 @@ import { LEFTOVER } from "./sample.ts";
 
 const NAME = "sample.scope";
 
-/** The interval at which we look whether the daemon has deleted a cgroup. */
+/** The interval at which we check whether the daemon has deleted a cgroup. */
 const LOOK_MS = 20;
 
 /** The controllers whose figures we need. */
@@ -39,7 +39,8 @@ export class Scope implements AsyncDisposable {
 
   /**
    * Makes the scope.
-   * @param name the cgroup that contains the scope; one that an earlier start left is used again
+   * @param name the name of the cgroup that contains the scope; if an earlier start has left such a
+   *   cgroup, it is used again
    * @throws Error if cgroup2 is not mounted, or cannot be written to
    */
   static async open(name: string): Promise<Scope> {

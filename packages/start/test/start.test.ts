@@ -26,7 +26,7 @@ const TIMEOUT_MS = 50_000;
 
 const needs = missing("root", "catatonit", "cgroup2", "postgres");
 
-/** The processes that have a process as an ancestor. */
+/** Returns the children of a process, their children, and so on. */
 function descendants(pid: number): number[] {
   return childPids(pid).flatMap((child) => [child, ...descendants(child)]);
 }
@@ -165,7 +165,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
         !controllers.split(/\s/).includes(controller),
       );
 
-    // It suggests commands; this runs one, and does the same as two others.
+    // The output suggests commands. The test runs one, and does what two others would do.
     const [suggested = "exit 1"] = /^ {2}node .* accounting list$/m.exec(first.output) ?? [];
     const inside = ["--mount", "--target", String(first.pid), "sh", "-c", suggested];
     const list = () => spawnSync("nsenter", inside, { encoding: "utf8" }).stdout;

@@ -1,6 +1,6 @@
 /**
  * Calls a function when work has come to rest, and once more if it stays at rest. Afterwards there
- * is no timer, so that an idle process is not woken; during work there is one for each `quietMs`.
+ * is no timer, so that an idle process is not woken; during work a timer expires every `quietMs`.
  */
 
 /** Calls `call` once, after `delayMs`. */
@@ -21,7 +21,7 @@ export class Lull {
   /**
    * @param run called when there was no work for `quietMs`, or up to twice as long, and again
    *   `quietMs` later
-   * @param after for a thread without Node's timers
+   * @param after sets the timer; given by a thread that has no timers of Node
    */
   constructor(quietMs: number, run: () => void, after: After = afterUnref) {
     this.#quietMs = quietMs;

@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Makes a supervisor of something that only counts its starts. */
+/** Makes a supervisor whose `start` only counts its calls. */
 function supervise(options: Partial<Supervised> = {}): {
   supervisor: Supervisor;
   start: ReturnType<typeof vi.fn<() => void>>;
@@ -25,7 +25,7 @@ describe("Supervisor", () => {
     expect(supervisor.state).toBe("stopped");
   });
 
-  it("starts it again after each pause, and not earlier", () => {
+  it("starts the instance again after each pause, and not earlier", () => {
     const { supervisor, start } = supervise();
     supervisor.start();
     expect(supervisor.state).toBe("running");
@@ -47,7 +47,7 @@ describe("Supervisor", () => {
     supervisor.ended();
     vi.advanceTimersByTime(100);
     vi.advanceTimersByTime(1000);
-    // It has run for exactly that long, not longer.
+    // The instance has run for exactly `ranWellMs`, not longer.
     expect(supervisor.ended()).toBe(200);
     vi.advanceTimersByTime(200);
     vi.advanceTimersByTime(1001);
@@ -59,7 +59,7 @@ describe("Supervisor", () => {
     expect(supervisor.ended()).toBe(100);
   });
 
-  it("counts the time that it runs, not that of the pause", () => {
+  it("counts the time that the instance runs, not that of the pause", () => {
     const { supervisor } = supervise({ ranWellMs: 1000, pauses: [5000, 6000] });
     supervisor.start();
     supervisor.ended();
@@ -78,7 +78,7 @@ describe("Supervisor", () => {
     expect(start).toHaveBeenCalledTimes(1);
   });
 
-  it("does not start it again if it ends after it was stopped", () => {
+  it("does not start the instance again if it ends after stop()", () => {
     const { supervisor, start } = supervise();
     supervisor.start();
     supervisor.stop();
@@ -102,7 +102,7 @@ describe("Supervisor", () => {
     expect(supervisor.ended()).toBe(200);
   });
 
-  it("pauses also if it ends while it is being started", () => {
+  it("pauses also if the instance ends while it is being started", () => {
     let starts = 0;
     const supervisor = new Supervisor({
       pauses: [100],

@@ -12,7 +12,7 @@ export interface BundleCopy extends Disposable {
 
 /**
  * Copies a bundle alone to an empty directory, from which it has to run.
- * @param besides further files that belong beside it, such as the ffi-rs addon
+ * @param besides further files that belong next to the bundle, such as the ffi-rs addon
  */
 export function copyBundle(bundle: string, besides: readonly string[] = []): BundleCopy {
   const directory = mkdtempSync(join(tmpdir(), "bundle-"));

@@ -19,7 +19,7 @@ export class ScratchCgroup {
 
   /**
    * @param name its path below the root of cgroup2; the cgroup may exist already. The default is a
-   *   name that no other has
+   *   name that no other cgroup has.
    */
   constructor(name = `spawn-test-${process.pid}-${++count}`) {
     const mount = cgroup2Mount();

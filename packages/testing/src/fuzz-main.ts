@@ -9,7 +9,7 @@ import { openSync, writeFileSync, writeSync } from "node:fs";
 import { FuzzFinding, fuzz, type Subject } from "./fuzz.ts";
 
 /**
- * Gives inputs to a subject for the time in the arguments, writes each to a file before that, and
+ * Gives inputs to a subject for the time in the arguments, each after it was written to a file, and
  * exits.
  */
 export async function runSubject(subject: Subject): Promise<void> {

@@ -174,7 +174,7 @@ export interface FuzzOptions {
    * The number of inputs, or the time; a run for some time also checks how long each input takes.
    */
   readonly until: { readonly runs: number } | { readonly seconds: number };
-  /** Called with each input before it is read, so that it is known if reading never ends. */
+  /** Called with each input before it is read: so the input is known if reading never ends. */
   readonly onInput?: (input: Buffer) => void;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Probes for the needs of tests. Without a need, a test is skipped with the reason. With
- * `TEST_MUST_RUN=all`, or if that comma-separated list has the name of the need, the missing need
- * is an error, so that nothing is silently skipped in CI.
+ * Probes for the needs of tests. If a need is not met, the test is skipped with the reason. With
+ * `TEST_MUST_RUN=all`, or if that comma-separated list has the name of the need, it is an error
+ * instead, so that nothing is silently skipped in CI.
  */
 import { spawnSync } from "node:child_process";
 import { cgroup2Mount } from "./cgroup.ts";

@@ -98,7 +98,8 @@ export function postgresMissing(): string | undefined {
 }
 
 /**
- * Returns Debian's server if there is one, unless `TEST_POSTGRES=embedded` asks for the other.
+ * Returns Debian's server; if there is none, or if `TEST_POSTGRES=embedded` is set, that of the npm
+ * package.
  * @param directory the directory to which the npm package's server is copied; an existing copy is
  *   reused
  */

@@ -27,8 +27,9 @@ export interface Snippet {
   /** The reason why no test runs it; undefined if one does. */
   readonly notRun: string | undefined;
   /**
-   * The test that takes it from the page, below the root of the repository, and runs its commands
-   * or reads them as the program would; undefined if it is the one of its language.
+   * The file, relative to the root of the repository, of the test that takes the snippet from the
+   * page and runs its commands or reads them as the program would; undefined if that is the test
+   * for all snippets of its language.
    */
   readonly testedBy: string | undefined;
   /** Words before the shell that runs it, such as those that run it as another user. */

@@ -1,7 +1,7 @@
 /**
- * Unpacks programs that tests need out of Debian packages that they should not install: some would
- * start a server, or change the system otherwise. Each is fetched once from the host's mirror, by
- * any user, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
+ * Unpacks programs that tests need from Debian packages that should not be installed for them: some
+ * would start a server, or otherwise change the system. Each package is fetched once, by any user,
+ * from the host's mirror, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";

@@ -37,7 +37,7 @@ const ofOurs = () => listRecords().filter(({ path }) => path.includes("/outage-"
 
 /**
  * Runs commands in the cgroups, each of which has to be gone before its name is used again.
- * @returns the longest time until one was gone, milliseconds
+ * @returns the longest time, in milliseconds, until a cgroup was gone
  */
 async function useNames(scope: Scope, slowness: number): Promise<number> {
   let longestMs = 0;

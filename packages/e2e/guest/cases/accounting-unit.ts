@@ -36,8 +36,8 @@ end
 `;
 
 /**
- * Checks that the script does not run as root: journald tells what a script has printed, by the
- * uid, from the daemon's lines.
+ * Checks that the script does not run as root: the uid in journald's entries distinguishes what a
+ * script has printed from the daemon's lines.
  */
 function assertNotRoot(cursor: string): void {
   const lines = sh(

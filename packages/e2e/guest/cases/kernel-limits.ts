@@ -98,7 +98,7 @@ export const kernelLimits: Case = {
       // Not even pending: no other fault was made.
       assert.deepEqual(await alertsSoFar(), Object.keys(ALERTS));
 
-      // Looked up as the alerts say.
+      // These commands search the journal as the alerts say.
       const since = `--no-pager --after-cursor='${cursor}'`;
       assert.match(sh(`journalctl -k ${since} --grep=oom-kill`), /bp-spawn\.scope\/hog/);
       assert.match(sh(`journalctl -k ${since} --grep='fork rejected'`), /bp-spawn\.scope\/crowd/);

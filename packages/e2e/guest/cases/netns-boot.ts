@@ -22,7 +22,7 @@ interface Listed {
 }
 
 export const netnsBoot: Case = {
-  title: "many instances of a template: addresses out of the pool, an upgrade, a reboot",
+  title: "many instances of a template have addresses of the pool, also after upgrade and reboot",
   run(context) {
     const names = namesFor(context);
     const units = unitsOf(names);

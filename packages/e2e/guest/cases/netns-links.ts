@@ -7,7 +7,7 @@ const addresses = `addresses = ["192.0.2.5/24", "2001:db8::5/64"]
 gateway = ["192.0.2.1", "2001:db8::1"]`;
 
 export const netnsLinks: Case = {
-  title: "network namespaces with links of every type: ping and TCP both ways",
+  title: "ping and TCP work both ways through links of every type",
   async run({ slowness, note }) {
     makeWorld();
     const tried: string[] = [];
@@ -123,7 +123,7 @@ async function moveThereAndBack(link: string, tried: string[], use: () => void):
   tried.push(`move of a ${link.split(" ")[0]}`);
 }
 
-/** Returns the settings that `down` restores. The carrier depends on the far end. */
+/** Returns the settings that `down` restores, without the carrier, which depends on the far end. */
 function settingsOf(link: string) {
   const [shown] = JSON.parse(sh(`ip -j link show ${link}`));
   const { ifname, address, mtu, flags } = shown;

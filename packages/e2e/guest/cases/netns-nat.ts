@@ -18,7 +18,7 @@ accept_out = ["7000/tcp", "icmp"]
 `;
 
 export const netnsNat: Case = {
-  title: "masquerading, a published port and the firewall, beside tables of others",
+  title: "masquerading, a published port and the firewall work beside tables of others",
   async run({ slowness }) {
     makeWorld();
     try {

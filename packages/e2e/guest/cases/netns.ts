@@ -26,7 +26,7 @@ function partsShown(): ReadonlyMap<string, string> {
 }
 
 export const netns: Case = {
-  title: "cm4all-spawn-netns@ with a file and with a script, networkd outside, a service inside",
+  title: "cm4all-spawn-netns@ works with a file or a script, networkd outside and a service inside",
   async run({ slowness }) {
     sh(`cp ${EXAMPLES}/web.network /etc/systemd/network/; systemctl restart systemd-networkd`);
     const shown = partsShown();

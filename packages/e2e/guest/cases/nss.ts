@@ -5,7 +5,7 @@ import { sh } from "../tools/shell.ts";
 const ROOT = "/run/e2e-nss";
 const PROGRAMS = "/usr/bin/id /usr/bin/whoami /usr/bin/getent /usr/bin/bash /usr/bin/ls";
 
-/** Runs a command as a uid that is in no file. */
+/** Runs a command as a uid that passwd(5) does not have. */
 const AS = "setpriv --reuid 54321 --regid 54321 --clear-groups env LOGNAME=customer HOME=/tmp";
 
 export const nss: Case = {
@@ -36,7 +36,10 @@ export const nss: Case = {
   },
 };
 
-/** Checks the names. su and sudo look up the user that they run as: root, which is in the file. */
+/**
+ * Checks the names. su and sudo are set-uid: the uid that they run as is that of root, so the
+ * module gives the caller's uid no name.
+ */
 function checkNames(): void {
   for (const name of ["user@example.com", "12345"]) {
     const as = AS.replace("customer", name);

@@ -9,7 +9,7 @@ const TEXTS = "/usr/share/doc/cm4all-spawn";
 const MANUALS = "/usr/share/man";
 const OURS = /^(?:cm4all-(?:spawn|slice|logname)|libnss_cm4all|spawn\.toml|slice\.toml)/;
 
-/** The directory of the reader's shell. */
+/** The file that has the path of the directory in which the reader's shell is. */
 const PLACE = "/run/e2e-place";
 
 export interface Page {

@@ -21,7 +21,7 @@ export function isActive(unit: string): boolean {
   return attempt(`systemctl is-active ${unit}`).status === 0;
 }
 
-/** Returns the pid of the daemon; 0 if it does not run. */
+/** Returns the pid of the daemon; 0 if it is not running. */
 export function mainPid(): number {
   return Number(property(SERVICE, "MainPID"));
 }
@@ -64,12 +64,12 @@ export function commandLine(pid: number): string {
   }
 }
 
-/** Returns a unit's lines in the journal since `cursor`. */
+/** Returns a unit's lines in the journal after the cursor `since`; all without it. */
 export function journal(unit: string, since?: string): string {
   return entries(`-u '${unit}'`, since);
 }
 
-/** Returns the lines of daemon and script in the journal since `cursor`. */
+/** Returns the lines of daemon and script in the journal after the cursor `since`. */
 export function said(since?: string): string {
   return entries("-t cm4all-spawn", since);
 }

@@ -43,7 +43,7 @@ export class AccountingHost {
 
   /**
    * Writes a script with a handler.
-   * @param body in which `say` appends a line of words to a file
+   * @param body the handler's body, in which `say` appends a line of words to a file
    */
   writeHandler(body: string, more = ""): void {
     this.writeScript(`

@@ -129,7 +129,7 @@ export class Simulation {
     return "removed";
   }
 
-  /** Queues the events of a changed `cgroup.events`, of a directory and of those above it. */
+  /** Queues an event of `cgroup.events` for a directory, and for each of those above it. */
   #touch(node: Directory | undefined): void {
     for (let each = node; each !== undefined; each = each.parent) this.tell(each);
   }
@@ -217,7 +217,7 @@ export class Simulation {
     while (this.lifecycle.measureStep() || this.lifecycle.deleteStep());
   }
 
-  /** Lets time pass, and the lifecycle work whenever something is due; returns what happened. */
+  /** Lets time pass. The lifecycle works whenever something is due. Returns what happened. */
   pass(ms = 0): string[] {
     const end = this.now + ms;
     this.deliver();

@@ -61,8 +61,8 @@ export class EndTimes {
 }
 
 /**
- * Returns how long, since the system was booted, anything has waited for a processor or a disk,
- * milliseconds; undefined if the kernel does not measure that.
+ * Returns for how many milliseconds, since the system was booted, anything has waited for a
+ * processor or a disk; undefined if the kernel does not measure that.
  * @see https://docs.kernel.org/accounting/psi.html
  */
 function tryReadStalledMs(): number | undefined {

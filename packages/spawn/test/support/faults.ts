@@ -1,4 +1,4 @@
-/** Makes system calls of a thread fail, with strace(1). */
+/** Injects errors into system calls of a thread, with strace(1). */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";

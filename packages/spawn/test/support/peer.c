@@ -7,7 +7,7 @@
  * each answer, in hexadecimal, and at the end of the connection `closed` or the errno's name.
  * It sends no second datagram: after an answer it shuts down its writing side (SHUT_WR).
  *
- *     --exec PROGRAM   executes PROGRAM once connected, which sends on the inherited socket
+ *     --exec PROGRAM   once connected, executes PROGRAM, which sends on the inherited socket
  *     --fd             ADDRESS is the number of such an inherited socket
  *     --orphan         the process that connects is gone before the datagram is sent
  *     --linger PORT    also sends a TCP socket, connected to PORT of 127.0.0.1, where no
@@ -30,7 +30,7 @@
  *         reuse@UID    (for root) three children with the same pid ask one after the other,
  *                      the first and the last as spawners with UID; the second connects with
  *                      UID, and is root again when it asks
- *         stale@UID    (for root) of two children with the same pid the first connects with
+ *         stale@UID    (for root) of two children with the same pid, the first connects with
  *                      UID and ends, and the second asks as a spawner with UID; while the
  *                      second exists, another process asks over the connection of the first
  *     --flood          prints `connected`, and connects, sends and closes forever

@@ -33,7 +33,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Starts a process in a cgroup, which ends at once. Returns whether the cgroup still existed. */
+/* Starts a process in a cgroup, and lets it end at once. Returns whether the cgroup still existed. */
 static int try_use(int cgroup)
 {
 	struct clone_args args = {

@@ -17,7 +17,7 @@ export async function queryColumn(server: Postgres, sql: string): Promise<string
   }
 }
 
-/** Creates the table, empty. */
+/** Creates the table, or replaces it by an empty one. */
 export async function makeUsageTable(server: Postgres): Promise<void> {
   await queryColumn(server, "DROP TABLE IF EXISTS usage");
   await queryColumn(
