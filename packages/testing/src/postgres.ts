@@ -104,7 +104,7 @@ export class Postgres {
   /** Returns the pid of the postmaster. */
   get pid(): number {
     const pid = this.#process?.pid;
-    if (pid === undefined) throw new Error("the server does not run");
+    if (pid === undefined) throw new Error("the server is not running");
     return pid;
   }
 

@@ -23,7 +23,7 @@ export class AccountingHost {
   }
 
   get daemon(): TestDaemon {
-    if (this.#daemon === undefined) throw new Error("the daemon does not run");
+    if (this.#daemon === undefined) throw new Error("the daemon is not running");
     return this.#daemon;
   }
 
