@@ -15,9 +15,9 @@ export const budget = {
   pause(_L: LuaState): void {},
 };
 
-/** The number of bytes that are read or copied in the time of an instruction, or less. */
+/** The number of bytes that can be read or copied at the cost of one instruction. */
 const BYTES_PER_INSTRUCTION = 64;
-/** The length from which the work counts. */
+/** Shorter texts, in bytes, are not counted. */
 const COUNTED = 1024;
 
 /**

@@ -81,7 +81,10 @@ export function formatFloat(value: number, conversion: Conversion): string {
   return letter === letter.toUpperCase() ? padded.toUpperCase() : padded;
 }
 
-/** Returns the digits. @param exact the precision if there is one: `%a` has no default */
+/**
+ * Returns the text before padding.
+ * @param exact the precision if the conversion gives one: `%a` has no default
+ */
 function floatText(
   value: number,
   letter: string,
@@ -101,7 +104,7 @@ function floatText(
   }
 }
 
-/** Adds the point that `#` asks for if no digit follows. */
+/** Adds the point that `#` asks for even if no digit follows it. */
 function withPoint(text: string, wanted: boolean): string {
   return wanted && !text.includes(".") ? text.replace(/^(-?\d+)/, "$1.") : text;
 }

@@ -43,7 +43,7 @@ function pushCapture(L: LuaState, capture: string | number): void {
   else lua.lua_pushnumber(L, capture);
 }
 
-/** Pushes all captures; if there are none, the whole match if it is asked for. */
+/** Pushes all captures; if there are none and `whole` is true, pushes the whole match. */
 function pushCaptures(
   L: LuaState,
   matcher: Matcher,

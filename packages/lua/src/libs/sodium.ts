@@ -31,7 +31,7 @@ function bytesArgument(L: LuaState, index: number): Uint8Array {
   return toBytes(checkText(L, index));
 }
 
-/** Returns a key that is an argument. @throws a Lua error if its length is not `bytes` */
+/** Returns the key in an argument. @throws a Lua error if its length is not `bytes` */
 function key(L: LuaState, index: number, bytes: number, what: string): Uint8Array {
   const value = bytesArgument(L, index);
   return value.length === bytes ? value : argumentError(L, index, `Malformed ${what} key`);
