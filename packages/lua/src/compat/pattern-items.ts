@@ -13,7 +13,7 @@ export interface Item {
   readonly literal: number;
 }
 
-/** The items of a pattern, parsed when a match first reaches them, so that errors come no sooner. */
+/** The items of a pattern. Each is parsed when a match first reaches it: errors come no sooner. */
 export interface PatternItems {
   /** @throws PatternError */
   at(position: number): Item;

@@ -36,7 +36,7 @@ export class PgConnection {
   readonly #schema: string;
   readonly #options: ConnectionOptions;
   readonly #queue = new Queue();
-  /** The channels that were subscribed to, in that order. */
+  /** The channels, in the order in which they were subscribed to. */
   readonly #channels = new Set<string>();
 
   #state: "idle" | "connecting" | "connected" | "pausing" | "closed" = "idle";
@@ -48,7 +48,7 @@ export class PgConnection {
   #owner: PgRun | undefined;
   /**
    * Runs that had begun a transaction by hand, which was lost with its session: their further
-   * statements belong to it, and are refused.
+   * statements belong to the lost transaction, and are refused.
    */
   readonly #bereft = new WeakSet<PgRun>();
   readonly #backoff = new Backoff(CONNECT_PAUSES);
@@ -106,7 +106,7 @@ export class PgConnection {
     };
   }
 
-  /** @see PgRun */
+  /** Notes that a run is over. @see PgRun */
   leave(run: PgRun, hasFailed: boolean): boolean {
     const hasLeftOpen = this.#owner === run;
     if (hasFailed && this.#current?.run === run) this.#session?.cancel().then(() => this.#pump());
@@ -189,8 +189,8 @@ export class PgConnection {
   }
 
   /**
-   * Asks whether the run of an entry may begin, if that is needed. Returns true if it may;
-   * otherwise the queue goes on when that is granted.
+   * Asks the daemon whether the run of an entry may begin, if it has to be asked. Returns true if
+   * the run may begin; otherwise the queue goes on when the daemon has answered.
    */
   #hasBegun(entry: Entry, session: ServerSession): boolean {
     if (!("text" in entry) || !session.mayTakeEffect(entry.text.sql)) return true;
@@ -270,7 +270,7 @@ export class PgConnection {
   #ended(session: ServerSession): void {
     if (this.#session !== session) return;
     this.#session = undefined;
-    // Its promise settles the statement; no reply can come any more.
+    // The promise of `session.run` settles the statement; no reply can come any more.
     this.#current = undefined;
     if (this.#owner !== undefined) this.#bereft.add(this.#owner);
     this.#owner = undefined;

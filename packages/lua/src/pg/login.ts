@@ -39,7 +39,7 @@ export class FilePasswordRefused extends Error {
 
 /**
  * Connects and logs in.
- * @throws Error of the system, of TLS, or of the server; the latter has a `severity`
+ * @throws Error of the system, of TLS, or of the server; only the server's has a `severity`
  */
 export async function logIn<T>(
   { target, setup, warn }: Login<T>,

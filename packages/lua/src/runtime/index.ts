@@ -62,7 +62,7 @@ export class Runtime {
   readonly scheduler: Scheduler;
   readonly output: LineOutput;
   readonly options: RuntimeOptions;
-  /** The gate for libraries that take effect outside of the process. */
+  /** The gate for libraries that have effects outside the process. */
   readonly gate: EffectGate;
   readonly #L: LuaState;
   readonly #files = new OpenFiles();
@@ -166,8 +166,8 @@ export class Runtime {
   }
 
   /**
-   * Calls the script's function `reload`, if it has one. However often it is asked for while it
-   * runs, it runs once more afterwards.
+   * Calls the script's function `reload`, if it has one. If it is asked for while it runs, it runs
+   * once more afterwards, however often it was asked for.
    */
   reload(): void {
     if (this.#reloading !== "no") {
