@@ -186,7 +186,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   /**
-   * Runs the handler for some cgroups: for a single one if it takes no list.
+   * Runs the handler for some cgroups: for a single cgroup if it takes no list.
    * @throws Error if there is no room, or if the handler does not take that many
    */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {

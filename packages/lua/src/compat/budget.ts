@@ -17,12 +17,12 @@ export const budget = {
 
 /** The number of bytes that can be read or copied at the cost of one instruction. */
 const BYTES_PER_INSTRUCTION = 64;
-/** Shorter texts, in bytes, are not counted. */
+/** The length, in bytes, from which a text is counted. */
 const COUNTED = 1024;
 
 /**
- * Counts that a function has read or copied a text. It throws nothing, so that it can be called
- * in any place: the next instruction finds that the budget is used up.
+ * Counts a text that a function has read or copied. Throws nothing, so that it can be called
+ * anywhere: the next instruction finds that the budget is used up.
  */
 export function spendBytes(length: number): void {
   if (length >= COUNTED) budget.left -= length / BYTES_PER_INSTRUCTION;

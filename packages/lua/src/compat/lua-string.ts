@@ -9,7 +9,7 @@ import { reserve } from "./memory.ts";
 
 /** A string up to this length keeps both of its forms; a longer string keeps only one. */
 const SMALL = 4096;
-/** The memory of shorter strings is not counted. */
+/** The length, in bytes, from which the memory of a string is counted. */
 const RESERVED = 1024;
 
 /** Returns bytes as text, with a character for each. */

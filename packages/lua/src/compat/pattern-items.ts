@@ -73,7 +73,7 @@ function itemAt(pattern: string, p: number): Item {
 function setEnd(pattern: string, from: number): number {
   let p = from + 1;
   if (pattern[p] === "^") p++;
-  // A `]` in the first place stands for itself.
+  // A `]` that comes first stands for itself.
   do {
     if (p >= pattern.length) throw new PatternError("malformed pattern (missing ']')");
     p += pattern[p] === "%" ? 2 : 1;

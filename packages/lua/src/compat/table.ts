@@ -160,8 +160,8 @@ function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
 }
 
 /**
- * Chooses the size of the array part, the largest power of two that is more than half in use with
- * the new key, and forgets entries without a value.
+ * Chooses the size of the array part as LuaJIT does: the largest power of two, and one more for the
+ * key 0, of which more than a quarter is in use with the new key. Forgets entries without a value.
  */
 function rearrange(t: Table, newKey: TValue): void {
   const { array, entries } = t;

@@ -36,7 +36,7 @@ function complete(
   defaultPort: number,
   found: string[],
 ): Resolved {
-  // As upstream: IPv6 first, then the resolver's order.
+  // As in the original: IPv6 first, then the resolver's order.
   const address = found.find((candidate) => candidate.includes(":")) ?? found[0];
   const resolved = address && ipAddress(address, portNumber(port, defaultPort));
   if (resolved) return resolved;

@@ -17,10 +17,10 @@ import {
   toBytes,
 } from "../lua.ts";
 
-/** The costs, in instructions, of the operations on curves that a function needs, ... */
+/** The costs of a call's operations on elliptic curves, in instructions. */
 const BOX = 20_000;
 const SIGNATURE = 80_000;
-/** ... and of a byte of a message. */
+/** The costs of each byte of a message, in instructions. */
 const BOXED = 1 / 4;
 const SIGNED = 1;
 

@@ -85,7 +85,7 @@ function encodeElement(L: LuaState, where: string, i: number): string {
   }
 }
 
-/** Checks that every key is the index of an element: others would be lost silently. */
+/** Checks that every key is the index of an element: other keys would be lost silently. */
 function checkKeys(L: LuaState, table: number, count: number, where: string): void {
   lua.lua_pushnil(L);
   while (lua.lua_next(L, table)) {

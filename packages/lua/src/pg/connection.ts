@@ -44,7 +44,7 @@ export class PgConnection {
   #current: Statement | undefined;
   /** The `db:transaction` that has the session. */
   #lease: Lease | undefined;
-  /** The run that has begun a transaction by hand, for as long as it is open. */
+  /** The run that has begun a transaction by hand, while the transaction is open. */
   #owner: PgRun | undefined;
   /**
    * Runs that had begun a transaction by hand, which was lost with its session: their further
@@ -294,8 +294,8 @@ export class PgConnection {
   }
 
   /**
-   * Queues LISTEN, and before it, if that is not known, the question whether the session is a
-   * pooler's.
+   * Queues LISTEN, unless the session is a pooler's. If it is not known whose session it is, queues
+   * that question first.
    */
   #listenIn(session: ServerSession, channel: string): void {
     if (session.isPooled === undefined) {

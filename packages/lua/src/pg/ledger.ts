@@ -1,6 +1,6 @@
 /**
- * The effects of the statements of a session, as far as the server's answers show them: the
- * outcome of a transaction decides for all of its statements. Pure.
+ * The effects of the statements of a session, as far as the server's answers show them: a
+ * transaction's outcome is that of all its statements. Pure.
  *
  * Each statement that was not refused counts as an effect, including a SELECT. Asking the server
  * whether a transaction has an id would miss notifications, and what functions write to foreign
@@ -91,16 +91,16 @@ const OF_THE_SESSION = new Set([
 ]);
 
 /**
- * Returns true if a text has had an effect, when no transaction is open after it. ROLLBACK undoes
- * the statements before it.
+ * Returns true if a text has had an effect; to be called if no transaction is open after it.
+ * ROLLBACK undoes the statements before it.
  */
 function isEffective(tags: readonly string[]): boolean {
   return tags.slice(tags.lastIndexOf("ROLLBACK") + 1).some((tag) => !OF_THE_SESSION.has(tag));
 }
 
 /**
- * Returns true if the text may have a COMMIT, END or PREPARE TRANSACTION. If it has such a word
- * for another purpose, we are merely more careful than necessary.
+ * Returns true if the text may contain a COMMIT, END or PREPARE TRANSACTION. If such a word has
+ * another purpose there, we are merely more careful than necessary.
  */
 function mayCommit(sql: string): boolean {
   return /\b(?:commit|end|prepare)\b/i.test(sql);

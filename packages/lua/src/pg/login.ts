@@ -56,7 +56,7 @@ export async function logIn<T>(
     hasUsedFile = !target.option("password");
     return found;
   };
-  // Loaded when a script first needs it: it would be most of the host's start-up time.
+  // Loaded when a script first needs it: loading it would be most of the host's start-up time.
   const { default: PgClient } = await import("pg/lib/client.js");
   const client = new PgClient({
     host: address,

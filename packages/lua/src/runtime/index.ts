@@ -44,7 +44,7 @@ export interface RuntimeOptions {
 
 /** The failure of a handler. */
 export interface RunFailure extends ScriptFailure {
-  /** The effect that the handler had had outside of the process by then. */
+  /** The effect that the handler had had outside the process by then. */
   readonly effect: Effect;
   readonly cause: FailureCause;
 }
@@ -115,7 +115,7 @@ export class Runtime {
   }
 
   /**
-   * Runs the handler for some cgroups: for a single one if it takes no list.
+   * Runs the handler for some cgroups; only for the first if it takes no list.
    * @param request asks before the first effect
    * @param settle called once, when the handler has ended and all that it has sent was answered
    */

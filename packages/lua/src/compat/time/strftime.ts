@@ -121,7 +121,7 @@ function word(value: (time: BrokenDownTime) => string): Conversion {
   };
 }
 
-/** Makes a conversion that stands for a format of other conversions. */
+/** Makes a conversion that is short for a format, as `%D` is for `%m/%d/%y`. */
 function composed(format: string): Conversion {
   return ({ time, seconds }, style) => {
     let text = "";
