@@ -17,14 +17,14 @@ import { wrongMachines } from "./elf.mjs";
 /**
  * Builds the packages below `workDirectory`, and returns their paths there.
  * @param {string} workDirectory an empty directory
- * @param {string} [architecture] Debian's name; by default ours
+ * @param {string} [architecture] Debian's name of the architecture; by default ours
  * @returns {string[]}
  */
 export function buildBelow(workDirectory, architecture) {
   const tree = join(workDirectory, "cm4all-spawn");
   copySource(tree);
-  // Do not check the build dependencies again: Node may be installed other than as Debian's
-  // package, and the others have just been installed.
+  // Do not check the build dependencies again: Node may not have been installed from Debian's
+  // package, and the other build dependencies have just been installed.
   const options = ["-b", "-uc", "-us", "-d"];
   if (architecture !== undefined) options.push(`--host-arch=${architecture}`);
   const { status, error } = spawnSync("dpkg-buildpackage", options, {

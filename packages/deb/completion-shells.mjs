@@ -6,7 +6,7 @@
 
 /**
  * Returns commands for sh that print the existing items of a kind, one on each line; undefined if
- * a kind cannot be listed.
+ * items of this kind cannot be listed.
  * @param {string} program @param {Kind} kind @returns {string | undefined}
  */
 function lister(program, kind) {
@@ -18,7 +18,7 @@ function lister(program, kind) {
   if (kind !== "name") return undefined;
   if (program === "cm4all-spawn-netns")
     return "(ls /run/netns; ls /etc/cm4all/spawn/netns) 2>/dev/null | sed -n 's/\\.toml$//; /^[^.]*$/p' | sort -u";
-  // Empty for users other than root, because they may not ask the daemon.
+  // The list is empty for users other than root, because they may not ask the daemon.
   if (program.startsWith("cm4all-spawn"))
     return 'cm4all-spawn list --json 2>/dev/null | sed -n \'s/^    "name": "\\(.*\\)",$/\\1/p\'';
   return undefined;

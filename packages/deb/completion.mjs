@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Writes completions of one of our commands for bash, zsh and fish, based on its `--help`, which
- * commander generates from its commands:
+ * Writes completions of one of our programs for bash, zsh and fish, based on its `--help`, which
+ * commander generates:
  *
  *     node completion.mjs NAME BUNDLE DIRECTORY
  */
@@ -14,9 +14,10 @@ import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
 /** @typedef {"file" | "name" | "record" | "command" | "directive" | "user" | "other"} Kind */
 
 /**
- * A command, or a subcommand.
+ * A program, or one of its subcommands.
  * @typedef {object} Help
- * @property {string[]} path  the subcommand and those above it
+ * @property {string[]} path  the subcommand's name, after those of the subcommands above it; empty
+ *   for the program itself
  * @property {string[]} commands  names of its own subcommands
  * @property {string[]} flags  options without a value
  * @property {[option: string, kind: Kind][]} values  options with a value

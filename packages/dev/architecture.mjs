@@ -1,9 +1,9 @@
 // @ts-check
-/** The architecture for which the suite is built; in a cross-build it differs from ours. */
+/** The architecture for which the suite is built; in a cross-build, not the build machine's. */
 
 /**
- * Node's names of the architectures, by Debian's. ffi-rs has an addon for each; no others are
- * tested.
+ * Node's names of the architectures, by Debian's names. ffi-rs has an addon for each of them; no
+ * other architectures are tested.
  * @type {Readonly<Record<string, string>>}
  */
 export const nodeNames = { amd64: "x64", arm64: "arm64" };

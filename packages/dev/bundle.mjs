@@ -49,12 +49,12 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  * @param {number} options.budgetKiB the largest size the bundle may have
  * @param {boolean} [options.ffi]    whether the program makes system calls
  * @param {Record<string, string>} [options.loader] further esbuild loaders
- * @param {boolean} [options.stays]  whether it stays in this workspace, and finds files
- *                                   there by import.meta.url
+ * @param {boolean} [options.stays]  whether the bundle stays in this workspace, and finds
+ *                                   files there by import.meta.url
  * @param {string[]} [options.nodeOptions] options of Node that the program starts with, besides
  *                                   the one that keeps the debugger closed
- * @param {string} [options.keepsIgnoredSignals] the subcommand that runs a command, which is to
- *                                   ignore the signals that our caller ignores
+ * @param {string} [options.keepsIgnoredSignals] the subcommand that runs another program, which
+ *                                   is to ignore the signals that our caller ignores
  */
 export async function bundle({
   entry,
@@ -136,9 +136,9 @@ const ffiWithoutReport = {
 };
 
 /**
- * Copies the addons into `directory`: that of ffi-rs for our architecture, with which the build
- * runs the program, in a cross-build also that for the architecture that is built for, and that
- * of packages/linux if it was built.
+ * Copies the addons into `directory`: that of ffi-rs, and that of packages/linux if it was built.
+ * A cross-build copies them for two architectures: its own, on which it runs the program, and the
+ * one that it builds for.
  * @param {string} entry
  * @param {string} directory
  */

@@ -8,8 +8,9 @@ export const NO_COMPILER =
   "and take longer.";
 
 /**
- * Finds `$CC`, or gcc, if it can compile a program for libc.
- * @returns its name, and a line that changes if another compiler takes its place
+ * Finds the compiler that `$CC` names, by default gcc.
+ * @returns its name, and a line that changes if another compiler takes its place; undefined if
+ *   there is no compiler, or if it does not find libc's headers
  */
 export function findCompiler() {
   const command = process.env["CC"] || "gcc";

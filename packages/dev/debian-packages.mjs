@@ -64,8 +64,8 @@ export const e2ePackages = [
   "systemd-container",
 ];
 
-/** Further packages, for a virtual machine of arm64. */
+/** Further packages, for an arm64 virtual machine. */
 export const arm64Packages = ["arch-test", "qemu-system-arm", "qemu-user-static"];
 
-/** The Debian packages that make a bare Debian, on which a newcomer's steps are tried. */
+/** The Debian packages with which a bare Debian is made, on which a newcomer's steps are tried. */
 export const barePackages = ["e2fsprogs", "git", "mmdebstrap"];

@@ -2,8 +2,9 @@
 /**
  * Checks that every function and class that a source file exports, and every public method of
  * such a class, has a docstring. A docstring at the beginning of a file counts for the only class
- * that the file exports. Methods that implement an interface are described there. Constructors,
- * getters and methods of the language (`[Symbol.dispose]`) need no docstring.
+ * that the file exports. If a class implements an interface, its methods are described there.
+ * Constructors, getters, setters, overrides and methods such as `[Symbol.dispose]` need no
+ * docstring.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";

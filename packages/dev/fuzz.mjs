@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * `npm run fuzz -- SUBJECT SECONDS [SEED]`: fuzzes code that reads the bytes of others, for that
- * long. A subject is a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose own script
- * `fuzz` takes the seconds. Findings are written below .data/fuzz; after the mistake has been
- * corrected, the input belongs into the subject's corpus, packages/PACKAGE/fuzz/corpus/SUBJECT.
+ * `npm run fuzz -- SUBJECT SECONDS [SEED]`: for SECONDS, fuzzes code that reads bytes from other
+ * programs or users. A subject is a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose own
+ * script `fuzz` takes the seconds. Findings are written below .data/fuzz; after the mistake has
+ * been corrected, the input belongs in the subject's corpus, packages/PACKAGE/fuzz/corpus/SUBJECT.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

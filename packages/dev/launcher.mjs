@@ -2,7 +2,7 @@
 /**
  * The first lines of a bundle that starts through a shell. Before any JavaScript runs, Node
  * forgets which signals it was started to ignore, for example by nohup(1). If a command is to
- * inherit them, a shell therefore reads the mask first, and puts it into CM4ALL_SIGIGN for
+ * ignore them too, a shell therefore reads the mask first, and puts it into CM4ALL_SIGIGN for
  * takeIgnoredSignals() (packages/linux). The shell is bash, because bash passes on variables with
  * any name, while dash drops those that are not valid in a shell; with -p it runs nothing of the
  * caller's (BASH_ENV, functions). bash itself ignores SIGQUIT: the caller ignored it only if bash

@@ -131,7 +131,8 @@ function importsOf(root, file, entries) {
 }
 
 /**
- * Returns the index of a file's layer, or -1 if it is in none. The longest path counts.
+ * Returns the index of a file's layer, or -1 if it is in none. If paths of several layers match,
+ * the longest path counts.
  * @param {readonly Layer[]} block @param {string} file
  */
 function layerIndex(block, file) {
@@ -143,7 +144,7 @@ function layerIndex(block, file) {
   return best.index;
 }
 
-/** Returns the directory of all files of a block. @param {readonly Layer[]} block */
+/** Returns the common directory of a block's paths. @param {readonly Layer[]} block */
 function directoryOf(block) {
   const paths = block.flatMap(({ paths }) => paths.map((path) => path.split("/")));
   const [first = []] = paths;

@@ -9,7 +9,7 @@ import childProcess from "node:child_process";
 import { syncBuiltinESMExports } from "node:module";
 import { TestRunner } from "vitest";
 
-/** The share of the test's time limit: a command ends earlier, with an error that names it. */
+/** A command's share of the test's time limit: it ends first, with an error that names it. */
 const SHARE = 0.9;
 /** The limit outside a test, as in `beforeAll`, milliseconds: no preparation takes so long. */
 const PREPARATION_MS = 600_000;

@@ -1,10 +1,10 @@
 // @ts-check
 /**
  * Finds the source files that do no I/O: nothing in them or in their imports asks the system, a
- * clock or a random generator. Imports of types do not count. What is imported from the entry file
- * of a package counts as imported from the file that defines it.
+ * clock or a random generator. Imports of types do not count. A name that is imported from the
+ * entry file of a package counts as imported from the file that defines it.
  *
- * `npm run lint` compares them with the layers of docs/design.md whose name ends with ", pure".
+ * `npm run lint` compares them with the layers of docs/design.md whose names end with ", pure".
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";

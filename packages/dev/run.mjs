@@ -65,7 +65,7 @@ function test(args, testOptions = []) {
   installDependencies();
   const options = args.filter((arg) => arg.startsWith("-"));
   const filters = names.map((name) => `--filter=./packages/${name}`);
-  // One package after the other, because tests of the kernel share its limits.
+  // One package after the other, because tests that use the kernel share its limits.
   turbo([
     "run",
     "test",

@@ -30,8 +30,8 @@ export function fail(message, status = 1) {
 }
 
 /**
- * Returns the command line as `read` understands it. If it is wrong, `read` throws, and the
- * program ends with EX_USAGE.
+ * Returns the result of `read`, which parses the command line. If the command line is wrong,
+ * `read` throws, and the program ends with EX_USAGE.
  * @template T @param {() => T} read @returns {T}
  */
 export function commandLine(read) {
@@ -68,7 +68,7 @@ function hasIndex() {
 }
 
 /**
- * Installs the Debian packages that are missing, after naming them. None of those that we need
+ * Names the Debian packages that are missing, and installs them. None of the packages that we need
  * contains a service, so nothing is started.
  * @param {string[]} names
  */
@@ -105,8 +105,8 @@ export function installDependencies() {
 }
 
 /**
- * Runs turbo, which looks for pnpm on the PATH; `pnpm exec` adds itself there. The cached results
- * of a build are valid for one compiler only.
+ * Runs turbo, which looks for pnpm on the PATH, where `pnpm exec` puts it. The cached results of a
+ * build are valid for one compiler only.
  * @param {string[]} args arguments for turbo
  */
 export function turbo(args) {

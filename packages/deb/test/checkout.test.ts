@@ -81,7 +81,7 @@ const READ: readonly (readonly [RegExp, why: string, reader: Reader])[] = [
   [/^perf /, "perf is in a package of the running kernel's version", () => undefined],
 ];
 
-/** Returns whether a word stands for one that the reader chooses, such as NAME. */
+/** Returns whether a word is a placeholder, such as NAME. */
 const isPlaceholder = (word: string) => /^[A-Z]+(?::[A-Z]+)?$/.test(word);
 
 const unknown = (names: readonly string[], known: readonly string[]) =>
@@ -105,7 +105,7 @@ const measured = () =>
 const [, cases = ""] = read("packages/e2e/guest/cases/index.ts").split("export const cases");
 const caseNames = [...cases.matchAll(/^ {2}"?([\w-]+)"?[:,]/gm)].map(([, name = ""]) => name);
 
-/** For each of our scripts, a function that returns a name in its arguments that does not exist. */
+/** For each of our scripts, a function that returns the first unknown name in its arguments. */
 const ARGUMENTS: { readonly [script: string]: (args: string[]) => string | undefined } = {
   test: (args) => unknown(args, tested),
   coverage: (args) => unknown(args, tested),
@@ -220,7 +220,7 @@ describe("the commands that need a checkout", () => {
     (_, { directory, text }) => {
       const [, why, reader] = READ.find(([pattern]) => pattern.test(text)) ?? [];
       expect(why, `it is neither run nor is there a reason: ${text}`).toBeDefined();
-      // A word between quotation marks may have blanks.
+      // A word between quotation marks may contain blanks.
       const words = [...text.matchAll(/"([^"]*)"|(\S+)/g)].map(
         ([, quoted, word]) => quoted ?? word,
       );

@@ -119,7 +119,7 @@ describe.each([
     [["cm4all-spawn-client", "run", "--uid"], ["--uid-map"]],
     [["cm4all-spawn-netns", "do"], ["down"]],
     [["cm4all-logname", "inst"], ["install"]],
-  ])("%j", (words, expected) => {
+  ])("completes %j to %j", (words, expected) => {
     expect(complete(...words)).toEqual(expected);
   });
 

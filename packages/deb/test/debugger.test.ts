@@ -71,7 +71,7 @@ describe("programs", () => {
       expect(stderr).toContain("Debugger listening");
     });
 
-    test.each([...INNER])("%s opens none, without instructions", async (path, complaint) => {
+    test.each([...INNER])("%s opens no debugger without instructions", async (path, complaint) => {
       const { end, stderr, sent, listening } = await runInStorm([join(root, path)]);
       expect(stderr).toContain(complaint);
       expect([1, 64, "SIGUSR1"]).toContain(end);
@@ -80,7 +80,7 @@ describe("programs", () => {
       expect(listening).toEqual([]);
     });
 
-    test.each(installed.filter((path) => !INNER.has(path)))("%s opens none", async (path) => {
+    test.each(installed.filter((path) => !INNER.has(path)))("no debugger in %s", async (path) => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);

@@ -47,7 +47,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     return String(version);
   };
 
-  test("are these", () => {
+  test("are all built, and no others", () => {
     expect([...built.first.keys()].sort()).toEqual(NAMES);
   });
 
@@ -90,7 +90,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       expect(field(file, "Depends").split(", ")).toContain(needed);
   });
 
-  test("bring the NSS module without Node", () => {
+  test("contain the NSS module in a package that does not depend on Node", () => {
     expect(field(path("libnss-cm4all-logname"), "Depends")).toMatch(/^libc6 \(>= [\d.]+\)$/);
     expect(field(path("libnss-cm4all-logname"), "Multi-Arch")).toBe("same");
   });

@@ -108,7 +108,7 @@ function problemOf(command: string): string | undefined {
       ({ flags, values }) => [...flags, ...values.map(([option]) => option)],
     );
     const [option = ""] = word.split("=");
-    // It is the dash in the line with the name of a page.
+    // This is the dash in the section NAME of a manual page.
     if (word === "-") return undefined;
     if (option.startsWith("-") && !options.includes(option)) return `no option ${option}`;
     if (!/^[a-z][a-z-]*$/.test(word)) continue;
@@ -219,7 +219,7 @@ describe.each([...TEXTS, ...MANUALS])("%s", (path) => {
   });
 });
 
-it.each(["cm4all-spawn.8", "spawn.toml.5"])("%s leads to what scripts can use", (page) => {
+it.each(["cm4all-spawn.8", "spawn.toml.5"])("%s lists docs/lua.md and the examples", (page) => {
   const [, files = ""] = read(`docs/man/${page}`).replaceAll("\\-", "-").split(".SH FILES\n");
   const found = [...files.matchAll(INSTALLED)].map(([, file]) => file);
   expect(found).toEqual(expect.arrayContaining(["docs/lua.md", "examples/accounting"]));

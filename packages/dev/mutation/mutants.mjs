@@ -171,8 +171,8 @@ function change(node, text, isCondition, add) {
       if (typeof node["directive"] !== "string") add(node, ";");
       break;
     case "ReturnStatement":
-      // A return without a value has the same effect as `return undefined`, and mostly as
-      // `return false`.
+      // A return without a value has the same effect as `return undefined`, and mostly the same
+      // as `return false`.
       if (node["argument"] === null) add(node, ";");
       else if (
         !/^(false|undefined)$/.test(text.slice(node["argument"].start, node["argument"].end))
@@ -213,7 +213,7 @@ function changeLiteral(node, add) {
 }
 
 /**
- * Returns the body with the parentheses of an object literal.
+ * Returns the range of a function's body, with the parentheses around an object literal.
  * @param {Node} node
  * @param {string} text
  */

@@ -1,9 +1,9 @@
 // @ts-check
 /**
  * `npm run mutate -- [PACKAGE|FILE[:LINE]...] [--seconds N]`: finds small mistakes that the pure
- * tests of a package would not notice. Every file that does no I/O, or each file that is named,
- * is changed in one place after the other, and the related tests are run. Changes that they do
- * not notice are printed. The files themselves are not changed.
+ * tests of a package would not notice. Makes small changes in every file that does no I/O, or in
+ * each file that is named, one at a time, and runs the related tests with each. Prints the changes
+ * that they do not notice. The files themselves are not changed.
  */
 import { fork } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -67,7 +67,8 @@ class Trial {
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
-    // Only of interest if no test can be run: mutants that run out of memory print much.
+    // Only the end is kept, to be shown if no test can be run: mutants that run out of memory
+    // print a lot.
     child.stderr?.on("data", (chunk) => {
       this.#said = `${this.#said}${chunk}`.slice(-2000);
     });
@@ -130,7 +131,7 @@ async function mutateFile(file, lines, until) {
   const noticed = tried - survivors.length;
   const notes = [
     tried < mutants.length ? `of ${mutants.length} mutants` : undefined,
-    // On a busy machine some of them may have been merely slow.
+    // On a busy machine some of these may merely have been slow.
     hanging > 0 ? `${hanging} of them hang` : undefined,
   ].filter((note) => note !== undefined);
   console.log([`${score(noticed, tried)}  ${file}`, ...notes].join(", "));
@@ -143,7 +144,7 @@ async function mutateFile(file, lines, until) {
 }
 
 /**
- * Returns the mutants in an order such that a run that ends early has tried some of every part.
+ * Orders the mutants so that a run that ends early has tried some in every part of the file.
  * @param {readonly Mutant[]} mutants @returns {Mutant[]}
  */
 function spread(mutants) {

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Runs the tests of one source file again and again, each time with another text of it. This is
- * the process that mutate.mjs starts for a file, and kills if a mutant hangs. Nothing is written:
- * a plug-in of Vite passes the text to the tests.
+ * Runs the tests of one source file again and again, each time with a different text in place of
+ * the file's own. mutate.mjs starts this process for a file, and kills it if a mutant hangs.
+ * Nothing is written: a plug-in of Vite passes the text to the tests.
  *
  * Arguments: the directory of the package, the file, and the durations of the test files as JSON,
  * if they are known. The process receives texts, and sends a `Result` for each.
@@ -15,12 +15,12 @@ import { unitTests } from "../vitest.mjs";
  * machine suffers.
  */
 const HEAP_MIB = 512;
-/** A test file that takes this much longer than with the original text hangs. */
+/** A test file that takes this much longer than with the original text counts as hanging. */
 const HANGS_AFTER = { times: 4, moreMs: 3000 };
 /** The limit while the durations are not known, milliseconds; generous for a busy machine. */
 const FIRST_LIMIT_MS = 300_000;
 
-/** Tests that only read files of the system, and without which their subject has no test. */
+/** Tests below `test/` that only read files, and are the only tests of their subject. */
 const QUICK_TESTS = ["test/syscall-numbers.test.ts"];
 
 const HANGS = "hangs";

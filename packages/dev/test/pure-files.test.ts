@@ -48,8 +48,8 @@ it.each([
 
 it.each([
   ["reads files", 'import { readFileSync } from "node:fs";\nexport const a = readFileSync;\n'],
-  ["imports a function that does", 'import { read } from "@x/b";\nexport const a = read;\n'],
-  ["re-exports a file that does", 'export * from "../../b/src/read.ts";\n'],
+  ["imports a function that reads", 'import { read } from "@x/b";\nexport const a = read;\n'],
+  ["re-exports a file that reads", 'export * from "../../b/src/read.ts";\n'],
   ["asks the clock", "export const a = () => Date.now();\n"],
   ["asks the environment", 'export const a = process.env["A"];\n'],
   ["waits", "export const a = () => setTimeout(() => {}, 1);\n"],

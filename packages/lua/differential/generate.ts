@@ -235,7 +235,7 @@ const kinds: readonly Kind[] = [
           "t.x = 1 ",
         ]),
       ) +
-      // Where the key x comes among the others differs between processes of LuaJIT.
+      // The position of the key x among the other keys differs between processes of LuaJIT.
       "local s = {} for k, v in pairs(t) do if k ~= 'x' then s[#s + 1] = tostring(k) end end " +
       "return #t, table.concat(s, ' '), table.maxn(t), select('#', unpack(t)) end)()",
   },

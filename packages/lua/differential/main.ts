@@ -1,6 +1,6 @@
 /**
  * `npm run fuzz -- lua SECONDS [SEED]`: compares the results of random expressions in LuaJIT and
- * in our interpreter. The environment variable LUAJIT may name the program of LuaJIT.
+ * in our interpreter. The environment variable LUAJIT may name LuaJIT's executable.
  */
 import { compareCases } from "./compare.ts";
 

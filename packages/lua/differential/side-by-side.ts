@@ -4,7 +4,10 @@ import { LineOutput, newState } from "../src/compat/index.ts";
 import { loadFile } from "../src/compat/load.ts";
 import { fromBytes, type LuaFunction, lua, toBytes } from "../src/lua.ts";
 
-/** Returns what a program prints in LuaJIT, which $LUAJIT may name. @throws Error if it fails */
+/**
+ * Returns what a program prints in LuaJIT, whose executable $LUAJIT may name.
+ * @throws Error if the program fails
+ */
 export function printedByLuajit(program: string, ...args: string[]): string {
   const { stdout, stderr, status, error } = spawnSync(
     process.env["LUAJIT"] ?? "luajit",

@@ -1,7 +1,7 @@
 /**
  * `npm run zones -- [TIMES [FIRST]]`: compares local time in LuaJIT and in our interpreter, at
  * TIMES random times in every zone of the system, from the zone with the number FIRST on. The
- * environment variable LUAJIT may name the program of LuaJIT.
+ * environment variable LUAJIT may name LuaJIT's executable.
  */
 import { compareZones, systemZones } from "./zones.ts";
 

@@ -8,8 +8,8 @@ if not setzone then
   function setzone(name) ffi.C.setenv("TZ", name, 1) ffi.C.tzset() end
 end
 
--- mktime(3) begins with the offset that its last call has found, which decides between the two
--- answers in the hour that comes twice.
+-- mktime(3) first tries the offset that its last call found. In the hour that comes twice, this
+-- decides between the two answers, so both interpreters begin with the same offset.
 setzone("UTC0")
 os.time({ year = 2000, month = 1, day = 1 })
 

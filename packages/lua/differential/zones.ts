@@ -43,7 +43,7 @@ function transitionTimes(zone: string): number[] {
     const file = parseZoneFile(readFileSync(join(DIRECTORY, zone)));
     return file?.transitions.map(({ time }) => time).filter((time) => time > -1.2e10) ?? [];
   } catch {
-    // The zone is a rule such as CET-1CEST, and no file.
+    // The zone is not a file but a rule, such as CET-1CEST.
     return [];
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Passes environment variables that are not UTF-8 from the daemon to the script host. Node
- * replaces each such byte by U+FFFD for its children, so they go into a variable of their own.
+ * Passes environment variables that are not UTF-8 from the daemon to the script host. Node would
+ * replace their undecodable bytes by U+FFFD, so one more variable carries them, in base64.
  */
 import { readFileSync } from "node:fs";
 import { bytesOfLatin1, setEnvironmentVariable } from "@cm4all/linux";

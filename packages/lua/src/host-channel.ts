@@ -20,8 +20,8 @@ export class HostChannel {
 
   /**
    * Opens the channel.
-   * @param handle called for each request, also within `receiveUntil`, that is while Lua code
-   * runs; it must not run Lua code itself
+   * @param handle called for each request, also within `receiveUntil`, that is, while Lua code
+   * runs: then it must not run Lua code itself
    */
   constructor(handle: (request: Request) => void) {
     this.#handle = handle;

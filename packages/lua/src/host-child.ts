@@ -8,7 +8,7 @@ import { HOST_FD } from "./host-fd.ts";
 import { type HostProcess, nodeOptions } from "./host-process.ts";
 
 export interface ChildOptions {
-  /** The program and its arguments that end in `runHost()`; Node runs it. */
+  /** The program that Node runs, and its arguments; the program calls `runHost()`. */
   program: readonly string[];
   uid?: number | undefined;
   gid?: number | undefined;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 
 interface HostProcessEvents {
-  /** The process has ended, or its connection. Emitted once. @param how as far as it is known */
+  /** The process or its connection has ended. Emitted once. @param how as far as it is known */
   ended: [how: string];
 }
 
@@ -16,9 +16,9 @@ export interface HostProcess extends EventEmitter<HostProcessEvents> {
   readonly place: string;
   readonly socket: Socket;
   /**
-   * Checks the pid that the process has given in its greeting, before it has read anything of a
-   * script.
-   * @returns the reason why it cannot be used; undefined if it can
+   * Checks the pid that the process has given in its greeting, before the process has read any
+   * part of a script.
+   * @returns why the process cannot be used; undefined if it can
    */
   greet(pid: number): string | undefined;
   /** Ends the process at once, whatever it does; `ended` follows. */

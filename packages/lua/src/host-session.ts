@@ -47,9 +47,9 @@ export type Phase = "starting" | "ready" | "unusable";
 interface RunningHandler {
   readonly run: Run;
   readonly settle: (outcome: Outcome) => void;
-  /** The process has asked whether the run may take effect. */
+  /** The process has asked whether the run may have effects. */
   hasAsked: boolean;
-  /** The process was told that the run may take effect. */
+  /** The process was told that the run may have effects. */
   hasBegun: boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
  * A script host as a unit of its own: systemd starts an instance of a template for each
- * connection to a socket with Accept=yes, which is the host's descriptor 3.
+ * connection to a socket with Accept=yes. The connection is the host's descriptor 3.
  *
  * The peer credentials of this connection are systemd's. So the host sends its pid before it reads
  * a script, and the unit of that pid is read from the kernel: systemd has put the process there,
@@ -82,7 +82,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     this.#pidfd = pidfd;
     const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
     const uid = parseUid(readText(`/proc/${pid}/status`));
-    // If it still exists now, the files were its own, and not those of a later process.
+    // If the process still exists now, these files were its own, and not those of a later process.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
       return "it has greeted for a process that is in no unit of ours";

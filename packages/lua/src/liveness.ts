@@ -43,7 +43,7 @@ export class Liveness {
     this.#lastHeardMs = performance.now();
   }
 
-  /** Notes the answer to a ping. @returns false if none was sent */
+  /** Notes the answer to a ping. @returns false if no answer was due */
   answered(): boolean {
     const wasDue = this.#pongDue;
     this.#pongDue = false;

@@ -7,8 +7,8 @@ const FIRST_BYTES = 4096;
 
 /**
  * Reads messages from a peer that need not be trusted. Its data is copied into a buffer that
- * grows as bytes come, so that a length prefix reserves no memory, and many small chunks take
- * no more of it than a large one. Checks only the length of a message, and that it is JSON.
+ * grows as bytes come, so that a length prefix reserves no memory, and many small chunks take no
+ * more memory than a large chunk. Checks only the length of a message, and that it is JSON.
  */
 export class MessageReader {
   readonly #maxBytes: number;

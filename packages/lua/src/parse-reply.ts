@@ -1,6 +1,6 @@
 /**
- * Checks the replies of a script host. It is not trusted: a script or its children may have
- * turned the process into anything. So a reply is built anew from fields that were checked, and
+ * Checks the replies of a script host. The host is not trusted: a script or its children may have
+ * turned its process into anything. So a reply is built anew from fields that were checked, and
  * has no others. Pure.
  */
 import { type ByteString, bytesOfLatin1 } from "@cm4all/linux";

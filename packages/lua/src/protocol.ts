@@ -44,7 +44,7 @@ export type Reply =
   | { type: "hello"; pid: number }
   | { type: "ready"; handlers: Handlers; warning?: ByteString }
   | ({ type: "unusable" } & Failure)
-  /** A run is about to take effect outside, and waits for `begun` or `refused`. */
+  /** A run is about to have its first effect outside, and waits for `begun` or `refused`. */
   | { type: "begin"; number: number }
   | { type: "done"; number: number }
   | ({ type: "failed"; number: number; effect: Effect; cause: FailureCause } & Failure)

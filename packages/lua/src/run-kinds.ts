@@ -6,7 +6,7 @@
 interface RunKindRow {
   /** The global function that takes several cgroups in a list. */
   readonly list: string;
-  /** The global function that takes a single cgroup; not called if the other one is defined. */
+  /** The global function that takes a single cgroup; not called if that of `list` is defined. */
   readonly one: string;
   /** True if it is called only in scripts whose handlers bear repetition. */
   readonly needsRepetition: boolean;
@@ -26,7 +26,7 @@ export type HandlerShape = "none" | "one" | "list";
 
 /** The handlers that a script has defined. */
 export interface Handlers extends Readonly<Record<RunKind, HandlerShape>> {
-  /** True if its handlers may be called again after they have taken effect. */
+  /** True if the handlers may be called again after they have had effects. */
   readonly bearsRepetition: boolean;
 }
 

@@ -19,7 +19,7 @@ export type Outcome =
       type: "failed";
       message: string;
       traceback?: string;
-      /** The effect that the handler had had outside of the process by then. */
+      /** The effect that the handler had had outside the process by then. */
       effect: Effect;
       cause: FailureCause;
     }

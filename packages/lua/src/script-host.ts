@@ -1,6 +1,6 @@
 /**
- * The daemon's side of the script host: a process that is started, asked, watched and
- * replaced.
+ * The daemon's side of the script host: starts a process, sends it requests, watches it, and
+ * replaces it when it has ended.
  *
  * Invariants: there is one process at a time, a `HostSession`; the supervisor starts the
  * next one.
@@ -86,7 +86,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     return state === "running" ? (this.#session?.phase ?? "starting") : state;
   }
 
-  /** The handlers that the last loaded script has defined; a single one until that is known. */
+  /** The handlers of the script that was loaded last; until then, `cgroup_released` is assumed. */
   get handlers(): Handlers {
     return this.#handlers;
   }
@@ -128,7 +128,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("unfit", (reason) => this.#becomeChild(reason));
     session.on("ready", (handlers, warning) => this.#ready(handlers, warning));
     session.on("unusable", (message, traceback) => {
-      // It was told to stop while it started, and this answer crossed that request.
+      // The host was told to stop while it started, and this answer crossed that request.
       if (this.#supervisor.state !== "running") return;
       this.#tellState();
       this.emit("unusable", message, traceback);
@@ -176,7 +176,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   #ready(handlers: Handlers, warning: string | undefined): void {
-    // As with `unusable`: it was told to stop in the meantime.
+    // As with `unusable`: the host was told to stop in the meantime.
     if (this.#supervisor.state !== "running") return;
     this.#handlers = handlers;
     this.#tellState();
@@ -186,7 +186,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   /**
-   * Runs the handler for some cgroups: for a single one if it takes no list.
+   * Runs the handler for some cgroups: for a single cgroup if it takes no list.
    * @throws Error if there is no room, or if the handler does not take that many
    */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {

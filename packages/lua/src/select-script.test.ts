@@ -46,7 +46,7 @@ describe("selectScript", () => {
     expect(select()).toEqual({ path: older });
   });
 
-  it("does without an older script that cannot be read", () => {
+  it("needs to read the older script only if the newer one does nothing", () => {
     writeFileSync(newer, "x = 1");
     mkdirSync(older);
     expect(select()).toEqual({

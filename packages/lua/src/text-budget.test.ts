@@ -26,7 +26,7 @@ describe("TextBudget", () => {
     expect(take(new TextBudget(), 100, 16_384, 0)).toEqual({ passes: 64, "left out": 36 });
   });
 
-  it("reports a flood at some point", () => {
+  it("reports a flood after 100,000 texts or 64 MiB", () => {
     expect(take(new TextBudget(), 100_010, 1, 0)).toMatchObject({ flood: 10 });
     expect(take(new TextBudget(), 5000, 16_384, 0)).toMatchObject({ flood: 904 });
   });

@@ -50,7 +50,7 @@ describe("misfitOf", () => {
     ["root, if it is named", { uid: 0, wantedUid: 0 }],
     ["no limit", { memoryMax: "max\n" }],
     ["room enough", { memoryMax: `${384 * 1024 * 1024}\n` }],
-  ])("finds that it will do: %s", (_, more) => {
+  ])("accepts a unit with %s", (_, more) => {
     expect(misfitOf({ ...fit, ...more })).toBeUndefined();
   });
 
@@ -66,7 +66,7 @@ describe("misfitOf", () => {
       { memoryMax: `${383 * 1024 * 1024}\n` },
       `MemoryMax= of ${NAME} is 383 MiB, but with accounting.memory_mib the script may need 384 MiB`,
     ],
-  ])("finds that it will not: %s", (_, more, reason) => {
+  ])("refuses a unit with %s", (_, more, reason) => {
     expect(misfitOf({ ...fit, ...more })).toBe(reason);
   });
 });

@@ -1,7 +1,7 @@
 /**
  * `npm run suites -- FOLDER [SUITE]...`: runs the test suites of other projects below FOLDER, all
  * or those that are named, each program with LuaJIT and with our interpreter, and prints how many
- * tests pass. The environment variable LUAJIT may name the program of LuaJIT.
+ * tests pass. The environment variable LUAJIT may name LuaJIT's executable.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -25,7 +25,10 @@ interface Tally {
   failed: string[];
 }
 
-/** Counts each `ok` and `not ok`, or the summary of luaunit; otherwise the program as a whole. */
+/**
+ * Runs a program, and counts each `ok` and `not ok`, or what luaunit's summary says; without these,
+ * counts the program as one test.
+ */
 function run(
   interpreter: readonly string[],
   suite: Suite,

@@ -23,7 +23,7 @@ const RULES = [
   "no/such/zone",
 ];
 
-describe.skipIf(missing("luajit") !== undefined)("beside LuaJIT", () => {
+describe.skipIf(missing("luajit") !== undefined)("compared with LuaJIT,", () => {
   it("98 of 100 random expressions give the same results", { timeout: 120_000 }, () => {
     const all = compareCases(3000, 1);
     const differing = all.filter(({ luajit, ours }) => luajit !== ours);

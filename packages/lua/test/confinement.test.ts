@@ -54,7 +54,7 @@ const errnosOf = (printed: string) =>
   );
 
 describe.skipIf(missing("root") !== undefined)("a script and its children", () => {
-  it("make no system calls that they do not need", async () => {
+  it("cannot make system calls that they do not need", async () => {
     const program = join(hosts.directory, "calls.pl");
     writeFileSync(program, `use Errno;\n$| = 1;\n${PROGRAM}`);
     // First as the same user without a script host: there the kernel refuses for other reasons.
@@ -98,7 +98,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
     ]);
   });
 
-  it("cannot look into the host, nor can others of its user", async () => {
+  it("cannot look into the host, nor can other processes of its user", async () => {
     const host = await hosts.start(handler("coroutine.yield()"), USER);
     void account(host);
     const victim = spawn("sleep", ["1000"], { ...USER, stdio: "ignore" });

@@ -73,7 +73,7 @@ describe("the functions of the libraries", () => {
           if type(f) == "function" then functions[library .. name] = f end
         end
       end
-      -- They wait, end the process, write, or change what the others need.
+      -- These wait, end the process, write, or change what the others need.
       for _, name in ipairs { "cgroup_released", "control_resolve", "debug.setmetatable",
         "io.input", "io.output", "io.popen", "io.read", "io.write", "left", "module",
         "os.execute", "os.exit", "os.remove", "os.rename", "os.tmpname", "print", "require" } do

@@ -38,14 +38,14 @@ function luajits(file: string): string {
   return comparable(stdout);
 }
 
-/** Hides names: LuaJIT does not know that of a library function that `pcall` calls; we do. */
+/** Hides names: LuaJIT does not know the name of a library function that `pcall` calls; we do. */
 function comparable(output: string): string {
   return output.replace(/"(?:snippet:\d+: )?(bad argument #\d+) to '[^']*'/g, "\"$1 to '?'");
 }
 
 describe.skipIf(missing("luajit") !== undefined)("like LuaJIT, our Lua", () => {
   for (const name of readdirSync(snippets)) {
-    it(name, () => {
+    it(`evaluates ${name}`, () => {
       const file = join(snippets, name);
       expect(readFileSync(file, "utf8").split("\n").length).toBeGreaterThan(5);
       expect(ours(file)).toBe(luajits(file));

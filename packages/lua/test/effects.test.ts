@@ -126,7 +126,7 @@ describe("no effect", () => {
     "os.remove('/nonexistent/x')",
     "os.rename('/nonexistent/x', '/nonexistent/y')",
     "io.open('/dev/full', 'w'):write('x')",
-  ])("comes of what fails, as %s", async (body) => {
+  ])("comes of calls that fail, such as %s", async (body) => {
     const asked = new Asked(() => false);
     const isOpened = body.includes("/dev/full");
     const [main, code] = isOpened ? ["f = io.open('/dev/full', 'w')", "f:write('x')"] : ["", body];

@@ -67,7 +67,7 @@ describe("alert.lua", () => {
     expect(sent?.toString("hex")).toContain("0a1bff");
   });
 
-  it("goes on if the web server does not run", async () => {
+  it("goes on if the web server is not running", async () => {
     const root = new ExampleRoot();
     const path = root.make("/alert", "foo");
     expect(await root.run("alert.lua", [{ path, ...trouble }])).toContain(

@@ -35,7 +35,7 @@ export class ExampleRoot {
     );
   }
 
-  /** Does the same for lists of cgroups, all of which became empty, or all of which go on. */
+  /** Like `run`, for lists of cgroups: all cgroups of a list became empty, or all are running. */
   async runLists(name: string, lists: Told[][]): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";

@@ -153,7 +153,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("only in the partitions of its days, and reads no other", async () => {
+    it("only in the partitions of the reported days, and reads no other", async () => {
       await client.query("SET plan_cache_mode = force_generic_plan");
       await client.query("BEGIN");
       await client.query(
@@ -218,7 +218,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    // In one of the two it is another day now than in UTC.
+    // In one of the two, it is now another day than in UTC.
     it.each(["Pacific/Kiritimati", "Etc/GMT+12"])(
       "days that begin at midnight UTC, even if the time zone is %s",
       async (zone) => {

@@ -88,7 +88,7 @@ describe("at the end of a script", () => {
     }
   });
 
-  it("this is also done if the script ends its process", async () => {
+  it("open files are also written and closed if the script ends its process", async () => {
     using hosts = new TestHosts();
     const code = `DIR = ${JSON.stringify(hosts.directory)} ${KEEP}`;
     const host = await hosts.start(`${code} ${handler("os.exit(3)")}`);

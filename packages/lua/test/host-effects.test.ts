@@ -54,7 +54,7 @@ describe("a coroutine that goes on after its handler", () => {
        ${rest}`,
     );
 
-  it("may take effect if the handler has returned", async () => {
+  it("may have effects if the handler has returned", async () => {
     const host = await hosts.start(script(""));
     const { pid } = host;
     expect(await account(host)).toEqual({ type: "done" });

@@ -41,7 +41,7 @@ export class TestHosts implements Disposable {
       join(dist, "lua-host.js"),
       addons.map((name) => join(dist, name)),
     );
-    // For hosts of another user.
+    // For hosts that run as another user.
     chmodSync(this.directory, 0o755);
     chmodSync(this.#bundle.directory, 0o755);
   }

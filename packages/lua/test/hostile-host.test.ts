@@ -154,7 +154,7 @@ describe("a host that sends messages before it is asked", () => {
 });
 
 describe("a host that does not greet", () => {
-  it("but sends something else is ended", async () => {
+  it("is ended if it sends something else", async () => {
     const host = makeSilent("send(READY); setInterval(() => {}, 1000);");
     host.start();
     expect(await ended(host)).toBe('it broke the protocol: "ready" before a greeting');
@@ -333,7 +333,7 @@ describe("a flood", () => {
     }
   });
 
-  it("of a stream without any message costs no memory", async () => {
+  it("of bytes that are no messages ends the host at the first length", async () => {
     const host = make("for (;;) raw(Buffer.alloc(1 << 20, 0x01));");
     host.start();
     expect(await ended(host)).toBe("it broke the protocol: a message of 16843009 bytes");

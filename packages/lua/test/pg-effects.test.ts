@@ -56,7 +56,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([1]);
     });
 
-    it("that the server refused has none, at once or when it commits", async () => {
+    it("that the server refused, at once or at its commit, has no effect", async () => {
       const none = { effect: "none", cause: "script", rows: [] };
       expect(await after("assert(db:execute('INSERT INTO usage VALUES (100)'))")).toEqual(none);
       expect(await after("assert(db:execute('INSERT INTO usage VALUES ($1)', {100}))")).toEqual(
@@ -84,12 +84,12 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       ).toEqual({ effect: "unanswered", cause: "script", rows: [1, 2] });
     });
 
-    it("that was not sent for lack of a server has none", async () => {
+    it("that was not sent for lack of a server has no effect", async () => {
       expect(await after("assert(db:execute('SELECT 1'))", {}, "host=/nonexistent")).toMatchObject({
         effect: "none",
         cause: "connection",
       });
-      // The listener never answers.
+      // This server never answers.
       await using deaf = await PgProxy.start(server);
       deaf.isDeaf = true;
       expect(

@@ -46,7 +46,7 @@ const REFUSALS = [
 
 const REFUSED = /^connection option "(\w+)" is not supported: /;
 
-describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
+describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", () => {
   let home: string;
   let recorder: PgRecorder;
   let keywords: Map<string, string>;

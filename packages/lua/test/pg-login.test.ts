@@ -119,7 +119,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     expect(await attempt(tcp("plain", `password=p sslmode=${mode}`), encrypted)).toBe(ssl);
   });
 
-  it("in the other way if the server wants it", async () => {
+  it("with TLS or without, as the server demands and sslmode allows", async () => {
     expect(await attempt(tcp("unencrypted"), encrypted)).toBe("f");
     expect(await attempt(tcp("encrypted", "sslmode=allow"), encrypted)).toBe("t");
     expect(await attempt(tcp("unencrypted", "sslmode=require"), encrypted)).toMatch(
@@ -143,7 +143,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("to a certificate that is not revoked", async () => {
+  it("only to a server whose certificate is not revoked", async () => {
     const verify = (more: string) =>
       attempt(tcp("encrypted", `sslmode=verify-ca sslrootcert='${rootCert}' ${more}`), encrypted);
     expect(await verify(`sslcrl=/nonexistent sslcrl=''`)).toBe("t");
@@ -262,7 +262,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     const values = () => {
       if (client === undefined) throw new Error("no session");
       const { stream } = rawClient(client).connection;
-      // With TLS, it is the socket below.
+      // With TLS, the options are those of the socket below.
       const below = stream instanceof TLSSocket ? Reflect.get(stream, "_parent") : stream;
       const handle = below._handle ?? Reflect.get(stream, "_handle");
       const tcpOption = (option: number) => getSocketOption(handle.fd, 6, option, 4).readInt32LE();

@@ -342,7 +342,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       expect(await second).toBe("t\n");
     });
 
-    it("are over when the session breaks, and the next one is another", async () => {
+    it("are over when the session breaks, and the next transaction has a new session", async () => {
       expect(
         await printed(`
           db:execute('drop table if exists broken; create table broken(n int)')
@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("calls back with channel and payload, and drops all but the last during a call", async () => {
+    it("calls back with channel and payload; during a call only the last one is kept", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)
@@ -487,8 +487,8 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
 
   it("withdraws statements of handlers that do not wait any longer", async () => {
     await printed("assert(db:execute('create table late(n int)'))");
-    // Statements that have to succeed are not bound to this time: the machine may have other
-    // work.
+    // On a busy machine, even a quick statement may take longer than a handler's time here, so the
+    // last run is repeated until it succeeds.
     using running = script(
       `function cgroup_released(c)
          if c.report == 1 then db:execute('insert into late values (1); select pg_sleep(60)')

@@ -258,13 +258,13 @@ describe("a part of LuaJIT that we do not have", () => {
     await expect(printedBy(code)).rejects.toThrow(message);
   });
 
-  it("leaves the version at that of Debian 13, whichever is installed", async () => {
+  it("does not change the version, which is that of Debian 13's LuaJIT", async () => {
     expect(
       await printedBy("print(jit.version, jit.version_num, jit.prngstate(), jit.status())"),
     ).toBe("LuaJIT 2.1.1737090214\t20199\t0\tfalse\n");
   });
 
-  it("is named as such when it is used", async () => {
+  it("is named in the error that a function returns", async () => {
     expect(await printedBy("print(package.loadlib('x.so', 'f')) print(loadstring('\\27LJ'))")).toBe(
       "nil\tC modules cannot be loaded: x.so\tabsent\nnil\t(binary): cannot load incompatible bytecode\n",
     );
@@ -556,7 +556,7 @@ describe("running cgroups", () => {
     expect(await script.handleRunning()).toBe("");
   });
 
-  it("and the mark for repetition have to be of their types", () => {
+  it("need handlers that are functions, and a mark for repetition that is a boolean", () => {
     expect(loadError("handlers_bear_repetition = 'yes'").message).toMatch(
       /'handlers_bear_repetition' is not a boolean, but a string$/,
     );
@@ -581,7 +581,7 @@ describe("reload", () => {
     expect(script.errors).toEqual([]);
   });
 
-  it("collapses calls while it runs", async () => {
+  it("runs once more for all calls that come while it runs", async () => {
     using script = new TestScript(`
       function reload() print('start') co = coroutine.running() coroutine.yield() print('end') end
       function cgroup_released() coroutine.resume(co) end`);

@@ -97,7 +97,7 @@ export class TestScript implements Disposable {
     return await this.#printing(cgroups, "released");
   }
 
-  /** Does the same for running cgroups. */
+  /** Like `handle`, for running cgroups. */
   async handleRunning(...cgroups: Fields[]): Promise<string> {
     return await this.#printing(cgroups, "running");
   }

@@ -98,7 +98,7 @@ check_group(struct group *gr, const char *name, char *buffer, size_t size)
 	check(gr->gr_mem[0] == NULL);
 }
 
-/** Every size from 0 to well above what is needed, at one alignment. */
+/** Tests every size from 0 to well above what is needed, at one alignment. */
 static void
 test_passwd_sizes(lookup *f, size_t offset)
 {
@@ -184,7 +184,7 @@ test_sizes(void)
 	      error == ERANGE);
 }
 
-/** All lookups agree: nothing is found, whatever the buffer's size. */
+/** Checks that no lookup finds anything, whatever the buffer's size. */
 static void
 check_nobody(void)
 {
@@ -204,7 +204,7 @@ check_nobody(void)
 	}
 }
 
-/** All lookups agree: this user is found. */
+/** Checks that all lookups find this user. */
 static void
 check_user(const char *name, const char *home, const char *shell)
 {
@@ -379,7 +379,7 @@ test_enumeration(void)
 	check(next_entry(&pw, buffer, sizeof(buffer), &error) ==
 	      NSS_STATUS_NOTFOUND);
 
-	/* both of them rewind */
+	/* endpwent() and setpwent() both rewind */
 	check(_nss_cm4all_logname_endpwent() == NSS_STATUS_SUCCESS);
 	check(next_entry(&pw, buffer, sizeof(buffer), &error) ==
 	      NSS_STATUS_SUCCESS);

@@ -29,7 +29,7 @@ export function readConfiguration(tree: Tree): Configuration {
 }
 
 /**
- * Checks that no other file is hidden.
+ * Checks that a new file would not hide another one.
  * @throws CommandFailure if a new file would hide that of the distribution with all its lines
  */
 function refuseToHide(tree: Tree): void {

@@ -26,7 +26,7 @@ describe.each(distributions)("nsswitch.conf of %s", (name) => {
     expect(addService(added)).toBe(added);
   });
 
-  it("is what it was after remove", () => {
+  it("is the same as before, once the service is removed", () => {
     expect(removeService(added)).toBe(text);
     expect(removeService(text)).toBe(text);
   });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseArchitecture } from "./elf.ts";
 
-/** An ELF header as far as it is looked at. */
+/** Returns an ELF header with the fields that are read. */
 function header(machine: number, { is64 = true, isBig = false, flags = 0 } = {}): Buffer {
   const file = Buffer.alloc(64);
   file.write("\x7fELF", "latin1");
@@ -33,7 +33,7 @@ describe("parseArchitecture", () => {
     expect(parseArchitecture(file)).toBe(expected);
   });
 
-  it("recognises this program", () => {
+  it("recognises the architecture of Node's executable", () => {
     const names: Partial<Record<NodeJS.Architecture, RegExp>> = {
       x64: /^x86-64, 64 bits, l/,
       arm64: /^aarch64, 64 bits, l/,
@@ -41,7 +41,7 @@ describe("parseArchitecture", () => {
     expect(parseArchitecture(readFileSync(process.execPath))).toMatch(names[process.arch] ?? /./);
   });
 
-  it("recognises other files", () => {
+  it("returns undefined for other files", () => {
     for (const file of ["", "\x7fELF", "#!/bin/sh\n".padEnd(100)])
       expect(parseArchitecture(Buffer.from(file, "latin1"))).toBeUndefined();
   });

@@ -88,8 +88,8 @@ export interface Circumstances {
 }
 
 /**
- * Reports on the answers. No answer is not a fault: it depends on the environment of this
- * process.
+ * Reports on the answers. The lack of an answer is not a fault, because the answer depends on the
+ * environment of this process.
  */
 export function reportAnswers(answers: readonly Answer[], why: Circumstances): Section[] {
   const section = (title: string, describe: (answer: Answer) => string): Section => ({

@@ -70,7 +70,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     },
   );
 
-  describe("programs that show a name show it", () => {
+  describe("programs that show names show that of the module", () => {
     it.each(
       titled<{ command: string[]; before: string; after: RegExp }>([
         {
@@ -102,7 +102,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     });
   });
 
-  it("nobody is known any more after remove", () => {
+  it("the user has no name again after remove", () => {
     container.install();
     container.command("remove");
     expect(container.read("/etc/nsswitch.conf")).toBe(configuration);

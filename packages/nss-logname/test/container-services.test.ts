@@ -144,7 +144,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     });
   });
 
-  describe("nsswitch.conf", () => {
+  describe("install works with a file nsswitch.conf", () => {
     const fixtures = join(import.meta.dirname, "../fixtures/nsswitch");
 
     it.each(readdirSync(fixtures).filter((name) => name.endsWith(".conf")))("of %s", (name) => {

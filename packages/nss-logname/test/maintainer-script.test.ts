@@ -126,7 +126,7 @@ describe("the program of the maintainer scripts", () => {
     );
   });
 
-  it("takes no longer for hostile text", () => {
+  it("ends in time with hostile text", () => {
     for (const text of [
       `passwd: files${" ".repeat(400_000)}!\n`,
       `${" ".repeat(400_000)}!\n`,
@@ -165,7 +165,7 @@ describe("the program of the maintainer scripts", () => {
     },
   );
 
-  it.skipIf(missing("root") !== undefined)("leaves a file that is mounted there", () => {
+  it.skipIf(missing("root") !== undefined)("leaves a file that is a mount point as it is", () => {
     writeFileSync(file, "passwd: files\ngroup: files\n");
     const { stdout, stderr } = spawnSync(
       "unshare",

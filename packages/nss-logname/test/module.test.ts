@@ -39,7 +39,7 @@ describe.skipIf(missing("gcc"))("libnss_cm4all_logname.so.2", () => {
     for (const [, minor] of versions) expect(Number(minor)).toBeLessThanOrEqual(17);
   });
 
-  it("is hardened: bound at once, read-only then, no executable stack", () => {
+  it("is bound at once, has read-only relocations, and no executable stack", () => {
     expect(output("readelf", ["--dynamic", builtModule])).toMatch(/BIND_NOW/);
     const segments = output("readelf", ["--segments", "--wide", builtModule]);
     expect(segments).toMatch(/GNU_RELRO/);
@@ -50,14 +50,14 @@ describe.skipIf(missing("gcc"))("libnss_cm4all_logname.so.2", () => {
 const checked = /^[1-9]\d{3,} checks\n$/;
 
 describe.skipIf(missing("gcc"))("the entry points", () => {
-  it("hold with every buffer and environment, under AddressSanitizer and UBSan", () => {
+  it("work with every buffer and environment, under AddressSanitizer and UBSan", () => {
     const program = join(directory, "entries-sanitized");
     const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     compile(program, ["entries_test.c", "nss_logname.c"], ...sanitizers);
     expect(output(program, [])).toMatch(checked);
   });
 
-  it("hold with threads, under ThreadSanitizer", () => {
+  it("work in several threads at once, under ThreadSanitizer", () => {
     const program = join(directory, "threads-sanitized");
     compile(program, ["threads_test.c", "nss_logname.c"], "-fsanitize=thread", "-pthread");
     // GCC 12's runtime does not know the address space layout of newer kernels.
@@ -67,7 +67,7 @@ describe.skipIf(missing("gcc"))("the entry points", () => {
   describe.skipIf(missing("valgrind"))("under valgrind", () => {
     const valgrind = ["--quiet", "--error-exitcode=9", "--leak-check=full"];
 
-    it.each(["entries_test.c", "threads_test.c"])("hold: %s", (source) => {
+    it.each(["entries_test.c", "threads_test.c"])("pass %s", (source) => {
       const program = join(directory, `${source}-plain`);
       compile(program, [source, "nss_logname.c"], "-pthread");
       expect(output("valgrind", [...valgrind, program])).toMatch(checked);

@@ -47,7 +47,7 @@ export function run(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [copy.program, ...args], {
     encoding: "utf8",
     cwd: copy.directory,
-    // It must wait for nothing, not even for the writer of a FIFO.
+    // The command must wait for nothing, not even for the writer of a FIFO.
     timeout: 20_000,
   });
   return { status, stdout, stderr };

@@ -126,7 +126,7 @@ function newproxy(L: LuaState): number {
   return 1;
 }
 
-/** Calls any value, as in LuaJIT: if it is not a function, the call fails. */
+/** Accepts any value as the function, as LuaJIT does: if it cannot be called, the call fails. */
 function xpcall(L: LuaState): number {
   const n = lua.lua_gettop(L);
   lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);

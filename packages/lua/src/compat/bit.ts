@@ -10,8 +10,8 @@ import {
 } from "../lua.ts";
 
 /**
- * Returns a number as 32 bits, rounded, halves to even. As in LuaJIT, these are the low bits of
- * the sum with 2^52 + 2^51, which decides the result for numbers that are too large.
+ * Returns a number as a 32-bit integer, rounded, halves to even. As in LuaJIT, it has the low bits
+ * of the sum with 2^52 + 2^51, which decides the result for numbers that are too large.
  */
 export function toBit(n: number): number {
   view.setFloat64(0, n + 6755399441055744);

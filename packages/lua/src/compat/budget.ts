@@ -9,20 +9,20 @@ export const budget = {
   /** If less is left, `pause` is called. */
   pauseAt: 0,
   /**
-   * Called before an instruction whenever `left` has fallen below `pauseAt`, which it sets
-   * anew. Throws a Lua error if the code must not go on.
+   * Called before an instruction whenever `left` has fallen below `pauseAt`; lowers `pauseAt`
+   * for the next call. Throws a Lua error if the code must not go on.
    */
   pause(_L: LuaState): void {},
 };
 
-/** The number of bytes that are read or copied in the time of an instruction, or less. */
+/** The number of bytes that can be read or copied at the cost of one instruction. */
 const BYTES_PER_INSTRUCTION = 64;
-/** The length from which the work counts. */
+/** The length, in bytes, from which a text is counted. */
 const COUNTED = 1024;
 
 /**
- * Counts that a function has read or copied a text. It throws nothing, so that it can be called
- * in any place: the next instruction finds that the budget is used up.
+ * Counts a text that a function has read or copied. Throws nothing, so that it can be called
+ * anywhere: the next instruction finds that the budget is used up.
  */
 export function spendBytes(length: number): void {
   if (length >= COUNTED) budget.left -= length / BYTES_PER_INSTRUCTION;

@@ -156,7 +156,7 @@ const GLOBALS_NAME = toBytes(GLOBALS);
 
 /**
  * Returns the number that the `n`th upvalue of a function has in fengari, where the globals are an
- * upvalue, too: in LuaJIT they are not, so scripts do not count it. If there are fewer upvalues,
+ * upvalue, too: in LuaJIT they are not, so scripts do not count them. If there are fewer upvalues,
  * returns a number that no upvalue has.
  */
 function upvalueNumber(L: LuaState, function_: number, n: number): number {

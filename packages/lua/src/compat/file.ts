@@ -54,7 +54,7 @@ export class LuaFile implements LuaStream {
   readonly isStandard: boolean;
 
   /**
-   * Owns the descriptor.
+   * Takes ownership of the descriptor.
    * @param options.isTemporary true if nobody else can see the file
    * @param options.beforeClose called when all output is written, while the descriptor is still
    * open
@@ -107,7 +107,7 @@ export class LuaFile implements LuaStream {
   read(count: number): string | undefined {
     const pieces = new Pieces();
     let rest = count;
-    // Reading 0 bytes asks whether there are any.
+    // Reading 0 bytes tests for the end of the file.
     while (rest > this.#ahead.length || this.#ahead === "") {
       rest -= this.#ahead.length;
       pieces.add(this.#take(this.#ahead.length));
@@ -148,7 +148,7 @@ export class LuaFile implements LuaStream {
   readNumber(): number | undefined {
     do this.#ahead = this.#ahead.replace(/^[ \t\n\v\f\r]+/, "");
     while (this.#ahead === "" && this.#fill());
-    // No number is longer than this, and the character after it is needed, too.
+    // No number is expected to be longer. The character after the number is needed, too.
     while (this.#ahead.length < 200 && this.#fill());
     const match =
       /^[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)/.exec(

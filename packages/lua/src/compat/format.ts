@@ -50,7 +50,7 @@ export function formatInteger(value: number, conversion: Conversion): string {
   return padNumber(n < 0n ? "-" : "", digits(n < 0n ? -n : n, 10, conversion), conversion);
 }
 
-/** Formats `%u`, `%o`, `%x`, `%X`: 64 bits, negative numbers as their complement. */
+/** Formats `%u`, `%o`, `%x`, `%X`: 64 bits, negative numbers as their two's complement. */
 export function formatUnsigned(value: number, conversion: Conversion): string {
   const beyondSigned = value >= 2 ** 63 && value < 2 ** 64 + 2 ** 63;
   const n = BigInt.asUintN(64, beyondSigned ? BigInt(value) : toInt64(value));
@@ -66,7 +66,7 @@ export function formatUnsigned(value: number, conversion: Conversion): string {
   return letter === "X" ? text.toUpperCase() : text;
 }
 
-/** Formats `%a`, `%e`, `%f`, `%g` and their capitals. */
+/** Formats `%a`, `%e`, `%f`, `%g`, and the same letters in upper case. */
 export function formatFloat(value: number, conversion: Conversion): string {
   const { letter, precision = 6, flags } = conversion;
   const keep = flags.includes("#");
@@ -81,7 +81,10 @@ export function formatFloat(value: number, conversion: Conversion): string {
   return letter === letter.toUpperCase() ? padded.toUpperCase() : padded;
 }
 
-/** Returns the digits. @param exact the precision if there is one: `%a` has no default */
+/**
+ * Returns the text before padding.
+ * @param exact the precision if the conversion gives one: `%a` has no default
+ */
 function floatText(
   value: number,
   letter: string,
@@ -101,7 +104,7 @@ function floatText(
   }
 }
 
-/** Adds the point that `#` asks for if no digit follows. */
+/** Adds the point that `#` asks for even if no digit follows it. */
 function withPoint(text: string, wanted: boolean): string {
   return wanted && !text.includes(".") ? text.replace(/^(-?\d+)/, "$1.") : text;
 }

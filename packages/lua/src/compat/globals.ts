@@ -1,2 +1,2 @@
-/** The upvalue through which functions see globals. No script can write this name. */
+/** The name of the upvalue through which functions see globals: not a valid name in scripts. */
 export const GLOBALS = "(globals)";

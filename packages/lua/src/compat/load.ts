@@ -66,7 +66,7 @@ function loadPieces(
   return status;
 }
 
-/** Reads all pieces of precompiled code and removes the seal. Raises a Lua error if it is wrong. */
+/** Reads all pieces of precompiled code and removes the seal. @throws a Lua error if it is wrong */
 function openPieces(
   L: LuaState,
   first: string,

@@ -7,9 +7,9 @@ import type { LuaBytes } from "fengari/src/types";
 import { spendBytes } from "./budget.ts";
 import { reserve } from "./memory.ts";
 
-/** A string up to this length keeps both of its forms; a longer one has one at a time. */
+/** A string up to this length keeps both of its forms; a longer string keeps only one. */
 const SMALL = 4096;
-/** The length from which the memory of a string counts. */
+/** The length, in bytes, from which the memory of a string is counted. */
 const RESERVED = 1024;
 
 /** Returns bytes as text, with a character for each. */
@@ -35,7 +35,7 @@ export class LuaString {
   #bytes: LuaBytes | undefined;
   readonly length: number;
 
-  /** Makes a string of one of the forms, which it keeps. @throws OutOfMemory */
+  /** Makes a string from one of its two forms, and keeps this form. @throws OutOfMemory */
   constructor(text: string | undefined, bytes: LuaBytes | undefined) {
     this.#text = text;
     this.#bytes = bytes;
@@ -75,7 +75,7 @@ export class LuaString {
     if (this.length >= RESERVED) reserve(this.length);
   }
 
-  /** Returns the length in bytes, by the name that fengari calls. */
+  /** Returns the length in bytes, under the name that fengari calls. */
   tsslen(): number {
     return this.length;
   }

@@ -14,7 +14,7 @@ export class OutOfMemory extends Error {
   }
 }
 
-/** The number of bytes that may be asked for until the heap is checked. */
+/** The number of bytes that may be asked for before the heap is checked again. */
 const STEP = 4 * 1024 * 1024;
 /** The part of V8's limit that scripts may fill: a table grows by half of its size at once. */
 const USABLE = 0.75;
@@ -38,11 +38,11 @@ let collectGarbage: (() => void) | undefined;
 /** Returns the memory in use: that of the heap or that outside of it, whichever is larger. */
 function used(): number {
   const { used_heap_size, external_memory } = getHeapStatistics();
-  // Each of them may be as large as the limit: larger strings are outside of the heap.
+  // Each of the two may be as large as the limit: long strings are outside the heap.
   return Math.max(used_heap_size, external_memory);
 }
 
-/** Checks that this many bytes may be allocated; called before that is done. @throws OutOfMemory */
+/** Checks that this many bytes may be allocated; to be called before. @throws OutOfMemory */
 export function reserve(bytes: number): void {
   asked += bytes;
   if (asked < STEP) return;
@@ -52,7 +52,7 @@ export function reserve(bytes: number): void {
 
 /**
  * Collects garbage if necessary.
- * @throws OutOfMemory if the live objects and `more` bytes would fill the heap
+ * @throws OutOfMemory if the live objects and `more` bytes would exceed what scripts may fill
  */
 export function checkMemory(more = 0): void {
   if (used() + more <= Math.max(collectAt, COLLECT * limit)) return;

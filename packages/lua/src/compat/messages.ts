@@ -36,7 +36,7 @@ function only(format: string): (args: unknown[]) => Message {
   return ([first]) => [to_luastring(format), [first]];
 }
 
-/** Makes `attempt to index global 'x' (a nil value)` of `index`, `nil`, ` (global 'x')`. */
+/** Makes `attempt to index global 'x' (a nil value)` from `index`, `nil`, ` (global 'x')`. */
 function wrongType([operation, type, name]: unknown[]): Message {
   const match = /^ \((\w+) '(.*)'\)$/s.exec(text(name));
   if (match === null || match[1] === "constant")

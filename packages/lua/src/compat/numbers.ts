@@ -52,7 +52,7 @@ export function formatA(value: number, precision?: number, keepPoint = false): s
   const exponent = biased === 0 ? (bits << 1n === 0n || value === 0 ? 0 : -1022) : biased - 1023;
   const all = (bits & 0xfffffffffffffn) | (biased === 0 ? 0n : 1n << 52n);
   const digits = Math.min(precision ?? 13, 13);
-  // Rounded to so many hexadecimal digits; the leading one may become 2.
+  // Rounded to so many hexadecimal digits after the point; the digit before it may become 2.
   const dropped = BigInt(4 * (13 - digits));
   const half = dropped === 0n ? 0n : 1n << (dropped - 1n);
   const rounded = (all + half) >> dropped;
@@ -90,7 +90,7 @@ export function numberToText(value: number): string {
 
 /**
  * Returns the number that the whole text stands for; blanks around it are allowed. Returns
- * undefined if the text is no number.
+ * undefined if the text is not a number.
  */
 export function textToNumber(text: string): number | undefined {
   const body = trimBlanks(text);
@@ -148,7 +148,7 @@ export function digitsToNumber(digits: string, base: number): number | undefined
   let value = 0;
   for (let at = 0; at < digits.length; at++) {
     const code = digits.charCodeAt(at);
-    // Small letters differ from capital ones in this bit.
+    // Lower-case letters differ from upper-case letters in this bit.
     const digit = code <= NINE ? code - ZERO : (code | 0x20) - LETTER_A + 10;
     if (digit >= base) return undefined;
     value = value * base + digit;

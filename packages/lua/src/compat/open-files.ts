@@ -16,14 +16,14 @@ export class OpenFile {
   readonly #append: boolean;
   readonly #beforeClose: ((fd: number) => void) | undefined;
   #pending = "";
-  /** The position of the next byte that is read or written; undefined for pipes. */
+  /** The position of the next byte that is read or written; undefined if not a regular file. */
   position: number | undefined;
   bytesWritten = 0;
   /** Called once, when closing begins. */
   onClosed: (() => void) | undefined;
 
   /**
-   * Owns the descriptor.
+   * Takes ownership of the descriptor.
    * @param append true if all output goes to the end of the file
    * @param beforeClose called when all output is written, while the descriptor is still open
    */

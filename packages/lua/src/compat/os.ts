@@ -79,7 +79,7 @@ function rename(gate: EffectGate) {
   };
 }
 
-/** Pushes the name of a new file, which is created, as LuaJIT does with mkstemp(3). */
+/** Creates a file and pushes its name, as LuaJIT does with mkstemp(3). */
 function tmpname(gate: EffectGate) {
   return (L: LuaState): number =>
     gate(L, (taken) => {

@@ -1,7 +1,7 @@
 /** The output of `print` and `io.write`. */
 import { writeSync } from "node:fs";
 
-/** Collects text and writes it in whole lines, as a C stream with line buffering. */
+/** Collects text and writes it in whole lines, like a C stream with line buffering. */
 export class LineOutput {
   #pending = "";
   readonly #write: (text: string) => void;
@@ -13,7 +13,7 @@ export class LineOutput {
 
   /**
    * Adds text and writes complete lines.
-   * @throws as `write`; text that could not be written is lost, as in C's stdio
+   * @throws what the constructor's `write` throws; the text is then lost, as in C's stdio
    */
   write(text: string): void {
     this.#pending += text;
@@ -22,7 +22,7 @@ export class LineOutput {
     if (end > 0 || this.#pending.length > 65536) this.#emit(end > 0 ? end : this.#pending.length);
   }
 
-  /** Writes an incomplete line, too. @throws as `write` */
+  /** Writes an incomplete line, too. @throws what the constructor's `write` throws */
   flush(): void {
     if (this.#pending !== "") this.#emit(this.#pending.length);
   }

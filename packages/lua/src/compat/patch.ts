@@ -42,7 +42,8 @@ lobject.TValue.prototype.setivalue = function (this: { type: number; value: unkn
 };
 
 // fengari's function asks for the bytes of a string, and a long one is held as text. Arithmetic
-// and loops in lvm.js call fengari's function all the same: they copy a long string, which counts.
+// and loops in lvm.js call fengari's function all the same: they copy a long string, and the copy
+// is counted.
 const { tonumber } = lvm;
 lvm.tonumber = (value) =>
   value.value instanceof LuaString
@@ -69,8 +70,8 @@ lobject.luaO_tostring = (_L, value) => {
   value.setsvalue(new LuaString(text, undefined));
 };
 
-// Strings are outside of the heap, to which the limit applies: `s = s .. s` in a loop would
-// take all memory of the machine. Concatenation calls this for each part.
+// Strings are outside the heap, so the heap's limit does not stop them: `s = s .. s` in a loop
+// would take all memory of the machine. Concatenation calls this for each part.
 const { vslen } = lobject.TValue.prototype;
 lobject.TValue.prototype.vslen = function (this: object) {
   const length = vslen.call(this);
@@ -197,7 +198,7 @@ ltm.luaT_callorderTM = (L, left, right, event) => {
   return left.ttnov() === right.ttnov() && isOne ? luaT_callorderTM(L, left, right, event) : null;
 };
 
-// In Lua 5.1 `_ENV` is a name like others. fengari sees globals through an upvalue of that name;
+// In Lua 5.1 `_ENV` is a name like any other. fengari sees globals through an upvalue of that name;
 // here the upvalue has a name that no script can write.
 const { luaX_setinput } = llex;
 llex.LUA_ENV = Uint8Array.from(Buffer.from(GLOBALS));
@@ -206,7 +207,7 @@ llex.luaX_setinput = (L, ls, input, source, first) => {
   ls.envn = new LuaString(GLOBALS, undefined);
 };
 
-// `goto` is a name like others if no label follows it.
+// `goto` is a name like any other if no label follows it.
 const { luaX_next, luaX_lookahead } = llex;
 llex.luaX_lookahead = (ls) =>
   ls.lookahead.token === TOKENS.TK_EOS ? luaX_lookahead(ls) : ls.lookahead.token;

@@ -1,4 +1,4 @@
-/** The items of a Lua pattern that match a single character. Pure. */
+/** The items of a Lua pattern that match a single character. Pure, except for a cache. */
 
 /** Thrown for an invalid pattern. */
 export class PatternError extends Error {
@@ -8,12 +8,12 @@ export class PatternError extends Error {
 export interface Item {
   /** The position at which the item ends in the pattern. */
   readonly end: number;
-  /** For each byte 1 if the item matches it; undefined for an item that is a byte. */
+  /** For each byte, 1 if the item matches it, otherwise 0; undefined if only `literal` matches. */
   readonly set: Uint8Array | undefined;
   readonly literal: number;
 }
 
-/** The items of a pattern, parsed when a match first reaches them: errors come no sooner. */
+/** The items of a pattern. Each is parsed when a match first reaches it: errors come no sooner. */
 export interface PatternItems {
   /** @throws PatternError */
   at(position: number): Item;
@@ -73,7 +73,7 @@ function itemAt(pattern: string, p: number): Item {
 function setEnd(pattern: string, from: number): number {
   let p = from + 1;
   if (pattern[p] === "^") p++;
-  // A `]` in the first place stands for itself.
+  // A `]` that comes first stands for itself.
   do {
     if (p >= pattern.length) throw new PatternError("malformed pattern (missing ']')");
     p += pattern[p] === "%" ? 2 : 1;
@@ -114,7 +114,7 @@ const isDigit = (c: number) => c >= 0x30 && c <= 0x39;
 const isAlnum = (c: number) => isAlpha(c) || isDigit(c);
 const isGraph = (c: number) => c > 0x20 && c < 0x7f;
 
-/** The classes by their small letters; a capital letter is the complement. */
+/** The classes by their lower-case letters; the upper-case letter stands for the complement. */
 const classes: Record<string, (c: number) => boolean> = {
   a: isAlpha,
   c: (c) => c < 0x20 || c === 0x7f,

@@ -1,6 +1,6 @@
 /**
- * io.popen with synchronous calls: a command that is read runs to its end when it is opened,
- * one that is written to runs when the file is closed.
+ * io.popen with synchronous calls: a command whose output is read runs to its end in `io.popen`;
+ * a command that gets input runs when the file is closed.
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, unlinkSync } from "node:fs";
@@ -9,8 +9,8 @@ import { LuaFile } from "./file.ts";
 import { runShell } from "./shell.ts";
 
 /**
- * Opens a command.
- * @throws the error of the system if the shell cannot be started or there is no temporary file
+ * Returns a file with the output of a command (`r`), or a file for its input (`w`).
+ * @throws system errors if the shell cannot be started or no temporary file can be made
  */
 export function popen(command: string, mode: "r" | "w"): LuaFile {
   const fd = openUnlinked();
@@ -30,7 +30,7 @@ function feed(command: string, file: number): void {
   }
 }
 
-/** Opens a file without a name, so that no output is too large for memory. */
+/** Opens a temporary file without a name: data of any size fits there, but not in memory. */
 function openUnlinked(): number {
   const name = `${tmpdir()}/lua-popen-${randomBytes(8).toString("hex")}`;
   const fd = openSync(name, "wx+", 0o600);

@@ -43,7 +43,7 @@ function pushCapture(L: LuaState, capture: string | number): void {
   else lua.lua_pushnumber(L, capture);
 }
 
-/** Pushes all captures; if there are none, the whole match if it is asked for. */
+/** Pushes all captures; if there are none and `whole` is true, pushes the whole match. */
 function pushCaptures(
   L: LuaState,
   matcher: Matcher,
@@ -58,8 +58,8 @@ function pushCaptures(
 }
 
 /**
- * Returns the position to begin at, from an argument that counts from 1, or from the end if
- * negative.
+ * Returns the position at which a search begins, counted from 0. The argument counts from 1, or
+ * from the end if it is negative.
  */
 function startArgument(L: LuaState, index: number, length: number): number {
   const n = lauxlib.luaL_optinteger(L, index, 1);
@@ -195,7 +195,7 @@ function addExpanded(
 
 /**
  * Returns the replacement that the function or table in argument 3 gives for the match; false
- * and nil keep it.
+ * and nil keep the matched text.
  */
 function replacement(L: LuaState, matcher: Matcher, start: number, end: number): string {
   lua.lua_pushvalue(L, 3);

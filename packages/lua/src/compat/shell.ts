@@ -15,7 +15,7 @@ export function cText(text: string): string {
  * Runs `sh -c` to its end, with our environment. Neither the environment nor the command passes
  * through Node, which takes both for UTF-8.
  * @param command a binary string
- * @throws SyscallError if it cannot be started
+ * @throws SyscallError if the shell cannot be started
  */
 export function runShell(command: string, { stdin, stdout }: Streams): ExitReason {
   const argv = ["sh", "-c", Buffer.from(cText(command), "latin1")];

@@ -17,7 +17,7 @@ export class OutputStream implements LuaStream {
   readonly #output: LineOutput;
   readonly isClosed = false;
   readonly isStandard = true;
-  /** Output does not count as an effect: a line may be in the log twice. */
+  /** Output does not count as an effect: it does no harm if a line is in the log twice. */
   readonly takesEffect = false;
   readonly bytesWritten = 0;
 

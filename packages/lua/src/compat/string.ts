@@ -127,8 +127,8 @@ function char(L: LuaState): number {
 }
 
 /**
- * Returns a position that counts from 1, or from the end if negative; 0 and below are the
- * start.
+ * Returns the position that an argument gives: counted from 1, or from the end if negative; 0 if
+ * that is before the start.
  */
 function position(L: LuaState, index: number, otherwise: number, length: number): number {
   const n = lauxlib.luaL_optinteger(L, index, otherwise);
@@ -202,7 +202,7 @@ function dump(L: LuaState): number {
     code.add(fromBytes(bytes.subarray(0, length)));
     return 0;
   };
-  // Never stripped: the table of globals is found again by its name.
+  // The names are not stripped, because the upvalue for globals is found by its name.
   if (lua.lua_dump(L, write, undefined, false) !== 0)
     return raise(L, "unable to dump given function");
   pushText(L, sealCode(code.toString()));

@@ -37,7 +37,7 @@ const words: Record<string, string> = {
   EAGAIN: "Resource temporarily unavailable",
 };
 
-/** Returns an error in the words of the C library, which scripts compare. @see strerror(3) */
+/** Returns an error's text in the C library's words, which scripts expect. @see strerror(3) */
 export function systemErrorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, errno } = error as NodeJS.ErrnoException;

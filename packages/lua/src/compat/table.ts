@@ -17,7 +17,7 @@ const LUA_TNUMFLT = 3;
 const LUA_TNUMBER = 3;
 const LUA_TSTRING = 4;
 
-/** An entry whose value became nil stays in its place: a traversal may stand on it. */
+/** An entry whose value became nil stays in its place: a traversal may have just reached it. */
 interface Entry {
   key: TValue;
   value: TValue;
@@ -32,7 +32,7 @@ export class Table {
   /** The values of the keys 0 to `arraySize - 1`; nil is stored as undefined or as a nil value. */
   array: (TValue | undefined)[] = [];
   arraySize = 0;
-  /** All other keys. The lexer looks strings up here, under the name that fengari gave it. */
+  /** All other keys. The lexer accesses this map, so it has the same name as in fengari. */
   strong = new Map<unknown, Entry>();
   /** The entries of `strong` in the order of `next`. */
   entries: Entry[] = [];
@@ -140,8 +140,8 @@ function setMapped(t: Table, mapKey: unknown, key: TValue, value: TValue): void 
 }
 
 function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
-  // An element that is appended to a full array part goes into it, so that it comes before all
-  // names.
+  // An element that is appended to a full array part goes into the array part, so that a traversal
+  // reaches it before all names.
   const isNext = t.arraySize > 2 && t.array.length === t.arraySize && key.value === t.arraySize;
   if (t.entries.length >= t.capacity || isNext) {
     rearrange(t, key);
@@ -160,8 +160,8 @@ function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
 }
 
 /**
- * Chooses the size of the array part, the largest power of two that is more than half in use with
- * the new key, and forgets entries without a value.
+ * Chooses the size of the array part as LuaJIT does: the largest power of two, and one more for the
+ * key 0, of which more than a quarter is in use with the new key. Forgets entries without a value.
  */
 function rearrange(t: Table, newKey: TValue): void {
   const { array, entries } = t;
@@ -261,8 +261,8 @@ function isRow(t: Table, last: number): boolean {
 }
 
 /**
- * Moves the last value to `position`, and those from there on up by one; returns false if they
- * are not in the array part.
+ * Moves the last value to `position`, and the values from there on up by one; returns false if the
+ * values are not all in the array part.
  */
 export function insertInRow(t: Table, position: number, last: number): boolean {
   if (!isRow(t, last)) return false;
@@ -271,8 +271,8 @@ export function insertInRow(t: Table, position: number, last: number): boolean {
 }
 
 /**
- * Removes a value, and moves those above it down by one; returns false if they are not in the
- * array part.
+ * Removes a value, and moves the values above it down by one; returns false if the values are not
+ * all in the array part.
  */
 export function removeFromRow(t: Table, position: number, last: number): boolean {
   if (!isRow(t, last)) return false;
@@ -314,7 +314,7 @@ export function luaH_next(L: LuaState, t: Table, index: number): boolean {
 /** The cost of moving an entry when a table is rearranged, in instructions. */
 const MOVED = 8;
 
-/** The number of places of the array part that are looked at in the time of an instruction. */
+/** The number of places that can be looked at for the cost of one instruction. */
 const SKIPPED = 16;
 
 /**

@@ -29,8 +29,8 @@ export class ControlPacket {
 
   /**
    * Appends a command.
-   * @param payload a binary string; only the lower 16 bits of its length are written, as by
-   * the original
+   * @param payload a binary string; only the lower 16 bits of its length are written, as the
+   * original does
    */
   append(command: number, payload: string): void {
     const header = Buffer.alloc(4);

@@ -36,7 +36,7 @@ function complete(
   defaultPort: number,
   found: string[],
 ): Resolved {
-  // As upstream: IPv6 first, then the resolver's order.
+  // As in the original: IPv6 first, then the resolver's order.
   const address = found.find((candidate) => candidate.includes(":")) ?? found[0];
   const resolved = address && ipAddress(address, portNumber(port, defaultPort));
   if (resolved) return resolved;
@@ -88,7 +88,7 @@ function lookupBlocking(host: string): string[] {
   return (stdout ?? "").split("\n").flatMap((line) => line.split(/\s+/)[0] || []);
 }
 
-/** Raises the failure of a function that has no other way to report it. */
+/** Returns the address, or raises the failure, for functions that cannot report it otherwise. */
 export function addressOrRaise(L: LuaState, address: Resolved): SocketAddress {
   return "error" in address ? raisePlain(L, address.error) : address;
 }

@@ -17,10 +17,10 @@ import {
   toBytes,
 } from "../lua.ts";
 
-/** The costs, in instructions, of the operations on curves that a function needs, ... */
+/** The costs of a call's operations on elliptic curves, in instructions. */
 const BOX = 20_000;
 const SIGNATURE = 80_000;
-/** ... and of a byte of a message. */
+/** The costs of each byte of a message, in instructions. */
 const BOXED = 1 / 4;
 const SIGNED = 1;
 
@@ -31,7 +31,7 @@ function bytesArgument(L: LuaState, index: number): Uint8Array {
   return toBytes(checkText(L, index));
 }
 
-/** Returns a key that is an argument. @throws a Lua error if its length is not `bytes` */
+/** Returns the key in an argument. @throws a Lua error if its length is not `bytes` */
 function key(L: LuaState, index: number, bytes: number, what: string): Uint8Array {
   const value = bytesArgument(L, index);
   return value.length === bytes ? value : argumentError(L, index, `Malformed ${what} key`);

@@ -23,7 +23,7 @@ import {
 import { isNull } from "./null.ts";
 import { cutAtNul, numberToParameter } from "./values.ts";
 
-/** PostgreSQL has up to six dimensions. */
+/** PostgreSQL's arrays have up to six dimensions. */
 const MAX_DEPTH = 6;
 
 /** The cost of an element, in instructions, and that of each of its characters. */
@@ -85,7 +85,7 @@ function encodeElement(L: LuaState, where: string, i: number): string {
   }
 }
 
-/** Checks that every key is the index of an element: others would be lost silently. */
+/** Checks that every key is the index of an element: other keys would be lost silently. */
 function checkKeys(L: LuaState, table: number, count: number, where: string): void {
   lua.lua_pushnil(L);
   while (lua.lua_next(L, table)) {
@@ -127,8 +127,8 @@ export function decodeArrayFunction(L: LuaState): number {
 
 /**
  * Pushes an array as a table.
- * @param nullIndex the index of the value that stands for an unquoted NULL; if that is nil, the
- * string "NULL" does
+ * @param nullIndex the index of the value that stands for an unquoted NULL; if the value is nil,
+ * the string "NULL" stands for it
  */
 function pushElements(L: LuaState, list: ArrayElement[], nullIndex: number): void {
   lua.lua_newtable(L);

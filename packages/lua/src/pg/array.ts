@@ -12,12 +12,12 @@ export class ArrayError extends Error {
   override name = "ArrayError";
 }
 
-/** Returns the text of an array whose elements are quoted, or texts of arrays themselves. */
+/** Returns the text of an array. @param elements quoted elements, or texts of inner arrays */
 export function joinElements(elements: readonly string[]): string {
   return `{${elements.join(",")}}`;
 }
 
-/** Returns a text as an element. */
+/** Returns a text as an element of an array, in quotes. */
 export function quoteElement(text: string): string {
   if (!SPECIAL.test(text)) return `"${text}"`;
   let quoted = "";
@@ -38,7 +38,7 @@ const BLOCK = 65_536;
  */
 export function decodeArray(text: string, taken = (_length: number) => {}): ArrayElement[] {
   if (text === "") return [];
-  // Bounds other than 1 come before the elements: [0:1]={a,b}
+  // If indices do not begin with 1, their bounds come before the elements: [0:1]={a,b}
   const bounds = /^(?:\[[+-]?\d+:[+-]?\d+\])+=/.exec(text)?.[0] ?? "";
   const parser = new Parser(text, bounds.length, taken);
   const elements = parser.array(1);

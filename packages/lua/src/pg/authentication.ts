@@ -61,7 +61,7 @@ export class AuthenticationRules {
       : "channel binding is required, but server did not offer an authentication method that supports channel binding";
   }
 
-  /** Returns the reason why a session without a request is refused; undefined if it is accepted. */
+  /** Returns the reason why we refuse a server that lets us in without a request, or undefined. */
   refuseEntry(): string | undefined {
     if (this.#method !== "none") return undefined;
     const refused = this.#refuseMethod();

@@ -19,8 +19,8 @@ export function rawClient(client: Client): RawClient {
 }
 
 /**
- * Sends a CancelRequest over a connection of its own. The server closes it when it has
- * signalled the session, so that no later statement is hit once it is closed.
+ * Sends a CancelRequest over a new connection. The server closes this connection when it has
+ * signalled the session: no statement that is sent after that is cancelled.
  * @returns a promise that resolves when the connection is closed, even if the server cannot be
  * reached, and a function that gives up
  * @see PostgreSQL manual, "Canceling Requests in Progress"

@@ -39,7 +39,7 @@ const NO_TLS = "The server does not support SSL connections";
  */
 export async function connect<T>(login: Login<T>): Promise<T> {
   const { target } = login;
-  // As in libpq, rules that can never be met are reported before any host is tried.
+  // As in libpq, invalid rules are reported before any host is tried.
   new AuthenticationRules(target);
   const failures: string[] = [];
   const wanted = target.option("target_session_attrs") ?? "any";

@@ -36,7 +36,7 @@ export class PgConnection {
   readonly #schema: string;
   readonly #options: ConnectionOptions;
   readonly #queue = new Queue();
-  /** The channels that were subscribed to, in that order. */
+  /** The channels, in the order in which they were subscribed to. */
   readonly #channels = new Set<string>();
 
   #state: "idle" | "connecting" | "connected" | "pausing" | "closed" = "idle";
@@ -44,11 +44,11 @@ export class PgConnection {
   #current: Statement | undefined;
   /** The `db:transaction` that has the session. */
   #lease: Lease | undefined;
-  /** The run that has begun a transaction by hand, for as long as it is open. */
+  /** The run that has begun a transaction by hand, while the transaction is open. */
   #owner: PgRun | undefined;
   /**
    * Runs that had begun a transaction by hand, which was lost with its session: their further
-   * statements belong to it, and are refused.
+   * statements belong to the lost transaction, and are refused.
    */
   readonly #bereft = new WeakSet<PgRun>();
   readonly #backoff = new Backoff(CONNECT_PAUSES);
@@ -106,7 +106,7 @@ export class PgConnection {
     };
   }
 
-  /** @see PgRun */
+  /** Notes that a run is over. @see PgRun */
   leave(run: PgRun, hasFailed: boolean): boolean {
     const hasLeftOpen = this.#owner === run;
     if (hasFailed && this.#current?.run === run) this.#session?.cancel().then(() => this.#pump());
@@ -189,8 +189,8 @@ export class PgConnection {
   }
 
   /**
-   * Asks whether the run of an entry may begin, if that is needed. Returns true if it may;
-   * otherwise the queue goes on when that is granted.
+   * Asks the daemon whether the run of an entry may begin, if it has to be asked. Returns true if
+   * the run may begin; otherwise the queue goes on when the daemon has answered.
    */
   #hasBegun(entry: Entry, session: ServerSession): boolean {
     if (!("text" in entry) || !session.mayTakeEffect(entry.text.sql)) return true;
@@ -270,7 +270,7 @@ export class PgConnection {
   #ended(session: ServerSession): void {
     if (this.#session !== session) return;
     this.#session = undefined;
-    // Its promise settles the statement; no reply can come any more.
+    // The promise of `session.run` settles the statement; no reply can come any more.
     this.#current = undefined;
     if (this.#owner !== undefined) this.#bereft.add(this.#owner);
     this.#owner = undefined;
@@ -294,8 +294,8 @@ export class PgConnection {
   }
 
   /**
-   * Queues LISTEN, and before it, if that is not known, the question whether the session is a
-   * pooler's.
+   * Queues LISTEN, unless the session is a pooler's. If it is not known whose session it is, queues
+   * that question first.
    */
   #listenIn(session: ServerSession, channel: string): void {
     if (session.isPooled === undefined) {

@@ -163,7 +163,7 @@ describe("findPassword", () => {
     ["h:x", "7", "d", "u", "with:colon:"],
     ["any", "5432", "any", "bob", "bobs"],
     ["any", "1", "any", "bob", "last"],
-  ])("%s:%s:%s:%s", (host, port, database, user, password) => {
+  ])("finds the password of %s:%s:%s:%s", (host, port, database, user, password) => {
     expect(findPassword(file, { host, port, database, user })).toBe(password);
   });
   it("returns nothing if no line fits", () => {

@@ -19,7 +19,7 @@ const PLAIN = /((?:[^ \t\n\v\f\r\\]|\\[\s\S]|\\$)*)/y;
 /** Reads `key = value` pairs. Values may be quoted with `'`; `\` escapes the next character. */
 function parsePairs(text: string): Parameters {
   const parameters: Parameters = new Map();
-  // A word after a secret may be the rest of it.
+  // A word after a secret may be the rest of the secret.
   let hasSecret = false;
   const shown = (word: string) => (hasSecret ? "" : quoted(word));
   for (let at = 0; at < text.length; ) {

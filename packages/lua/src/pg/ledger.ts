@@ -1,6 +1,6 @@
 /**
- * The effects of the statements of a session, as far as the server's answers show them: the
- * outcome of a transaction decides for all of its statements. Pure.
+ * The effects of the statements of a session, as far as the server's answers show them: a
+ * transaction's outcome is that of all its statements. Pure.
  *
  * Each statement that was not refused counts as an effect, including a SELECT. Asking the server
  * whether a transaction has an id would miss notifications, and what functions write to foreign
@@ -19,9 +19,9 @@ export interface Sent {
 }
 
 export interface Answer {
-  /** The command tags, one for each statement in the text that was completed. */
+  /** The command tags, one for each completed statement of the text. */
   readonly tags: readonly string[];
-  /** True if the server has refused it, or a statement after those of the tags. */
+  /** True if the server has refused the text, or the statement after those of the tags. */
   readonly hasFailed: boolean;
   readonly status: TransactionStatus;
 }
@@ -41,8 +41,8 @@ export class Ledger {
   }
 
   /**
-   * Notes the answer to a text, and settles the effects that the answer decides: that of the text,
-   * and those of earlier texts in the same transaction.
+   * Notes the answer to a text, and settles the effects that the answer decides: those of the text
+   * and of earlier texts in the same transaction.
    */
   answered(sent: Sent, { tags, hasFailed, status }: Answer): void {
     const before = this.#open;
@@ -60,7 +60,7 @@ export class Ledger {
   /**
    * Notes that the session is lost: the server rolls back an open transaction.
    * @param sent the statement that was under way
-   * @param isRefused true if the server's last message was that it does not execute it
+   * @param isRefused true if the server's last message was that it does not execute the statement
    */
   lost(sent?: Sent, isRefused = false): void {
     const isKnown = sent === undefined || isRefused || (this.inTransaction && !mayCommit(sent.sql));
@@ -91,16 +91,16 @@ const OF_THE_SESSION = new Set([
 ]);
 
 /**
- * Returns true if a text after which no transaction is open has had an effect. ROLLBACK undoes
- * the statements before it.
+ * Returns true if a text has had an effect; to be called if no transaction is open after it.
+ * ROLLBACK undoes the statements before it.
  */
 function isEffective(tags: readonly string[]): boolean {
   return tags.slice(tags.lastIndexOf("ROLLBACK") + 1).some((tag) => !OF_THE_SESSION.has(tag));
 }
 
 /**
- * Returns true if the text may have a COMMIT, END or PREPARE TRANSACTION. If it has such a word
- * for another purpose, we are merely more careful than necessary.
+ * Returns true if the text may contain a COMMIT, END or PREPARE TRANSACTION. If such a word has
+ * another purpose there, we are merely more careful than necessary.
  */
 function mayCommit(sql: string): boolean {
   return /\b(?:commit|end|prepare)\b/i.test(sql);

@@ -31,8 +31,8 @@ export class Listeners {
   }
 
   /**
-   * Runs the callback. However many notifications come while it runs, it runs once more
-   * afterwards.
+   * Runs the callback. If notifications come while it runs, it runs once more afterwards, however
+   * many they are.
    */
   notify(channel: string, payload: string): void {
     const listener = this.#listeners.get(channel);

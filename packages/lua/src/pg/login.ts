@@ -39,7 +39,7 @@ export class FilePasswordRefused extends Error {
 
 /**
  * Connects and logs in.
- * @throws Error of the system, of TLS, or of the server; the latter has a `severity`
+ * @throws Error of the system, of TLS, or of the server; only the server's has a `severity`
  */
 export async function logIn<T>(
   { target, setup, warn }: Login<T>,
@@ -56,7 +56,7 @@ export async function logIn<T>(
     hasUsedFile = !target.option("password");
     return found;
   };
-  // Loaded when a script first needs it: it would be most of the host's start-up time.
+  // Loaded when a script first needs it: loading it would be most of the host's start-up time.
   const { default: PgClient } = await import("pg/lib/client.js");
   const client = new PgClient({
     host: address,

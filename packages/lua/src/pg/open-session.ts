@@ -1,7 +1,7 @@
 /**
  * Opens a session as scripts expect it: sets its schema, and listens to its channels.
  *
- * Both belong to a session, and the client of a pooler in transaction mode has none of its own:
+ * Both belong to a session, but a client of a pooler in transaction mode has no session of its own:
  * then the schema is set for each transaction, and channels are not listened to. A pooler is
  * recognised by its keys for cancelling, which do not name the process that answers. Its mode
  * cannot be recognised, so `pool_mode` in the connection string has to say that the session is

@@ -40,7 +40,7 @@ function oneOf(name: string, values: readonly string[], variable: string, refuse
   };
 }
 
-/** Accepts an integer; as in libpq, with blanks around it. */
+/** Accepts an integer; as in libpq, there may be blanks around it. */
 function integer(name: string, variable?: string): Option {
   return {
     ...done(variable),
@@ -94,7 +94,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
     "PGSSLMODE",
   ),
   sslnegotiation: oneOf("sslnegotiation", ["postgres", "direct"], "PGSSLNEGOTIATION"),
-  // libpq accepts it, but the OpenSSL that it is built with has no compression either.
+  // libpq accepts this option, but the OpenSSL that libpq is built with has no compression either.
   sslcompression: done("PGSSLCOMPRESSION"),
   sslcert: done("PGSSLCERT"),
   sslkey: done("PGSSLKEY"),

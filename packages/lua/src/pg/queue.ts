@@ -44,7 +44,7 @@ export class Queue {
     return run === undefined ? this.#entries[0] : this.#entries.find((entry) => entry.run === run);
   }
 
-  /** @returns false if it is not in the queue */
+  /** Removes an entry. @returns false if it is not in the queue */
   remove(entry: Entry): boolean {
     const index = this.#entries.indexOf(entry);
     if (index === -1) return false;

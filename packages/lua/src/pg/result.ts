@@ -47,7 +47,7 @@ function modeArgument(L: LuaState, index: number): Mode {
   return mode === "a" || mode === "n" ? mode : argumentError(L, index, "Bad mode");
 }
 
-/** Fills the table at `index`, by column names or by numbers. */
+/** Puts the next row into the table at `index`, with column names or numbers as keys. */
 function fill(L: LuaState, index: number, result: Result, mode: Mode): void {
   for (const [i, value] of result.takeRow().entries()) {
     if (mode === "a") pushText(L, result.columns[i] ?? "");

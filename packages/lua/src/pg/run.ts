@@ -1,4 +1,4 @@
-/** A run of the script, as connections see it: the owner of statements, and its end. */
+/** A run of the script, as connections see it: it owns statements, and connections see its end. */
 import { bytesOfText, concatBytes } from "@cm4all/linux";
 import type { Effects } from "../runtime/effects.ts";
 import type { FailureCause, ScriptFailure, Task } from "../runtime/task.ts";

@@ -34,7 +34,7 @@ describe("commandsOf", () => {
       "CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; NOTIFY b); END",
       ["CREATE RULE R AS ON INSERT TO T DO", "END"],
     ],
-  ])("%s", (sql, commands) => {
+  ])("finds the commands in: %s", (sql, commands) => {
     expect(commandsOf(sql)).toEqual(commands);
   });
 
@@ -57,7 +57,7 @@ describe("commandsOf", () => {
     ["CREATE TABLE f(begin int); BEGIN ATOMIC; END", 3],
     [`CREATE FUNCTION "BEGIN" () RETURNS int AS 'x'; BEGIN; END`, 3],
     ["CREATE FUNCTION f() RETURNS int RETURN 1; END", 2],
-  ])("%s: %i", (sql, count) => {
+  ])("takes a body between BEGIN ATOMIC and END as a part of its command: %s: %i", (sql, count) => {
     expect(commandsOf(sql)).toHaveLength(count);
   });
 
@@ -69,12 +69,12 @@ describe("commandsOf", () => {
       '\''; COMMIT; SELECT E'\''`,
       ["SELECT", "COMMIT", "SELECT"],
     ],
-  ])("%s, with backslashes", (sql, commands) => {
+  ])("finds the commands if backslashes are escapes in all strings: %s", (sql, commands) => {
     expect(commandsOf(sql, true)).toEqual(commands);
   });
 
   it.each(["-", "'", "--\n", "''", "\\", "\\'", "E'", "E''\n--", "/*", "$a", "(", " "])(
-    "a text of many %j",
+    "reads a text of many %j",
     (part) => {
       for (const start of ["SELECT 1, ", "SELECT E'", "SELECT '"])
         expect(commandsOf(start + part.repeat(100_000))[0]).toMatch(/^SELECT/);
@@ -82,7 +82,7 @@ describe("commandsOf", () => {
   );
 
   it.each(["'x'", "E'x'", '"x"', "E'''x'", "$$x$$", "/*x*/", "--x\n"])(
-    "ten million characters in %s",
+    "reads ten million characters in %s",
     (text) => {
       const sql = `SELECT 1, ${text.replace("x", "x;".repeat(5_000_000))}; COMMIT`;
       expect(commandsOf(sql)).toEqual(["SELECT", "COMMIT"]);

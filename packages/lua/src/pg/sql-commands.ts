@@ -21,7 +21,7 @@ class Commands {
     const previous = this.#previous;
     this.#previous = word;
     if (this.#isInBody) {
-      // Elsewhere END belongs to a CASE, or is a column's name: a body's commands end in ";".
+      // The END of a body follows ";" or ATOMIC. Any other END belongs to a CASE, or is a name.
       this.#isInBody = word !== "END" || (previous !== ";" && previous !== "ATOMIC");
       return;
     }

@@ -113,7 +113,7 @@ describe("arrays", () => {
     expect(() => decodeArray("{a}", stop)).toThrow("stop");
   });
 
-  it("encodes", () => {
+  it("encodes elements in quotes", () => {
     expect(joinElements([])).toBe("{}");
     expect(joinElements(["a", 'q"\\', "", "1,2}\n"].map(quoteElement))).toBe(
       '{"a","q\\"\\\\","","1,2}\n"}',
@@ -146,7 +146,7 @@ describe("formatServerMessage", () => {
       formatServerMessage({ severity, message: "m", position: "12" }, "select\n1,\n\tx\n"),
     ).toBe("ERROR:  m\nLINE 3:  x\n         ^\n");
   });
-  it("shortens long lines around it", () => {
+  it("shortens long lines around the position", () => {
     const long = `select ${"a, ".repeat(40)}bad${", b".repeat(40)}`;
     expect(formatServerMessage({ severity, message: "m", position: "128" }, long)).toBe(
       `ERROR:  m\nLINE 1: ...${long.slice(77, 137)}...\n${" ".repeat(61)}^\n`,

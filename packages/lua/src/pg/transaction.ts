@@ -7,10 +7,10 @@ export interface TransactionHooks {
   end(): void;
 }
 
-/** The exclusive use of a session; between `begin` and `finish` it is in a transaction. */
+/** The exclusive use of a session, from before BEGIN until after COMMIT or ROLLBACK. */
 export class Transaction {
   readonly #hooks: TransactionHooks;
-  /** Settled with the last statement: those of several coroutines are sent one after the other. */
+  /** Settled with the last statement: the statements of several coroutines are sent in turn. */
   #last: Promise<unknown> = Promise.resolve();
   isOpen = true;
 

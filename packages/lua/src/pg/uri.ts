@@ -2,7 +2,7 @@
  * `postgresql://[user[:password]@][host[:port],...][/dbname][?name=value&...]`. Pure.
  *
  * URIs are read as libpq reads them: if there is an `@` before the first `/`, user and password are
- * in front of it, so a password may contain `#`, `?`, `,` and `:`. Messages show no part of a URI
+ * before that `@`, so a password may contain `#`, `?`, `,` and `:`. Messages show no part of a URI
  * that may belong to a password whose `@` or `/` is not percent-encoded.
  */
 import { ConninfoError, isOption, type Parameters, quoted } from "./options.ts";

@@ -131,7 +131,7 @@ function pushCached(L: LuaState, index: number, name: string, make: () => void):
   return 1;
 }
 
-/** Returns the value of an attribute. A name without a dot is in the namespace `user`. */
+/** Pushes the value of an attribute. A name without a dot is in the namespace `user`. */
 function indexXattr(L: LuaState): number {
   const xattr = checkObject<XattrObject>(L, 1, XATTR);
   const key = keyArgument(L);

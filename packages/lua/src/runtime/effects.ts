@@ -21,7 +21,7 @@ export interface Effects {
    */
   begin(): Promise<void> | undefined;
   /**
-   * Asks for functions that cannot wait. Blocks until the daemon has answered.
+   * Asks, like `begin`, but blocks until the daemon has answered: for functions that cannot wait.
    * @throws Error if nothing may take effect
    */
   beginSync(): void;
@@ -39,7 +39,7 @@ export interface Effects {
 export interface BeginRequest {
   /** Asks. Resolves when it is granted, rejects with an Error if it is refused. */
   ask(): Promise<void>;
-  /** Asks unless it has asked, and blocks until it is granted. @throws Error if it is refused */
+  /** Asks, unless `ask` has, and blocks until it is granted. @throws Error if it is refused */
   askSync(): void;
 }
 

@@ -44,7 +44,7 @@ export interface RuntimeOptions {
 
 /** The failure of a handler. */
 export interface RunFailure extends ScriptFailure {
-  /** The effect that the handler had had outside of the process by then. */
+  /** The effect that the handler had had outside the process by then. */
   readonly effect: Effect;
   readonly cause: FailureCause;
 }
@@ -62,7 +62,7 @@ export class Runtime {
   readonly scheduler: Scheduler;
   readonly output: LineOutput;
   readonly options: RuntimeOptions;
-  /** The gate for libraries that take effect outside of the process. */
+  /** The gate for libraries that have effects outside the process. */
   readonly gate: EffectGate;
   readonly #L: LuaState;
   readonly #files = new OpenFiles();
@@ -115,7 +115,7 @@ export class Runtime {
   }
 
   /**
-   * Runs the handler for some cgroups: for a single one if it takes no list.
+   * Runs the handler for some cgroups; only for the first if it takes no list.
    * @param request asks before the first effect
    * @param settle called once, when the handler has ended and all that it has sent was answered
    */
@@ -166,8 +166,8 @@ export class Runtime {
   }
 
   /**
-   * Calls the script's function `reload`, if it has one. However often it is asked for while it
-   * runs, it runs once more afterwards.
+   * Calls the script's function `reload`, if it has one. If it is asked for while it runs, it runs
+   * once more afterwards, however often it was asked for.
    */
   reload(): void {
     if (this.#reloading !== "no") {

@@ -1,4 +1,4 @@
-/** The time that Lua code computes between two waits; all other handlers wait meanwhile. */
+/** Limits the time that Lua code takes between two waits: all other handlers wait meanwhile. */
 
 /**
  * The daemon kills a host that is silent for 10 seconds. Instructions and the work of the

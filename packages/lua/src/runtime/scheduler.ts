@@ -34,7 +34,7 @@ export const A_COROUTINE = bytesOfText("a coroutine");
 export interface SchedulerOptions {
   /** Instructions between two waits. */
   instructions: number;
-  /** Called when a coroutine has failed whose end neither a task nor a script waits for. */
+  /** Called when a coroutine fails and neither a task nor a script waits for its end. */
   onStrayError(failure: ScriptFailure): void;
 }
 
@@ -166,8 +166,8 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Resumes a thread. If a handler is resumed by another one, its effects still count as its
-   * own.
+   * Resumes a thread. If it belongs to another handler than the one that resumes it, its effects
+   * still count as those of its own handler.
    */
   resume(thread: LuaState, run: () => number): number {
     const previous = this.#current;
@@ -208,7 +208,7 @@ export class Scheduler implements CoroutineWatcher {
         lua.lua_resume(thread, null, args),
       );
       if (status === lua.LUA_YIELD) {
-        // Nobody receives the values that it yielded.
+        // Nobody receives the values that the thread yielded.
         lua.lua_settop(thread, 0);
         return;
       }

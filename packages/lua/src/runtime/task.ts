@@ -17,8 +17,8 @@ export interface Closable {
 }
 
 /**
- * Called when a task ends, with its failure. If the task has none, a failure that is returned
- * becomes the task's.
+ * Called when a task ends, with its failure. If the task has not failed, a failure that the
+ * function returns becomes the task's.
  */
 type Ending = (failure: ScriptFailure | undefined) => ScriptFailure | undefined;
 

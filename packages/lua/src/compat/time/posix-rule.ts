@@ -36,7 +36,7 @@ export interface PosixRule {
 }
 
 const NEVER: Change = { day: { kind: "day", day: 0 }, time: 0 };
-/** The days of the United States, for a text that names a second zone and no days. */
+/** The days of change in the United States, for a text that names a second zone but no days. */
 const SPRING: Day = { kind: "weekday", month: 3, week: 2, weekday: 0 };
 const AUTUMN: Day = { kind: "weekday", month: 11, week: 1, weekday: 0 };
 const TWO = 2 * 3600;

@@ -19,10 +19,10 @@ const MONTHS = [
 
 /** The flags, width and modifier between `%` and the letter. */
 interface Style {
-  /** The last of `_`, `-` and `0`. */
+  /** The last of the flags `_`, `-` and `0`; empty if there is none. */
   padding: string;
   upper: boolean;
-  /** `#`: names in capitals, other words in small letters. */
+  /** `#`: names in upper case, other words in lower case. */
   changeCase: boolean;
   width: number;
 }
@@ -104,7 +104,7 @@ function padNumber(n: number, digits: number, style: Style): string {
   return sign + text.padStart(length - sign.length, "0");
 }
 
-/** Makes a conversion to a word that `#` puts in capitals. */
+/** Makes a conversion to a word that `#` puts in upper case. */
 function name(value: (time: BrokenDownTime) => string): Conversion {
   return ({ time }, style) => {
     const text = value(time);
@@ -112,7 +112,7 @@ function name(value: (time: BrokenDownTime) => string): Conversion {
   };
 }
 
-/** Makes a conversion to a word that `#` puts in small letters. */
+/** Makes a conversion to a word that `#` puts in lower case. */
 function word(value: (time: BrokenDownTime) => string): Conversion {
   return ({ time }, style) => {
     const text = value(time);
@@ -121,7 +121,7 @@ function word(value: (time: BrokenDownTime) => string): Conversion {
   };
 }
 
-/** Makes a conversion that stands for others in a row. */
+/** Makes a conversion that is short for a format, as `%D` is for `%m/%d/%y`. */
 function composed(format: string): Conversion {
   return ({ time, seconds }, style) => {
     let text = "";

@@ -36,7 +36,7 @@ function readZoneFile(name: string, directory: string): ZoneFile | undefined {
   try {
     return parseZoneFile(readFileSync(name.startsWith("/") ? name : `${directory}/${name}`));
   } catch (error) {
-    // There is no readable file of that name: it may be a rule.
+    // There is no readable file of that name; the name may be a rule.
     if (error instanceof Error && "code" in error) return undefined;
     throw error;
   }

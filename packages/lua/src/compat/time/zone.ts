@@ -38,7 +38,7 @@ function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number):
   const [first] = transitions;
   const last = transitions.at(-1);
   if (first === undefined || last === undefined || seconds < first.time) {
-    // A file without transitions may consist of a rule.
+    // A file without transitions may consist of the rule in its footer.
     if (first === undefined && footer !== undefined) return localTimeTypeByRule(footer, seconds);
     return types.find(({ isDst }) => !isDst) ?? types[0] ?? UNIVERSAL;
   }
