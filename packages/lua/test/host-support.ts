@@ -105,7 +105,7 @@ export function account(
 
 /** Sends a signal to a script host, and never to pid 0, which is this process's own group. */
 export function kill(host: ScriptHost, signal: NodeJS.Signals): void {
-  if (host.pid === undefined) throw new Error("the script host does not run");
+  if (host.pid === undefined) throw new Error("the script host is not running");
   process.kill(host.pid, signal);
 }
 

@@ -58,7 +58,7 @@ export function makeProgram(): Command {
     .command("status")
     .description(
       "show whether the module and the configuration are in place, and what the module " +
-        "answers now; ends with 69 if one of them is not in place",
+        "answers now; the exit status is 69 if one of them is not in place",
     )
     .option(...rootOption)
     .action(status);
