@@ -1,5 +1,5 @@
 // @ts-check
-/** Builds the addon of src/addon.ts into dist, for the target architecture. */
+/** Compiles c/syscall.c into the addon that src/addon.ts loads, for the target architecture. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -27,9 +27,9 @@ const outfile = join("dist", syscallAddon(hostArchitecture()));
 mkdirSync("dist", { recursive: true });
 const compiler = findCompiler();
 if (compiler === undefined) {
-  // An addon of an earlier build, which had a compiler, may be of an older source.
+  // An addon that was built earlier, when there was a compiler, may not match the present source.
   rmSync(outfile, { force: true });
-  // packages/dev/setup.mjs has reported that already, unless this was started without it.
+  // packages/dev/setup.mjs sets the variable, and has then already reported the lack of a compiler.
   if (process.env["CM4ALL_COMPILER"] === undefined) console.log(NO_COMPILER);
 } else {
   // A running program may have the old file mapped, and would crash if it were overwritten.

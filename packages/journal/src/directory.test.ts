@@ -36,7 +36,7 @@ async function expectSynced(name: string, file: JournalFile): Promise<void> {
   }
 }
 
-it("returns from a write when it is on the disk", async () => {
+it("returns from a write only when the bytes are on the disk", async () => {
   await expectSynced("new", await directory.create("new"));
   await expectSynced("new", await directory.reopen("new"));
 });

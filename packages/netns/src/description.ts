@@ -23,7 +23,7 @@ export interface VlanDescription {
 export interface EndDescription {
   readonly mtuBytes?: number | undefined;
   readonly mac?: Buffer | undefined;
-  /** True if the link is to be set up, false if not; undefined if the description does not say. */
+  /** True to bring the link up, false to leave it down; undefined if the file does not say. */
   readonly up?: boolean | undefined;
   readonly tuning?: LinkTuning | undefined;
   readonly addresses: readonly Located<IpPrefix>[];
@@ -103,7 +103,7 @@ export interface AcceptRule {
 }
 
 export interface FirewallDescription {
-  /** The namespace whose hooks see the packets: the host's, or the namespace itself. */
+  /** Whose netfilter hooks see the packets: the host's, or the described namespace's. */
   readonly place: "outside" | "inside";
   readonly incoming: Policy;
   readonly outgoing: Policy;

@@ -47,7 +47,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
     }
   });
 
-  it("an up waits for whoever is making the directory of the names", async () => {
+  it("an up waits while another process holds the lock on /run/netns", async () => {
     sandbox.writeScript("web", "#!/bin/sh\n");
     sandbox.output("mkdir", "/run/netns");
     const wait = "echo locked; until [ -e /run/go-on ]; do sleep 0.05; done";

@@ -1,4 +1,4 @@
-/** Reads the daemon's configuration, spawn.toml. Each section has a file in config/. */
+/** Reads the daemon's configuration, spawn.toml. The files in config/ read its sections. */
 import { isDeepStrictEqual } from "node:util";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
@@ -50,7 +50,7 @@ export function keysForRestart(running: Config, next: Config): string[] {
 }
 
 /**
- * Parses the text of a configuration. Looks up the groups that it names in /etc/group.
+ * Parses the text of a configuration. The groups that it names are looked up in /etc/group.
  * @param file the name of the file, for messages
  * @param find looks up the users in the configuration, and the script's default user
  * @param checkRoot throws CgroupRootError if a directory is not in cgroup2
@@ -83,7 +83,8 @@ export function parseConfig(
 /**
  * Reads the configuration.
  * @param file undefined for the default file, which may be missing
- * @throws CommandFailure with the file and line of a mistake, or if the file cannot be read
+ * @throws CommandFailure if the file cannot be read, or if it has a mistake, whose file and line
+ * are then in the message
  */
 export function readConfig(file: string | undefined): Config {
   const path = file ?? DEFAULT_CONFIG_FILE;

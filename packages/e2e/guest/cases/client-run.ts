@@ -3,7 +3,7 @@ import type { Case } from "../case.ts";
 import { attempt, sh } from "../tools/shell.ts";
 
 export const clientRun: Case = {
-  title: "a command in the namespaces sees its init as PID 1; an unprivileged user is refused",
+  title: "a command in the namespaces sees their init as PID 1; an unprivileged user is refused",
   run() {
     const ps = sh("cm4all-spawn-client run shared --ipc --pid -- ps ax -o pid,args");
     assert.match(ps, /^ *1 init shared/m);
