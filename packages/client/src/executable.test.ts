@@ -23,7 +23,7 @@ const findExecutable = (command: string, path: string) => {
 };
 
 describe("findExecutable", () => {
-  it("returns the path, whose names are any bytes", () => {
+  it("returns a path that is not valid UTF-8", () => {
     const sub = Buffer.concat([Buffer.from(`${directory}/`), Buffer.of(0xff)]);
     const file = Buffer.concat([sub, Buffer.from("/M"), Buffer.of(0xfc)]);
     mkdirSync(sub);

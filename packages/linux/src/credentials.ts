@@ -2,9 +2,9 @@
  * Sets the user and the groups of this process.
  * @see setresuid(2), setgroups(2)
  *
- * The functions of glibc change the ids of all threads. Node's functions refuse to work if Node may
- * use io_uring, because its requests would keep the old user; that does not matter to a program
- * that is executed right afterwards.
+ * The functions of glibc change the ids of all threads. Node's functions are not used, because they
+ * refuse to work if Node may use io_uring, whose requests would keep the old user. That does not
+ * matter if the process executes another program right afterwards.
  */
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -29,7 +29,8 @@ export function setGid(gid: number): void {
 }
 
 /**
- * Sets the real, effective and saved uid. If it is not 0, the process loses its capabilities.
+ * Sets the real, effective and saved uid. A process that runs as root loses its capabilities
+ * unless the new uid is also 0.
  * @throws SyscallError such as EPERM
  */
 export function setUid(uid: number): void {

@@ -1,6 +1,5 @@
 /**
- * The kinds of failure that have an exit status of their own, in addition to those of
- * sysexits.h.
+ * The failures of the program, and its exit statuses that are not in sysexits.h.
  */
 import { constants } from "node:os";
 import { CommandFailure, EX_NOPERM, EX_OSERR } from "@cm4all/command";
@@ -14,8 +13,9 @@ export const exitStatusOfSignal = (signal: NodeJS.Signals): number =>
   128 + constants.signals[signal];
 
 /**
- * Returns the failure to report for an error: a failed system call is not a defect of the program.
- * @param prefix such as `FILE:LINE: `
+ * Turns a failed system call into a CommandFailure, because it is not a defect of the program. A
+ * CommandFailure stays one; any other error is returned as it is.
+ * @param prefix goes before the message of the CommandFailure, such as `FILE:LINE: `
  */
 export function asFailure(error: unknown, prefix = ""): unknown {
   if (error instanceof CommandFailure)

@@ -9,7 +9,7 @@
  *
  *     offset  type  meaning
  *     0       u32   MAGIC
- *     4       u32   CRC-32 (the one of zlib) of all bytes from offset 8 to the end
+ *     4       u32   CRC-32 (as in zlib) of all bytes from offset 8 to the end
  *     8             packets, one after the other
  *
  * A packet, always at a multiple of 4:
@@ -38,7 +38,8 @@ export const MAX_DATAGRAM_SIZE = 32 * 1024;
 
 /**
  * The longest name that we accept, in bytes. The protocol itself sets no limit. The C++ original
- * reads 4,096 bytes of a datagram, which is enough for such a name and one more packet.
+ * reads 4,096 bytes of a datagram, which is enough for such a name and one more packet without a
+ * payload.
  */
 export const MAX_NAME_SIZE = 4096 - DATAGRAM_HEADER_SIZE - 2 * PACKET_HEADER_SIZE;
 

@@ -21,20 +21,20 @@ function status(more: Partial<DaemonStatus>): DaemonStatus {
   return { ...sampleStatus(), reaper: undefined, ...more };
 }
 
-/** Returns the series of the reaper, without those of its turns. */
+/** Returns the series of the reaper, without those of the turns of its event loop. */
 const reaperSeries = (text: string) =>
   text
     .split("\n")
     .filter((line) => line.startsWith("cm4all_spawn_reaper_") && !line.includes("_turn_"));
 
-it("has the word cgroups only at the end of names", async () => {
+it("has the word cgroups only at the end of names, or before _total", async () => {
   const { text } = await new Exposition(async () => status({ reaper })).render();
   const names = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name = ""]) => name);
   expect(names.filter((name) => /cgroup/.test(name))).not.toEqual([]);
   expect(names.filter((name) => /cgroup(?!s(?:_total)?$)/.test(name))).toEqual([]);
 });
 
-it("shows the present values, and nothing of a part that does not run", async () => {
+it("shows the current values, and nothing of a part that is not running", async () => {
   let current = status({ reaper });
   const exposition = new Exposition(async () => current);
   const { contentType, text } = await exposition.render();
@@ -66,7 +66,7 @@ it("shows the present values, and nothing of a part that does not run", async ()
   expect(reaperSeries((await exposition.render()).text)).toEqual([]);
 });
 
-it("reads the status once for requests at the same time", async () => {
+it("reads the status only once for concurrent requests", async () => {
   let asked = 0;
   const exposition = new Exposition(async () => {
     asked++;

@@ -1,11 +1,11 @@
-/** Runs a PostgreSQL server with the tables of fleet.sql, and bills of three customers. */
+/** Runs a PostgreSQL server that has the tables of fleet.sql and the bills of three customers. */
 import { fileURLToPath } from "node:url";
 import { Postgres, type PostgresOptions, readSql } from "@cm4all/testing";
 import pg from "pg";
 
 const SQL = fileURLToPath(new URL("../../../../examples/accounting/fleet.sql", import.meta.url));
 
-/** The reports of hosts: for each, its customer and its age in days. */
+/** What hosts report about cgroups. `ago`: how many days ago the cgroup was measured. */
 const REPORTS = [
   { host: "web1", id: "b:1", customer: "alice", ago: 2, cpu: 7200, io: 5e9, memory: 3e9, oom: 0 },
   { host: "web1", id: "b:2", customer: "alice", ago: 1, cpu: 3600, io: 1e9, memory: 2e9, oom: 3 },
@@ -45,7 +45,7 @@ export async function startFleetDatabase(options?: PostgresOptions): Promise<Pos
   return server;
 }
 
-/** Connects to the server. @param as the role that logs in; by default the superuser */
+/** Connects to the server, logged in as a role, by default the superuser. */
 export async function connectTo({ host, port, user }: Postgres, as = user): Promise<pg.Client> {
   const client = new pg.Client({ host, port, user: as, database: "postgres" });
   await client.connect();

@@ -1,6 +1,6 @@
 /**
- * Requests that have come before. Spawners send the same requests again and again, so most
- * datagrams need not be checked and decoded anew: the same bytes give the same result.
+ * Remembers the requests that have been decoded. Spawners send the same requests again and again,
+ * so most datagrams need not be checked and decoded anew: the same bytes give the same result.
  */
 import {
   type DecodedRequest,
@@ -33,7 +33,7 @@ export interface PreparedRequest {
   /** The namespaces in the order of the answer's descriptors; a lease comes after them. */
   readonly namespaces: readonly Wanted[];
   readonly response: Uint8Array;
-  /** Room for the descriptors of an answer, which are filled in anew for each. */
+  /** Room for an answer's descriptors; every answer overwrites those of the one before. */
   readonly fds: number[];
 }
 
