@@ -48,7 +48,7 @@ export function mapProblem(line: string): string | undefined {
   if (count === 0) return "COUNT is 0: no id is mapped";
   for (const first of [inside, outside])
     if (first + count - 1 > MAX_ID)
-      return `ids end at ${MAX_ID}: ${first} and ${count} are too many`;
+      return `ids end at ${MAX_ID}: ${count} from ${first} on go beyond that`;
   return undefined;
 }
 

@@ -3,7 +3,7 @@
  *
  *     offset  type  meaning
  *     0       4     MAGIC
- *     4       u32   CRC-32 (the one of zlib) of all bytes from offset 8 to the payload's end
+ *     4       u32   CRC-32, as in zlib, of all bytes from offset 8 to the payload's end
  *     8       u64   the number of the record that the frame is about; 0 in a header
  *     16      u8    kind
  *     17      u24   distance from the beginning of the frame's batch, in units of 8 bytes
