@@ -85,7 +85,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       taken.close();
     }
     expect(checked("192.0.2.77:10469")).toMatch(
-      /\nmetrics.listen: 192.0.2.77:10469 cannot be had now, .*EADDRNOTAVAIL/,
+      /\nmetrics.listen: 192.0.2.77:10469 cannot be used now; .*EADDRNOTAVAIL/,
     );
     expect(checked("127.0.0.1:0")).not.toContain("metrics.listen");
   });
