@@ -304,7 +304,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       expect(await customers.getByRole("columnheader").count()).toBe(7);
       const days = page.getByRole("table", { name: "What was used on each day" });
       expect(await days.getByRole("row").count()).toBe(43);
-      const limits = page.getByRole("table", { name: /^Days on which the kernel has killed/ });
+      const limits = page.getByRole("table", { name: /^Days on which the kernel killed/ });
       expect(await limits.getByRole("row").allTextContents()).toHaveLength(2);
       // All columns are on the screen.
       const cut = await page
