@@ -54,7 +54,7 @@ function accountingProblems(
     );
   if (metrics.script === "idle" && metrics.waitingCgroups > 0)
     problems.push(
-      `${count(metrics.waitingCgroups, "cgroup")} without a handler that could account them`,
+      `${count(metrics.waitingCgroups, "cgroup")} waiting, and there is no handler`,
     );
   if (metrics.unreadableRecords > 0)
     problems.push(`${count(metrics.unreadableRecords, "record")} cannot be read from the disk`);
