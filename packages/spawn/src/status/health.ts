@@ -53,9 +53,7 @@ function accountingProblems(
       `${isAre(metrics.parkedCgroups, "cgroup")} parked, see "cm4all-spawn accounting list"`,
     );
   if (metrics.script === "idle" && metrics.waitingCgroups > 0)
-    problems.push(
-      `${count(metrics.waitingCgroups, "cgroup")} waiting, and there is no handler`,
-    );
+    problems.push(`${count(metrics.waitingCgroups, "cgroup")} waiting, and there is no handler`);
   if (metrics.unreadableRecords > 0)
     problems.push(`${count(metrics.unreadableRecords, "record")} cannot be read from the disk`);
   if (metrics.damagedFiles > 0)
