@@ -196,8 +196,8 @@ const PRESSURE_FILES = ["cpu.pressure", "memory.pressure", "io.pressure"];
 export async function startReaperFloor(scope: string, output: string): Promise<RunningReaper> {
   const args = [scope, output, ...FLOOR_FILES, ...PRESSURE_FILES];
   const child = spawn(compile("reapfloor"), args, { stdio: ["ignore", "pipe", "inherit"] });
-  await once(child.stdout, "data");
   const { pid, [Symbol.asyncDispose]: dispose } = serverOf(child, "");
+  await once(child.stdout, "data");
   return { pids: [pid], [Symbol.asyncDispose]: dispose };
 }
 
@@ -209,8 +209,9 @@ export async function startFloor(creates = false): Promise<RunningServer> {
   const address = `@cm4all-spawn-floor-${process.pid}-${++servers}`;
   const args = [address, ...(creates ? ["--create"] : [])];
   const child = spawn(compile("floor"), args, { stdio: "inherit" });
+  const server = serverOf(child, address);
   await delay(200);
-  return serverOf(child, address);
+  return server;
 }
 
 /**

@@ -26,7 +26,7 @@ import {
 import { runContainer } from "./container.mjs";
 import { withEnd } from "./end.mjs";
 import { cacheDirectory, diskImage, ours, rootTree } from "./image.mjs";
-import { makeOriginal, makeUpgrade } from "./packages.mjs";
+import { copyAddons, makeOriginal, makeUpgrade } from "./packages.mjs";
 import { runVm } from "./vm.mjs";
 
 const here = join(root, "packages/e2e");
@@ -120,8 +120,10 @@ function fillInput(input, packages, plan) {
   for (const path of built) cpSync(path, join(input, "packages", basename(path)));
   makeUpgrade(built, join(input, "upgrade"));
   makeOriginal(join(input, "original"));
+  // The programs, with the addons for the machine's architecture, which may not be ours.
   for (const name of readdirSync(join(here, "dist")))
-    if (/\.(js|node)$/.test(name)) cpSync(join(here, "dist", name), join(input, name));
+    if (name.endsWith(".js")) cpSync(join(here, "dist", name), join(input, name));
+  copyAddons(built, input);
   writeFileSync(join(input, "plan.json"), JSON.stringify(plan));
   writeFileSync(join(input, "run"), "exec node guest.js\n");
 }

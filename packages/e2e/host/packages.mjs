@@ -1,7 +1,15 @@
 // @ts-check
-/** Makes packages that only the cases need. */
+/** Makes packages that only the cases need, and takes the addons out of ours. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
@@ -20,6 +28,21 @@ export function makeUpgrade(packages, output) {
       writeFileSync(control, text.replace(/^Version: (.*)$/m, "Version: $1+e2e1"));
       build(tree, join(output, basename(path)));
     });
+}
+
+/**
+ * Copies the addons of cm4all-spawn, which are for the architecture of the package.
+ * @param {string[]} packages @param {string} output
+ */
+export function copyAddons(packages, output) {
+  const spawn = packages.find((path) => basename(path).startsWith("cm4all-spawn_"));
+  if (spawn === undefined) throw new Error("the package cm4all-spawn is missing");
+  withDirectory((directory) => {
+    execFileSync("dpkg-deb", ["-x", spawn, directory]);
+    const programs = join(directory, "usr/lib/cm4all/spawn");
+    for (const name of readdirSync(programs))
+      if (name.endsWith(".node")) cpSync(join(programs, name), join(output, name));
+  });
 }
 
 /**

@@ -157,7 +157,8 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   it("passes only what is needed of root's environment to another user", () => {
     const hook = join(directory, "hook.cjs");
     writeFileSync(hook, "");
-    // Only root may read the directory, so that Node as another user could not load the file.
+    // Node as another user could not load the file.
+    chmodSync(directory, 0o700);
     const { stderr, status } = report(["--html", "-"], { NODE_OPTIONS: `--require ${hook}` });
     expect(stderr).toBe("");
     expect(status).toBe(0);
