@@ -54,6 +54,11 @@ switch (task) {
  * @param {string[]} testOptions options of Vitest
  */
 function test(args, testOptions = []) {
+  if (args.includes("--help")) {
+    const known = Object.keys(testPackages).join(", ");
+    console.log(`arguments: [PACKAGE...] [options of turbo]\npackages: ${known}`);
+    return;
+  }
   const names = args.filter((arg) => !arg.startsWith("-"));
   for (const name of names)
     if (testPackages[name] === undefined) {

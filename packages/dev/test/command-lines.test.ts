@@ -31,3 +31,11 @@ it.each([
   const line = expect.stringMatching(/^.*(nonsense|soon).*\n$/);
   expect(run).toMatchObject({ status: EX_USAGE, stdout: "", stderr: line });
 });
+
+it("npm test -- --help lists the packages, and installs nothing", () => {
+  const run = spawnSync(process.execPath, [join(root, "packages/dev/run.mjs"), "test", "--help"], {
+    encoding: "utf8",
+  });
+  const stdout = expect.stringMatching(/^arguments: \[PACKAGE.*\npackages: .*spawn.*\n$/);
+  expect(run).toMatchObject({ status: 0, stdout, stderr: "" });
+});

@@ -4,7 +4,7 @@
  */
 import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
 import { inOneLine } from "@cm4all/command";
-import { type ByteString, freeMemory, GarbageBound, QUIET_MS, textOf } from "@cm4all/linux";
+import { type ByteString, freeMemory, QUIET_MS, textOf } from "@cm4all/linux";
 import { doubling, Lull, Supervisor } from "@cm4all/supervision";
 import { Accounting } from "./accounting/accounting.ts";
 import type { JournalStatus } from "./accounting/journal/journal-store.ts";
@@ -41,7 +41,6 @@ export class CgroupService {
   readonly #accounting: Accounting;
   readonly #log: Logger;
   readonly #supervisor: Supervisor;
-  readonly #garbage = new GarbageBound();
   readonly #lull = new Lull(QUIET_MS, () => this.#freeMemory());
   #thread: ReaperThread | undefined;
   #interimMs: number;
@@ -110,7 +109,6 @@ export class CgroupService {
       released: (releases) => {
         this.#lull.worked();
         intake.released(releases);
-        this.#garbage.passed(releases.reduce((sum, { record }) => sum + recordSize(record), 0));
       },
       scanned: (populated, empty) => void intake.scanned(populated, empty),
       deleted: (releases) => intake.deleted(releases),

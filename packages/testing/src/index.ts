@@ -2,6 +2,7 @@ export * from "./bundle.ts";
 export * from "./cgroup.ts";
 export * from "./debugger.ts";
 export * from "./free-port.ts";
+export * from "./garbage.ts";
 export * from "./in-time.ts";
 export * from "./needs.ts";
 export * from "./open.ts";

@@ -1,5 +1,6 @@
 import { encodeRecord, recordSize } from "@cm4all/cgroup";
-import { bytesOfText } from "@cm4all/linux";
+import { bytesOfText, MAX_PASSED_BYTES } from "@cm4all/linux";
+import { collectsGarbage } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import type { Release } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
@@ -46,6 +47,13 @@ describe("the outbox", () => {
     expect(outbox.hasRoom).toBe(false);
     outbox.taken(recordSize(release(3 * MIB).record));
     expect(outbox.hasRoom).toBe(true);
+  });
+
+  it("collects the garbage that releases leave", async () => {
+    const { outbox } = recording();
+    const half = release(MAX_PASSED_BYTES / 2);
+    expect(await collectsGarbage(() => outbox.released(half))).toBe(false);
+    expect(await collectsGarbage(() => outbox.released(half))).toBe(true);
   });
 
   it("keeps more releases of cgroups that others have removed, but not all", () => {

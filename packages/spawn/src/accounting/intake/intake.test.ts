@@ -1,7 +1,8 @@
 /** Tests the order of writes and deletions; accounting.test.ts tests their results. */
 import { encodeRecord, recordSize } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
-import { bytesOfText } from "@cm4all/linux";
+import { bytesOfText, MAX_PASSED_BYTES } from "@cm4all/linux";
+import { collectsGarbage } from "@cm4all/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Release } from "../../reaper/messages.ts";
 import type { FoundRecord } from "../journal/journal-lookup.ts";
@@ -301,6 +302,12 @@ describe("the intake", () => {
     for (let i = 0; i < 10; i++) await journal.sync();
     expect(answers).toEqual(Array.from({ length: 100 }, (_, i) => i));
     expect(journal.mostBytes).toBeLessThan(18 * 2 ** 20);
+  });
+
+  it("collects the garbage that releases leave", async () => {
+    const record = { ...recordOf("a"), json: "x".repeat(MAX_PASSED_BYTES / 2) };
+    expect(await collectsGarbage(() => release(1, { record }))).toBe(false);
+    expect(await collectsGarbage(() => release(2, { record }))).toBe(true);
   });
 
   it("gives back the bytes of each release once", async () => {

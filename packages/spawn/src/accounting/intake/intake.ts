@@ -10,8 +10,9 @@
  * - Releases wait, and their directories stay, until it is known which directories exist
  *   (`scanned`) and whether there is a handler at all.
  */
+import { recordSize } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
-import { errorText } from "@cm4all/linux";
+import { errorText, GarbageBound } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { Release } from "../../reaper/messages.ts";
 import type { AccountingQueue } from "../handlers/queue.ts";
@@ -67,6 +68,7 @@ export class Intake {
   readonly #replies: Replies;
   readonly #handover: Handover;
   readonly #writer: RecordWriter;
+  readonly #garbage = new GarbageBound();
   #unaccountedCgroups = 0;
   #lostCgroups = 0;
 
@@ -137,6 +139,7 @@ export class Intake {
       const key = release.vanished ? this.#nextVanished-- : release.number;
       const { releaser } = this.#replies;
       this.#deferred.set(key, { release, releaser, isDeleted: release.vanished });
+      this.#garbage.passed(recordSize(release.record));
     }
     this.#takeDeferred();
   }
