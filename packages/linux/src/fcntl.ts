@@ -21,9 +21,9 @@ export function setCloseOnExec(fd: number): void {
 }
 
 /**
- * Closes the inherited descriptors from `first` on that programs started by this process would
- * inherit. To be called before anything else opens descriptors that are not close-on-exec: Node
- * opens all of its own close-on-exec.
+ * Closes the descriptors from `first` on that programs started by this process would inherit. To be
+ * called before anything else opens descriptors that are not close-on-exec: Node opens all of its
+ * own close-on-exec.
  */
 export function closeInherited(first: number): void {
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
@@ -46,11 +46,10 @@ export function setNonBlocking(fd: number): void {
 
 /**
  * Makes the kernel's table of this process's descriptors large enough for `count` of them. If
- * RLIMIT_NOFILE is lower, the table gets room for more than half of that limit. Otherwise the
- * kernel doubles the table whenever it is full. In a process with threads it then waits for 5 to
- * 20 ms until no CPU reads the old table (synchronize_rcu in fs/file.c of Linux), and the thread
- * that opens a descriptor waits with it. The table never shrinks; it takes 8 bytes for each
- * descriptor.
+ * RLIMIT_NOFILE is lower, the table gets room for more than half of that limit. Without this call,
+ * the kernel doubles the table whenever it is full. In a process with threads, the thread that
+ * opens a descriptor then waits, for 5 to 20 ms, until no CPU reads the old table (synchronize_rcu
+ * in fs/file.c of Linux). The table never shrinks; it takes 8 bytes for each descriptor.
  * @throws SyscallError, or an error of Node: ENOMEM, EMFILE; the table is then unchanged
  */
 export function reserveDescriptors(count: number): void {
