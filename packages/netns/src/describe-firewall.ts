@@ -50,7 +50,7 @@ function refuseUnseenLinks(
   mistakes: Mistakes,
 ): void {
   const way =
-    'place = "inside" puts the rules into the namespace, where they fall to whoever has CAP_NET_ADMIN there';
+    'place = "inside" puts the rules into the namespace, where every process with CAP_NET_ADMIN can change them';
   for (const link of links)
     if (link.type !== "veth")
       mistakes.add(

@@ -15,8 +15,8 @@ const types = ["veth", "macvlan", "ipvlan", "vlan", "move", "none"] as const;
 type Type = (typeof types)[number];
 
 /**
- * The modes of a macvlan, without `source`, which needs a list of addresses that the
- * description does not have.
+ * The modes of a macvlan, without `source`, which needs a list of addresses that a description
+ * cannot contain.
  */
 const macvlanModes = ["bridge", "private", "vepa", "passthru"];
 const modes: Partial<Record<Type, readonly string[]>> = {

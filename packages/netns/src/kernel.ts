@@ -34,7 +34,7 @@ const RENAME_TRIES = 10;
 
 type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
-/** Writes the record, first before the namespace gets its name, and again for each new part. */
+/** Writes the record before the namespace gets its name, and again for each new part. */
 export interface Recorder {
   /** The descriptor that holds the lock of the name. */
   readonly lock?: number;

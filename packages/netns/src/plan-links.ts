@@ -66,7 +66,7 @@ function stackedKind({ type, mode, id }: StackedDescription): StackedKind {
   return { kind: "macvlan", mode: known.find((one) => one === mode) ?? "bridge" };
 }
 
-/** Plans the host's settings that forward packets: those of single links, never that of all. */
+/** Plans changes of the host's forwarding: of settings of single links, never the one for all. */
 export function planForwarding(
   links: readonly LinkDescription[],
   name: string,

@@ -1,7 +1,7 @@
 /**
- * The record of the parts that `up` makes, which exists from before anything is made until
- * `down`. The process that works on the namespace locks the file; the lock ends with the
- * process, so an unlocked record that is not complete is that of an `up` or `down` that was
+ * The record of the parts that `up` makes. It exists from before anything is made until `down` has
+ * ended. The process that works on the namespace locks the file, and the lock ends with the
+ * process. So an unlocked record that is not complete was left by an `up` or `down` that was
  * killed.
  */
 import {
@@ -25,7 +25,7 @@ import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.t
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 
-/** Returns the id of this boot; each boot has another. @see random(4) */
+/** Returns the id of this boot; each boot has another id. @see random(4) */
 export function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
@@ -105,8 +105,8 @@ function isSameFile(fd: number, path: string): boolean {
 }
 
 /**
- * Reads a record without a lock, which would make a concurrent `up` fail; returns undefined if
- * there is none.
+ * Reads a record without locking it, because the lock would make a concurrent `up` fail; returns
+ * undefined if there is none.
  */
 export function peekRecord(name: string): NamespaceRecord | undefined {
   try {
