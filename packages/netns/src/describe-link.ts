@@ -55,7 +55,7 @@ export function readLinks(
 type Ends = (key: "inside" | "outside") => TomlTable | undefined;
 
 interface Surroundings {
-  /** The name of the link, unless its table gives another. */
+  /** The name of the link, unless its table gives another name. */
   readonly name: string;
   readonly namespace: string;
   /** The table that contains the tables of the ends. */

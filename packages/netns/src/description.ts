@@ -81,7 +81,7 @@ export interface VethDescription extends LinkBase {
 
 export interface StackedDescription extends LinkBase {
   readonly type: "macvlan" | "ipvlan" | "vlan" | "move";
-  /** The host's link below this one, or the link that is moved. */
+  /** The host's link on which this link is based, or the link that is moved. */
   readonly parent: Located<string>;
   /** The mode of a macvlan or ipvlan. */
   readonly mode?: string | undefined;

@@ -14,7 +14,7 @@ const EXIT_NOT_FOUND = 127;
 const EXIT_NOT_EXECUTABLE = 126;
 
 export interface ExecOptions {
-  /** The name or uid; undefined for root. */
+  /** The name or uid of the user that runs the command; undefined for root. */
   readonly user?: string;
   /** True to run the command as the user who called sudo. */
   readonly sudoUser?: boolean;

@@ -35,7 +35,7 @@ function emptyHoldings(
   return { name, host, attached: false, ours: false, links, settings: known?.settings ?? [] };
 }
 
-/** Finds a namespace that has lost its name, but is kept by its processes. */
+/** Finds a namespace that has lost its name, but is kept alive by its processes. */
 function findByProcess(known: NamespaceRecord | undefined): Namespace | undefined {
   if (known?.inode === undefined) return undefined;
   return NetworkNamespace.tryFind(known.inode, known.cookie);

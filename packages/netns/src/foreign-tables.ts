@@ -1,7 +1,7 @@
 /**
- * Finds foreign nftables tables, which are not ours, with a forward chain that drops packets of the
- * namespace. An accept rule in our own table does not help: a packet has to pass each base chain
- * of a hook. Pure.
+ * Finds foreign nftables tables (tables that are not ours) with a forward chain that drops packets
+ * of the namespace. An accept rule in our own table does not help: a packet has to pass each base
+ * chain of a hook. Pure.
  * @see nft(8), libnftables-json(5)
  */
 import { TABLE_PREFIX } from "./rules.ts";

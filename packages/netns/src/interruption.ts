@@ -4,7 +4,7 @@ import { exitStatusOfSignal } from "./failures.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const;
 
-/** Holds back the signals until it is disposed of. */
+/** Holds back the signals until this object is disposed of. */
 export class Interruption {
   #reason: CommandFailure | undefined;
   #listener: ((reason: CommandFailure) => void) | undefined;

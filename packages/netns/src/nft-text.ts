@@ -11,7 +11,7 @@ export function deleteTableText(table: string): string {
 
 /**
  * Formats a table, which replaces an existing one.
- * @param indexOf returns a link's index: rules use indexes, because udev and others rename
+ * @param indexOf returns a link's index: rules use indexes, because udev and other programs rename
  * links
  */
 export function formatRules(rules: RuleSet, indexOf: (link: string) => number): string {
@@ -45,7 +45,7 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
         "type nat hook prerouting priority dstnat; policy accept;",
         ...publish.flatMap((port) => dnat(port)),
       ]),
-      // For packets that the host itself sends. Those to a loopback address are left alone,
+      // For packets that the host itself sends. Packets to a loopback address are left alone,
       // because another namespace cannot answer from such an address.
       chain("nat-output", [
         "type nat hook output priority -100; policy accept;",

@@ -34,7 +34,7 @@ function networkAt({ network, length }: Pool, index: number): IpPrefix {
 }
 
 /**
- * Returns the hash of a name (FNV-1a). The search starts at this number, so that a name gets the
+ * Returns the hash of a name (FNV-1a). It decides where the search starts, so that a name gets the
  * same network again if that network is free.
  */
 function hash(name: string): number {

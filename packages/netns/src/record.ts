@@ -35,7 +35,7 @@ const READ_TRIES = 3;
 /** Larger than any record. */
 const RECORD_BYTES_MAX = 256 * 1024;
 
-/** The record's file, open and locked. The owner closes it, which unlocks. */
+/** The record's file, open and locked. The owner closes it, which unlocks it. */
 export class RecordFile {
   readonly #fd: Fd;
   readonly #path: string;

@@ -191,7 +191,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     succeed("up", "web");
     expect(sandbox.output("ip", "-n", "web", "-6", "route")).toContain("default via fd00:5::1");
     succeed("down", "web");
-    // A reader may copy both.
+    // A reader may copy both files.
     sandbox.writeDescription("web", example("web.toml"));
     succeed("up", "web");
     succeed("down", "web");

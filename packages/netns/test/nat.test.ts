@@ -112,7 +112,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("0");
     });
 
-    it("publishes and masquerades IPv4 alone, where IPv6 cannot be forwarded for single links", async () => {
+    it("publishes and masquerades only IPv4 if single links cannot forward IPv6", async () => {
       // As before Linux 6.17.
       sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=0");
       sandbox.output("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6/conf/default");
@@ -175,7 +175,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("1");
     });
 
-    it("restores the host's settings although the record of a namespace that is gone still exists", () => {
+    it("restores the host's settings even if the record of a removed namespace still exists", () => {
       for (const name of ["a", "b"]) {
         sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
         succeed("up", name);
