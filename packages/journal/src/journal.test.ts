@@ -48,7 +48,7 @@ describe("a journal", () => {
     await again.close();
   });
 
-  it("frees the room of records that are gone, and keeps those that are parked", async () => {
+  it("frees the space of records that are gone, and keeps records that are parked", async () => {
     const disk = new SimulatedDisk(seeded(2));
     const journal = await Journal.open(disk, OPTIONS);
     const parked = await journal.append(payload("parked"));
@@ -224,7 +224,7 @@ describe("a damaged journal", () => {
     return { disk, name, bytes: Buffer.from(disk.files().get(name)?.cached ?? []) };
   }
 
-  it("keeps the whole records before the byte at which it is cut off, and can be opened", async () => {
+  it("keeps whole records before the byte at which it is cut off, and can be opened", async () => {
     const { disk, name, bytes } = await made();
     let last = -1;
     for (let length = 0; length <= bytes.length; length++) {

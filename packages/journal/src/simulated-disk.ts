@@ -68,7 +68,7 @@ export class SimulatedDisk implements JournalDirectory {
   #names = new Map<string, Inode>();
   #changes: NameChange[] = [];
   readonly #random: Random;
-  /** Returns the code of the error with which the next call fails; undefined if it succeeds. */
+  /** Called before each call. Returns the code of the error with which that call fails, if any. */
   fail: (call: string, name?: string) => string | undefined = () => undefined;
   /** The capacity of the disk. */
   capacityBytes = Number.POSITIVE_INFINITY;

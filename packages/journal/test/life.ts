@@ -43,7 +43,7 @@ async function live(): Promise<void> {
       say("appended", name);
     } catch (error) {
       if (error instanceof JournalClosed) throw error;
-      // The record is tried again, as by the daemon.
+      // The daemon, too, tries the record again.
       say("refused", name);
       i--;
     }
