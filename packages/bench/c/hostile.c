@@ -7,7 +7,7 @@
    ends after SECONDS, even if it hangs.
 
        ask         requests a PID namespace and a lease again and again, at most COUNT times, and
-                   prints one line of JSON: the time until each answer, the rest after each answer,
+                   prints one line of JSON: the time until each answer, the pause after each,
                    and the numbers of failed requests and of EAGAIN
        idle        holds COUNT connections that send nothing, and replaces those that are closed
        connect     connects and closes

@@ -136,7 +136,7 @@ function measureRuns({ ours, without, floor }: Reapers): void {
     const floors: ReapMeasurement[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       runs.push(reap(ours, subject));
-      // Not at a given rate: that would take minutes more, and most of the CPU time is for wake-ups.
+      // Not at a given rate: that takes minutes more, and most of the CPU time is for wake-ups.
       if (subject.rate === undefined) withouts.push(reap(without, subject));
       floors.push(reap(floor, subject));
     }
