@@ -80,7 +80,7 @@ describe("programs", () => {
       expect(listening).toEqual([]);
     });
 
-    test.each(installed.filter((path) => !INNER.has(path)))("%s opens no debugger", async (path) => {
+    test.each(installed.filter((path) => !INNER.has(path)))("no debugger in %s", async (path) => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);
