@@ -237,7 +237,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
   // The results of systemd 252; newer releases check more.
   test.each([
     ["cm4all-spawn.service", 3.9],
-    ["cm4all-spawn-accounting@.service", 1.3],
+    ["cm4all-spawn-accounting@.service", 1.2],
   ])("have a sandbox around %s", (unit, exposure) => {
     const file = join(root, "systemd", unit);
     const threshold = `--threshold=${exposure * 10}`;
