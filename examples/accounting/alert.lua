@@ -1,5 +1,5 @@
--- Asks the web server to replace a customer's processes after the kernel has killed one for
--- lack of memory, or refused to start one, because the remaining ones may hang.
+-- Asks the web server to replace a customer's processes after the kernel has killed one of them for
+-- lack of memory, or has refused to start one: the remaining processes may hang.
 --
 -- The spawner names the customer of a cgroup in the extended attribute `user.account` of its
 -- directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
@@ -18,7 +18,8 @@ local function tell(customer)
   return client:send(client:build():fade_children(customer))
 end
 
--- Somebody else chose the name; it must not look like another line of the log, or be unreadable.
+-- The name comes from somebody else: it must not look like another line of the log or be
+-- unreadable.
 local function printable(bytes)
   return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
@@ -35,7 +36,7 @@ function cgroup_released(cgroup)
   end
   print(("%s: %d processes killed for lack of memory, %d not started"):format(
     printable(customer), killed, refused))
-  -- If the web server does not run, it has nothing to replace, so an error is only printed.
+  -- If the web server does not run, it has no processes to replace, so an error is only printed.
   local sent, message = tell(customer)
   if not sent then
     print(("%s: %s"):format(CONTROL, message))

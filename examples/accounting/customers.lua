@@ -6,9 +6,9 @@
 --
 -- With `interim_seconds` in the configuration, running cgroups are counted, too, so that a
 -- cgroup that runs for months is on the bill of each day. Such a cgroup is reported several
--- times, each time with its figures since its creation. So the statement adds the difference
--- from the figures that were counted before, to the day on which the new ones were measured,
--- and stores the new ones. A report that comes twice adds nothing.
+-- times, each time with its figures since its creation. So the statement stores the new figures,
+-- and adds their difference from the figures that were counted before to the day on which the new
+-- figures were measured. A report that comes twice adds nothing.
 
 handlers_bear_repetition = true
 
@@ -36,7 +36,8 @@ local STATEMENT = [[
     memory_peak_bytes = greatest(total.memory_peak_bytes, EXCLUDED.memory_peak_bytes)
 ]]
 
--- The characters of UTF-8 that are not ASCII. The database refuses all others, such as surrogates.
+-- The UTF-8 sequences of all characters that are not ASCII. The database refuses any other
+-- sequence, such as that of a surrogate.
 local CHARACTERS = {
   "^[\194-\223][\128-\191]$",
   "^\224[\160-\191][\128-\191]$",

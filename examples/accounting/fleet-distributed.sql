@@ -1,15 +1,15 @@
 -- The tables of fleet.sql on several servers. Hosts are divided among shards: each shard is a
 -- PostgreSQL server with fleet.sql, and each host reports to one shard (host= in fleet.lua). A
--- coordinator has the bills of all hosts. No call of a host leaves its shard, so twice as many
--- shards accept twice as many rows, and the loss of a shard affects only its own hosts.
+-- coordinator has the bills of all hosts. A call of a host concerns only its shard, so twice as
+-- many shards accept twice as many rows, and the loss of a shard affects only its own hosts.
 --
--- Run this on the coordinator, as a superuser, once for each new shard (it may be run again):
+-- Run this file on the coordinator, as a superuser, once for each new shard (it may be run again):
 --   psql -d accounting -v shard=shard1 -v host=db1.example -v port=5432 -f fleet-distributed.sql
--- fleet-views.sql has to be in the same directory. For each role, except the superuser's, that
--- reads on the coordinator:
+-- fleet-views.sql has to be in the same directory. For each other role that reads on the
+-- coordinator, run:
 --   CREATE USER MAPPING FOR ... SERVER shard1 OPTIONS (user 'fleet_reports', password '...')
 --
--- docs/fleet.md says what would be different with the extension Citus.
+-- docs/fleet.md describes what would be different with the extension Citus.
 
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
@@ -25,7 +25,7 @@ WHERE NOT EXISTS (SELECT FROM pg_foreign_server WHERE srvname = :'shard') \gexec
 SELECT format('CREATE USER MAPPING IF NOT EXISTS FOR CURRENT_USER SERVER %I OPTIONS (user %L)',
   :'shard', current_user) \gexec
 
--- The bills of all shards. The table itself has no rows.
+-- The bills of all shards. The table has no rows of its own.
 CREATE TABLE IF NOT EXISTS fleet_bill (
   day date NOT NULL,
   month date NOT NULL,

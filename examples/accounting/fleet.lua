@@ -20,7 +20,7 @@ local function printable(bytes)
   return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- Returns one attribute of all cgroups, NULL if the kernel did not report it.
+-- Returns one attribute of all cgroups, with NULL where the kernel did not report it.
 local function column(cgroups, name)
   local values = {}
   for i, cgroup in ipairs(cgroups) do
@@ -48,5 +48,5 @@ end
 
 cgroups_released = account
 
--- Called if interim_seconds is set. With it, each day has the usage of that day.
+-- Called if interim_seconds is set. Then each day has the usage of that day.
 cgroups_running = account

@@ -3,10 +3,9 @@
 --   psql -d accounting -f fleet.sql             once, and for each newer version of this file
 --   psql -d accounting -f fleet-daily.sql       every day: partitions and bills
 --   psql -d accounting -c 'CALL bill_fleet()'   more often: only bills
---
--- Run it as a superuser the first time, because it creates roles; later as a member of
--- fleet_owner. Hosts may report at the same time. They wait while columns are added to the table
--- of an earlier version. fleet-views.sql has to be in the same directory.
+-- Run this file as a superuser the first time, because it creates roles; later, run it as a member
+-- of fleet_owner. Hosts may report at the same time: they wait only while columns are added to the
+-- table of an earlier version. fleet-views.sql has to be in the same directory.
 
 \set ON_ERROR_STOP on
 BEGIN;
@@ -14,11 +13,11 @@ SET LOCAL client_min_messages = warning;
 -- Fails rather than wait for a long query, because all hosts would wait for this transaction.
 SET LOCAL lock_timeout = '5s';
 
--- fleet_owner owns the tables, fleet_reader reads them, fleet_host may only report. Each host has
--- a role of its own name, which is a member of fleet_host, and reports only for itself. Members
--- of fleet_every_host report for any host. One of them is cm4all-spawn-reaper, the role of the
--- user that runs scripts. So on the server's own machine, with Debian's pg_hba.conf, the script
--- needs neither a password nor another role. Nobody connects from elsewhere without a password.
+-- fleet_owner owns the tables, fleet_reader reads them, fleet_host may only report. Each host has a
+-- role of the same name, which is a member of fleet_host and reports only for this host. Members of
+-- fleet_every_host report for any host. One of them is cm4all-spawn-reaper, the role of the user
+-- that runs scripts. So on the server's own machine, with Debian's pg_hba.conf, the script needs
+-- neither a password nor another role. Nobody connects from elsewhere without a password.
 DO $$
 DECLARE
   role text;
@@ -39,7 +38,7 @@ BEGIN
   IF NOT has_schema_privilege('fleet_owner', 'public', 'CREATE') THEN
     GRANT CREATE ON SCHEMA public TO fleet_owner;
   END IF;
-  -- A superuser owns what an earlier version of this file created.
+  -- What an earlier version of this file created belongs to a superuser.
   FOR role IN
     SELECT format('ALTER TABLE %s OWNER TO fleet_owner', oid::regclass) FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('p', 'r', 'v')
@@ -56,17 +55,17 @@ END $$;
 SET LOCAL ROLE fleet_owner;
 SET LOCAL search_path = public;
 
--- The last figures of a cgroup on each day (UTC) on which it was measured; they count from its
--- creation. NULL: the host's kernel or cgroup2 has no such figure.
+-- The last figures of a cgroup on each day (UTC) on which it was measured, counted from the
+-- cgroup's creation. NULL: the host's kernel or cgroup2 has no such figure.
 CREATE TABLE IF NOT EXISTS fleet_usage (
   cpu_seconds double precision NOT NULL,
   io_bytes bigint NOT NULL,
   memory_peak_bytes bigint,
   pids_peak bigint,
   oom_kills bigint,              -- processes that the kernel killed for lack of memory
-  refused_forks bigint,          -- processes that it did not start because of pids.max
+  refused_forks bigint,          -- processes that the kernel did not start because of pids.max
   day date NOT NULL,
-  first_day date,                -- there are no rows of earlier days; NULL where that is not known
+  first_day date,                -- the first day that may have a row; NULL if that day is not known
   host text NOT NULL,
   id text NOT NULL,              -- boot id and inode
   path text NOT NULL,
@@ -75,7 +74,7 @@ CREATE TABLE IF NOT EXISTS fleet_usage (
   PRIMARY KEY (host, id, day)
 ) PARTITION BY RANGE (day);
 
--- The days of each host for which there are reports, and whether all of these are billed.
+-- The days for which each host has sent reports, and whether all these reports are billed.
 CREATE TABLE IF NOT EXISTS fleet_host_day (
   host text NOT NULL,
   day date NOT NULL,
@@ -86,7 +85,7 @@ CREATE TABLE IF NOT EXISTS fleet_host_day (
 ) WITH (fillfactor = 50);
 CREATE INDEX IF NOT EXISTS fleet_host_day_day ON fleet_host_day (day);
 
--- The bills: the usage of each day. They are kept after the rows from which they were made.
+-- The bills: the usage of each day. They are kept longer than the rows from which they were made.
 CREATE TABLE IF NOT EXISTS fleet_bill (
   day date NOT NULL,
   month date NOT NULL GENERATED ALWAYS AS (date_trunc('month', day::timestamp)::date) STORED,
@@ -120,7 +119,7 @@ CREATE TABLE IF NOT EXISTS fleet_bill_host (
   PRIMARY KEY (day, host, is_nobodys)
 ) WITH (fillfactor = 70);
 
--- Computes the sums of a day for all hosts, because choosing some of them would read as much.
+-- Computes the sums of a day for all hosts, because selecting some hosts would read as much.
 CREATE OR REPLACE FUNCTION sum_fleet_bills(one date) RETURNS void LANGUAGE sql
 SET search_path = public, pg_temp AS $$
   INSERT INTO fleet_bill_host (day, host, is_nobodys, cgroups, cpu_seconds, io_bytes,
@@ -141,8 +140,9 @@ DO $$ BEGIN
   END IF;
 END $$;
 
--- Makes the partition of a day, while hosts report: CREATE TABLE ... PARTITION OF would wait for
--- all reports, and hosts would wait for it. fleet_owner owns the partition, whoever calls this.
+-- Makes the partition of a day while hosts report. CREATE TABLE ... PARTITION OF would wait for all
+-- reports, and hosts would wait for that statement. fleet_owner owns the partition, whoever calls
+-- this function.
 CREATE OR REPLACE FUNCTION make_fleet_day(one date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -156,8 +156,8 @@ BEGIN
     name, one, one + 1);
 END $$;
 
--- In an earlier version of this file each row also had the figures that earlier days had counted,
--- which were wrong for late rows, and views computed the bills from the rows at each query.
+-- In an earlier version of this file, each row also had the figures that earlier days had counted.
+-- These were wrong for late rows. Views computed the bills from the rows at each query.
 DO $$ BEGIN
   IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'fleet_usage'::regclass
       AND attname = 'cpu_seconds_before' AND NOT attisdropped) THEN
@@ -166,7 +166,7 @@ DO $$ BEGIN
     INSERT INTO fleet_host_day (host, day, reports, last_report)
     SELECT DISTINCT host, day, 1, now() FROM fleet_usage;
     -- The usage that was counted on days that were dropped becomes a row of the day before the
-    -- first remaining one. That day has no reports, so the row is on no bill, and the bills of
+    -- first remaining day. That day has no reports, so the row is on no bill, and the bills of
     -- later days subtract it.
     PERFORM make_fleet_day(day) FROM (
       SELECT DISTINCT min(day) - 1 AS day FROM fleet_usage GROUP BY host, id
@@ -187,9 +187,9 @@ DO $$ BEGIN
   PERFORM make_fleet_day((now() AT TIME ZONE 'UTC')::date + n) FROM generate_series(-31, 14) AS n;
 END $$;
 
--- Makes the partitions of today and of `ahead` more days, each in a transaction of its own. If it
--- is not called for longer than that, hosts fail because there is no partition, and keep their
--- reports until it is called.
+-- Makes the partitions of today and of `ahead` more days, each in a transaction of its own. If this
+-- procedure is not called for more than `ahead` days, reports fail because there is no partition,
+-- and hosts keep them until it is called.
 CREATE OR REPLACE PROCEDURE make_fleet_days(ahead integer) LANGUAGE plpgsql AS $$
 DECLARE
   today date := (now() AT TIME ZONE 'UTC')::date;
@@ -200,9 +200,9 @@ BEGIN
   END LOOP;
 END $$;
 
--- Returns the statements that drop the days of more than `back` days ago that are billed, to be
--- executed one after the other (fleet-daily.sql). DETACH ... CONCURRENTLY waits for readers such
--- as pg_dump, and nobody waits for it, but it cannot be in a function.
+-- Returns the statements that drop the partitions of billed days more than `back` days ago;
+-- fleet-daily.sql executes them one after the other. DETACH ... CONCURRENTLY waits for readers such
+-- as pg_dump, and nobody waits for it, but it cannot be used in a function.
 CREATE OR REPLACE FUNCTION fleet_days_to_drop(back integer) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
 BEGIN
@@ -241,8 +241,9 @@ DECLARE
   days date[];
   earliest date;
 BEGIN
-  -- An attacker on one host must not write figures of others. Hosts with an earlier version
-  -- connect as fleet_host itself, which can log in only if that version has set it up.
+  -- An attacker on one host must not write figures of other hosts. Hosts with an earlier version of
+  -- fleet.lua connect as fleet_host itself, a role that can log in only if an earlier version of
+  -- this file has created it.
   IF session_user NOT IN (from_host, 'fleet_host')
     AND NOT pg_has_role(session_user, 'fleet_every_host', 'MEMBER') THEN
     RAISE insufficient_privilege USING
@@ -273,7 +274,7 @@ BEGIN
   INSERT INTO fleet_usage AS known (host, id, day, first_day, path, customer, cpu_seconds,
     io_bytes, memory_peak_bytes, pids_peak, oom_kills, refused_forks)
   SELECT from_host, id, day,
-    -- The difference of two times of the same clock is right even if the clock is wrong.
+    -- The difference between two times of the same clock is right even if the clock is wrong.
     CASE WHEN measured_at >= created_at
       THEN day - least(floor(measured_at / 86400) - floor(created_at / 86400), 3650)::int END,
     path, customer, coalesce(cpu_seconds, 0), io_bytes, memory, pids, kills, refusals
@@ -296,12 +297,12 @@ DECLARE
   hosts text[];
   so_far bigint[];
 BEGIN
-  -- Excludes only another call of this function.
+  -- This lock excludes only another call of this function.
   LOCK TABLE fleet_bill IN SHARE UPDATE EXCLUSIVE MODE;
   SELECT array_agg(host), array_agg(reports) INTO hosts, so_far
   FROM fleet_host_day WHERE day = one AND reports > billed;
 
-  -- Reports that arrive from here on may already be in this bill; the next one includes them.
+  -- Reports that arrive from here on may already be in this bill; the next bill includes them.
   INSERT INTO fleet_bill AS known (day, customer, host, cgroups, cpu_seconds, io_bytes,
     memory_peak_bytes, pids_peak, oom_kills, refused_forks)
   SELECT one, customer, host, sum(cgroups), sum(cpu_seconds), sum(io_bytes),

@@ -12,11 +12,11 @@ END $$;
 -- The last figures of each cgroup on each day (UTC) on which it was measured.
 CREATE TABLE IF NOT EXISTS cgroup_usage (
   host text NOT NULL,
-  id text NOT NULL,              -- boot id and inode: one cgroup, whatever it is called
+  id text NOT NULL,              -- boot id and inode: the same cgroup, whatever its name
   day date NOT NULL,
   measured timestamptz NOT NULL,
   path text NOT NULL,
-  report integer NOT NULL,       -- above 1 where it was populated again after it became empty
+  report integer NOT NULL,       -- above 1 if it was populated again after it had become empty
   age_seconds double precision,
   -- These count from the cgroup's creation. NULL: the host's kernel or cgroup2 has no such figure.
   cpu_seconds double precision,
@@ -32,8 +32,8 @@ CREATE TABLE IF NOT EXISTS cgroup_usage (
 
 CREATE INDEX IF NOT EXISTS cgroup_usage_day ON cgroup_usage (day);
 
--- The usage of each cgroup on each day: its figures, less those of the last day before on which
--- it was measured. Without interim_seconds, all usage is on the day on which it became empty.
+-- The usage of each cgroup on each day: its figures, less those of the last earlier day on which it
+-- was measured. Without interim_seconds, all usage is on the day on which it became empty.
 --
 --   SELECT path, sum(cpu_seconds) FROM cgroup_day WHERE day = '2026-01-31' GROUP BY path
 CREATE OR REPLACE VIEW cgroup_day AS

@@ -16,8 +16,8 @@ import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
 /**
  * A program, or one of its subcommands.
  * @typedef {object} Help
- * @property {string[]} path  the subcommand's name, after those of the subcommands above it; empty
- *   for the program itself
+ * @property {string[]} path the names of the subcommands above it, and its own; empty for the
+ *   program itself
  * @property {string[]} commands  names of its own subcommands
  * @property {string[]} flags  options without a value
  * @property {[option: string, kind: Kind][]} values  options with a value

@@ -1,5 +1,7 @@
 // @ts-check
-/** The architecture for which the suite is built; in a cross-build, not the build machine's. */
+/**
+ * The architecture for which the suite is built; in a cross-build, it differs from this machine's.
+ */
 
 /**
  * Node's names of the architectures, by Debian's names. ffi-rs has an addon for each of them; no
@@ -24,8 +26,8 @@ export function hostArchitecture(env = process.env) {
 }
 
 /**
- * Returns our architecture, on which the build runs its own programs, and the one that it builds
- * for.
+ * Returns this machine's architecture, on which the build runs its own programs, and the
+ * architecture for which it builds, if that is another one.
  */
 export function architectures() {
   return [...new Set([process.arch, hostArchitecture()])];

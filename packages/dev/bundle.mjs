@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * Bundles an executable into one `.js` file that runs from an empty directory. A program that
- * makes system calls needs the ffi-rs addon beside it, and is faster with that of packages/linux.
- * These are ELF objects, which no bundler can inline, so they are copied next to the file. To be
- * called in the package's directory. `__VERSION__` becomes the suite's version.
+ * Bundles an executable into one `.js` file that runs from an empty directory. A program that makes
+ * system calls needs the addon of ffi-rs beside it, and is faster with the addon of packages/linux.
+ * The addons are ELF objects, which no bundler can inline, so they are copied next to the bundle.
+ * Call this in the package's directory. `__VERSION__` becomes the suite's version.
  */
 import {
   chmodSync,
@@ -26,14 +26,15 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
 
 /**
  * SIGUSR1 makes Node open its debugger on 127.0.0.1, where every local user can run code in a
- * program of root. Node 20 has no --disable-sigusr1. Until the first line of the program runs,
- * the option makes the debugger listen on an address that no host has (RFC 5737), which fails.
- * From the first line on, the signal is ignored.
+ * program of root. Node 20 has no --disable-sigusr1. Until the first line of the program runs, this
+ * option keeps the debugger closed: listening on an address that no host has (RFC 5737) fails. From
+ * the first line on, the signal is ignored.
  */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
 /**
- * The length at which esbuild breaks lines: Node prints the whole line of an uncaught exception.
+ * The length at which esbuild breaks lines: Node prints the whole line that throws an uncaught
+ * exception.
  */
 const LINE_LENGTH = 120;
 /** For debuggers, and for `node --enable-source-maps`; the bundle is then three times as large. */
@@ -101,7 +102,8 @@ export async function bundle({
   });
   // A list of the contents of the bundle, for the check of the licences.
   writeFileSync(`${outfile}.inputs.json`, JSON.stringify(Object.keys(metafile.inputs)));
-  // Our packages say "type": "module", but the place where a bundle is installed says nothing.
+  // Our packages have "type": "module", but the directory in which a bundle is installed has no
+  // type.
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "commonjs" }\n');
   const size = statSync(unfinished).size;
   const limit = budgetKiB * 1024;
@@ -119,7 +121,7 @@ export async function bundle({
 
 /**
  * Removes a slow check: to find out which libc it runs on, ffi-rs asks for Node's complete
- * diagnostic report, which takes 4 ms at every start. The addon beside the bundle is always that
+ * diagnostic report, which takes 4 ms at every start. The addon beside the bundle is always the one
  * for glibc.
  * @type {import("esbuild").Plugin}
  */
@@ -136,9 +138,9 @@ const ffiWithoutReport = {
 };
 
 /**
- * Copies the addons into `directory`: that of ffi-rs, and that of packages/linux if it was built.
- * A cross-build copies them for two architectures: its own, on which it runs the program, and the
- * one that it builds for.
+ * Copies the addon of ffi-rs into `directory`, and the addon of packages/linux if it was built. A
+ * cross-build copies the addons of two architectures: this machine's, on which the build runs the
+ * program, and the one for which it builds.
  * @param {string} entry
  * @param {string} directory
  */

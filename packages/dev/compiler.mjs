@@ -9,8 +9,8 @@ export const NO_COMPILER =
 
 /**
  * Finds the compiler that `$CC` names, by default gcc.
- * @returns its name, and a line that changes if another compiler takes its place; undefined if
- *   there is no compiler, or if it does not find libc's headers
+ * @returns its name, and the first line of its version; undefined if there is no compiler, or if
+ *   the compiler does not find libc's headers
  */
 export function findCompiler() {
   const command = process.env["CC"] || "gcc";

@@ -1,9 +1,9 @@
 // @ts-check
 /**
  * Checks that every function and class that a source file exports, and every public method of
- * such a class, has a docstring. A docstring at the beginning of a file counts for the only class
- * that the file exports. If a class implements an interface, its methods are described there.
- * Constructors, getters, setters, overrides and methods such as `[Symbol.dispose]` need no
+ * such a class, has a docstring. If a file exports only one class, a docstring at the beginning of
+ * the file counts for that class. If a class implements an interface, the interface describes its
+ * methods. Constructors, getters, setters, overrides and methods such as `[Symbol.dispose]` need no
  * docstring.
  */
 import { readFileSync } from "node:fs";

@@ -1,16 +1,17 @@
 // @ts-check
 /**
- * `npm run fuzz -- SUBJECT SECONDS [SEED]`: for SECONDS, fuzzes code that reads bytes from other
- * programs or users. A subject is a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose own
- * script `fuzz` takes the seconds. Findings are written below .data/fuzz; after the mistake has
- * been corrected, the input belongs in the subject's corpus, packages/PACKAGE/fuzz/corpus/SUBJECT.
+ * `npm run fuzz -- SUBJECT SECONDS [SEED]`: for SECONDS seconds, fuzzes code that reads bytes from
+ * other programs or users. A subject is a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose
+ * own script `fuzz` takes the number of seconds. Findings are written below .data/fuzz; after a
+ * mistake has been corrected, its input belongs in the subject's corpus,
+ * packages/PACKAGE/fuzz/corpus/SUBJECT.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EX_USAGE, fail, installDependencies, root, turbo } from "./setup.mjs";
 
-/** How long a reader that hangs may run beyond its time, seconds. */
+/** How long after SECONDS a subject that hangs is killed, seconds. */
 const GRACE_SECONDS = 60;
 const HEAP_MIB = 256;
 

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Lets a build import declarations from the sources. Node 20 does not run TypeScript, so they are
- * bundled.
+ * Lets a build import declarations from the sources. Node 20 does not run TypeScript, so the
+ * sources are bundled first.
  */
 import { build } from "esbuild";
 

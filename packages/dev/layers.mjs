@@ -3,8 +3,8 @@
  * Checks that every source file keeps to the layers of docs/design.md: imports point down, there
  * are no circular imports, and only one file imports ffi-rs.
  *
- * The section "Layers" of docs/design.md is the list. Each block names layers from the highest to
- * the lowest, with their files and directories (`{a,b}` stands for both). Files of one layer may
+ * The section "Layers" of docs/design.md lists the layers. Each block names layers from the highest
+ * to the lowest, with their files and directories (`{a,b}` stands for both). Files of one layer may
  * import each other. Every source file below the common directory of a block has to be in one of
  * its layers.
  */

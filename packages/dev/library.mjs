@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * Builds the library of a package for programs outside this workspace: the private packages that
- * it uses become part of it, the public ones remain dependencies. To be called in the package's
- * directory.
+ * the library uses become part of it; the public ones remain dependencies. Call this in the
+ * package's directory.
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -14,7 +14,8 @@ import { build } from "esbuild";
  * @param {object} options
  * @param {string} options.entry      the entry module
  * @param {string} options.outfile    the ECMAScript module, in a directory of its own
- * @param {string} options.tsconfig   for the type declarations, into the same directory
+ * @param {string} options.tsconfig the configuration for the type declarations, which are written
+ *   into the same directory
  * @param {string[]} options.external dependencies that stay outside
  */
 export async function library({ entry, outfile, tsconfig, external }) {

@@ -2,16 +2,19 @@
 /**
  * Sets a time limit for each command that a test runs with `spawnSync` and similar functions.
  * Such a call blocks the event loop, and with it the time limit of the test: a command that hangs
- * would block the run for ever, without saying which command it is. Vitest loads this file before
- * each test file.
+ * would block the run for ever, and nothing would show which command it is. Vitest loads this file
+ * before each test file.
  */
 import childProcess from "node:child_process";
 import { syncBuiltinESMExports } from "node:module";
 import { TestRunner } from "vitest";
 
-/** A command's share of the test's time limit: it ends first, with an error that names it. */
+/**
+ * The share of the test's time limit that a command gets: the command ends before the test, with an
+ * error that names the command.
+ */
 const SHARE = 0.9;
-/** The limit outside a test, as in `beforeAll`, milliseconds: no preparation takes so long. */
+/** The limit outside a test, as in `beforeAll`, milliseconds: every preparation takes less. */
 const PREPARATION_MS = 600_000;
 
 const { spawnSync, execFileSync, execSync } = childProcess;

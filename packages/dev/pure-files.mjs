@@ -4,7 +4,8 @@
  * clock or a random generator. Imports of types do not count. A name that is imported from the
  * entry file of a package counts as imported from the file that defines it.
  *
- * `npm run lint` compares them with the layers of docs/design.md whose names end with ", pure".
+ * `npm run lint` compares these files with the layers of docs/design.md whose names end with
+ * ", pure".
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -48,8 +49,8 @@ export function pureFiles(root) {
     return facts;
   };
   /**
-   * Returns the file or module that defines a name; the entry file of a package only passes it
-   * on.
+   * Returns the file or module that defines a name; the entry file of a package only passes the
+   * name on.
    * @param {Source} source @returns {Source}
    */
   const origin = (source) => {
@@ -156,7 +157,7 @@ export function checkPureLayers(root) {
     .filter((file) => !pure.has(file))
     .map(
       (file) =>
-        `${file}: does I/O, or something that it imports; docs/design.md says that it is pure`,
+        `${file}: does I/O, or imports something that does; docs/design.md says that it is pure`,
     );
 }
 

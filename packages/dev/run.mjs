@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * `npm test`, `npm run build` and so on: runs the set-up, and then the task in every package.
- * `npm test -- lua netns` runs only the tests of these packages, and installs only what they
+ * `npm test -- lua netns` runs only the tests of these packages, and installs only what these tests
  * need.
  */
 import { benchPackages, testPackages } from "./debian-packages.mjs";
@@ -27,7 +27,7 @@ switch (task) {
   case "bench":
     if (!rest.includes("--help")) installDebianPackages(benchPackages);
     installDependencies();
-    // The arguments say which subjects are measured.
+    // The arguments name the subjects to measure.
     turbo(["run", "bench", "--concurrency=1", "--output-logs=new-only", "--", ...rest]);
     break;
   case "build":

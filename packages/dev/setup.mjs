@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The set-up that `npm start` and `npm test` share: Debian packages, pnpm at its pinned version,
- * dependencies. It runs on a bare checkout, so it imports only modules of Node.
+ * dependencies. It runs on a bare checkout, so it imports no dependencies.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -68,8 +68,8 @@ function hasIndex() {
 }
 
 /**
- * Names the Debian packages that are missing, and installs them. None of the packages that we need
- * contains a service, so nothing is started.
+ * Prints the names of the Debian packages that are missing, and installs them. None of the packages
+ * that we need contains a service, so nothing is started.
  * @param {string[]} names
  */
 export function installDebianPackages(names) {

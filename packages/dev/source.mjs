@@ -1,5 +1,5 @@
 // @ts-check
-/** Finds the suite's source files, without those that a build makes. */
+/** Finds the suite's source files, except those that a build makes. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -21,7 +21,7 @@ function sourceFiles() {
 }
 
 /**
- * Returns the files in a directory below the root, and symbolic links.
+ * Returns the files and the symbolic links in a directory below the root.
  * @param {string} directory
  * @returns {string[]}
  */

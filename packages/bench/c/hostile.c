@@ -1,16 +1,20 @@
-/* hostile: attacks a server of the namespace protocol as a user without rights, or measures a client meanwhile.
+/* hostile: attacks a server of the namespace protocol as an unprivileged user, or measures how
+   long a client waits during an attack.
 
        hostile ADDRESS MODE COUNT SECONDS
 
-   ADDRESS is @NAME, or PORT of 127.0.0.1 for the modes of the metrics.  It ends after SECONDS, even if it hangs.
+   ADDRESS is @NAME or, for the modes that attack the metrics, a port of 127.0.0.1.  The program
+   ends after SECONDS, even if it hangs.
 
-       ask         requests a PID namespace and a lease again and again, at most COUNT times, and prints one line of JSON:
-                   the time until each answer, and how long it rested after each
+       ask         requests a PID namespace and a lease again and again, at most COUNT times, and
+                   prints one line of JSON: the time until each answer, the pause after each,
+                   and the numbers of failed requests and of EAGAIN
        idle        holds COUNT connections that send nothing, and replaces those that are closed
        connect     connects and closes
        request     connects, sends a request, reads the answer, and closes
-       stream      sends requests without end over a connection that it never reads, then over the next
-       fill        fills a connection with requests, closes, and goes on with the next
+       stream      sends requests over a connection from which it never reads, until the connection
+                   is closed; then over the next connection
+       fill        fills a connection with requests, closes it, and continues with the next one
        half        as idle, with one direction shut down
        linger      sends COUNT TCP sockets that take 5 seconds to close, and closes
        rights      sends a request with COUNT descriptors, and closes
@@ -95,7 +99,7 @@ static int send_rights(int s, const int *fds, int count)
 
 static double waits[MAX_QUESTIONS];
 
-/* @returns whether it was answered */
+/* Sends one request.  @returns whether it was answered */
 static int ask_once(long *refused)
 {
 	int s = connect_to(SOCK_NONBLOCK);
@@ -134,8 +138,8 @@ static void ask(int count, double end)
 
 /* ---- the attacks ---- */
 
-/* By epoll, because poll(2) looks at all of them each time: two attackers that do so take the client's and the server's
-   CPU, although their connections are idle. */
+/* Holds connections.  Uses epoll: poll(2) would look at all connections each time, and two such
+   attackers would take CPU time from client and server although the connections are idle. */
 static int held[MAX_HELD];
 static void hold(int count, int half, const char *first)
 {
@@ -218,7 +222,7 @@ static void attack(const char *mode, int count)
 		} else if (!strcmp(mode, "linger")) {
 			for (int i = 0; i < count; i++) fds[i] = lingering_socket();
 			send_rights(s, fds, count);
-			/* The child keeps a copy, because the last close would have to wait here. */
+			/* The child keeps copies, because the last close of a socket would wait here. */
 			if (fork() == 0) { alarm(2); sleep(1); kill(getpid(), SIGKILL); }
 			for (int i = 0; i < count; i++) close(fds[i]);
 			while (waitpid(-1, NULL, WNOHANG) > 0) {}
@@ -240,7 +244,8 @@ int main(int argc, char **argv)
 	if (count < 1 || count > MAX_QUESTIONS || seconds < 1 || seconds > 120) { fprintf(stderr, "hostile: out of range\n"); return 64; }
 	struct rlimit files = { 8192, 8192 }, processes = { MAX_PROCESSES, MAX_PROCESSES };
 	setrlimit(RLIMIT_NOFILE, &files);
-	/* The limit is for this uid, which is the attacker's own: it does not apply to root. */
+	/* The limit is for all processes of this uid, which only the attacker uses.  It does not apply
+	   to root. */
 	setrlimit(RLIMIT_NPROC, &processes);
 	signal(SIGPIPE, SIG_IGN);
 	crc_init();

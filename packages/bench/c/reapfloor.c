@@ -2,13 +2,14 @@
 
        reapfloor SCOPE LOG FILE...
 
-   Watches the cgroups that appear in the directory SCOPE, each with a watch on the directory and
-   one on its cgroup.events, like any reaper that also looks for cgroups below them.  A cgroup that
+   Watches the cgroups that appear in the directory SCOPE, each with a watch on its directory and
+   one on its cgroup.events, like any reaper that also looks for nested cgroups.  A cgroup that
    was populated and has become empty, or that is empty when it is found and has used CPU time, is
    measured after 50 ms: it is opened, each FILE in it is read, and its extended attributes are
    listed.  Then its cpu.stat is read again, it is removed, and its name is written to LOG, like
-   the output of a handler.  It parses only "populated" and "usage_usec", takes any change of
-   cgroup.events as a sign of a process, keeps no journal and calls no script.  Ends on SIGTERM. */
+   the output of a handler.  The program parses only "populated" and "usage_usec", takes any change
+   of cgroup.events as a sign of a process, keeps no journal and calls no script.  It ends on
+   SIGTERM. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

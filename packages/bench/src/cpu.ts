@@ -6,8 +6,8 @@ import { childPids } from "@cm4all/testing";
 const TICKS_PER_SECOND = 1000 / TICK_MS;
 
 /**
- * Returns the sum of utime and stime; with `ended`, also cutime and cstime, those of children
- * that have ended.
+ * Returns the sum of utime and stime and, with `ended`, of cutime and cstime, which are the times
+ * of children that have ended.
  */
 function processSeconds(pid: number, ended = false): number {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -17,7 +17,7 @@ function processSeconds(pid: number, ended = false): number {
   return ticks / TICKS_PER_SECOND;
 }
 
-/** Returns the CPU time of a process and its children, including those that have ended. */
+/** Returns the CPU time of a process and its children, including children that have ended. */
 export function treeSeconds(pid: number): number {
   const children = childPids(pid).map((child) => {
     try {
@@ -31,17 +31,17 @@ export function treeSeconds(pid: number): number {
 }
 
 export interface MachineTime {
-  /** Time in which no CPU had anything to do. */
+  /** The time in which CPUs had nothing to do. */
   readonly idle: number;
-  /** Time in which there was nothing to do except to wait for a disk. */
+  /** The time in which CPUs had nothing to do except to wait for a disk. */
   readonly disk: number;
   readonly all: number;
 }
 
-/** Returns the time of all CPUs together since boot. */
+/** Returns times since boot, each the sum over all CPUs. */
 export function machineSeconds(): MachineTime {
   const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");
-  // cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL (GUEST and GUEST_NICE are in USER, too)
+  // cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL (GUEST is part of USER, GUEST_NICE of NICE)
   const ticks = line.trim().split(/ +/).slice(1, 9).map(Number);
   const seconds = (n: number | undefined) => (n ?? 0) / TICKS_PER_SECOND;
   return {

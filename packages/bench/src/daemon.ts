@@ -1,8 +1,8 @@
 /**
  * Measures the daemon itself: how long it takes to start, compared with Node alone, and how much
- * memory it and its script host take when idle, before and after many cgroups. The memory is that
- * of /proc/PID/smaps_rollup. PSS counts a page that is shared by n processes as one n-th, so it
- * is lower while other programs run on Node; anonymous memory belongs to one process alone.
+ * memory it and its script host take when idle, before and after many cgroups. The memory is read
+ * from /proc/PID/smaps_rollup. PSS counts 1/n of a page that n processes share, so it is lower
+ * while other programs run on Node; anonymous memory belongs to one process alone.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ const ROUNDS = 5;
  * the memory that it does not need.
  */
 const REST_MS = 18_000;
-/** The number of bursts before the first measurement; one more comes before each of the others. */
+/** The number of bursts before the first measurement; each later one follows one more burst. */
 const BURSTS = 12;
 const BURST = 2000;
 
@@ -67,7 +67,7 @@ function printMemory(
   );
 }
 
-/** Waits until daemon and script host have freed what they do not need; returns their memory. */
+/** Waits until the daemon and its script host have freed unused memory; returns their memory. */
 async function memoryAtRest({ pids }: RunningReaper): Promise<Memory[]> {
   await delay(REST_MS);
   return pids.map(memoryOf);

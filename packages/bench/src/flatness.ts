@@ -1,7 +1,7 @@
 /**
- * Measures the cost of a request, a new name and a cgroup when there are few or many others. The
- * cost is given as a multiple of the floor's, and both are measured in turn, because the speed of a
- * machine may change by more than a fifth within minutes.
+ * Measures the cost of a request, a new name and a cgroup among few and many other names or
+ * cgroups. The cost is also given as a multiple of the floor's, and both are measured in turn,
+ * because the speed of a machine may change by more than a fifth within minutes.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -26,7 +26,7 @@ import { temporaryDirectory } from "./temporary.ts";
 
 /** The numbers of names that exist already. No configuration allows more than 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
-/** The same for PID names. The levels are fewer, because each name takes an init, a process. */
+/** The numbers of PID names that exist already: fewer levels, because each name has an init. */
 const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 7;
@@ -40,7 +40,7 @@ const GOAL = 20;
 
 const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(9)).join("");
 
-/** The CPU time of a piece of work with a given number of others, in microseconds. */
+/** The CPU time of a piece of work among a given number of names or cgroups, in microseconds. */
 interface Level {
   readonly ours: number;
   readonly floor: number;
@@ -48,7 +48,7 @@ interface Level {
 
 const cpuOf = ({ daemon_cpu_us_per_op }: Measurement) => daemon_cpu_us_per_op;
 
-/** Measures both in turn, and returns the medians. */
+/** Measures the daemon and the floor in turn, and returns the medians. */
 function compare(measureOurs: () => number, measureFloor: () => number): Level {
   const ours: number[] = [];
   const floor: number[] = [];
@@ -59,7 +59,7 @@ function compare(measureOurs: () => number, measureFloor: () => number): Level {
   return { ours: median(ours), floor: median(floor) };
 }
 
-/** Measures ours and a floor that has no names yet, in turn. */
+/** Measures the daemon, and a floor that has no names yet, in turn. */
 async function compareWithNewFloor(
   program: string,
   mode: "create-ipc" | "create-pid",
@@ -72,7 +72,7 @@ async function compareWithNewFloor(
   );
 }
 
-/** Prints the CPU time for each number of others, and how its multiple of the floor's grows. */
+/** Prints the CPU time at each level, and how its multiple of the floor's grows. */
 function printLevels(title: string, levels: readonly Level[]): void {
   const times = levels.map(({ ours, floor }) => ours / floor);
   const growth = (Math.max(...times) / Math.min(...times) - 1) * 100;
@@ -95,8 +95,8 @@ const MANY_NAMES =
   "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
 
 /**
- * Measures new PID names in a daemon of their own: whenever it starts an init, the kernel copies
- * its table of descriptors, which has those of all names.
+ * Measures new PID names in a daemon that has no other names: whenever a daemon starts an init, the
+ * kernel copies the daemon's table of descriptors, which has the descriptors of all names.
  */
 async function measurePidNames(): Promise<void> {
   const program = compile("nsbench");
@@ -122,7 +122,7 @@ async function measurePidNames(): Promise<void> {
 async function measureNames(): Promise<void> {
   const program = compile("nsbench");
   await using daemon = await startDaemon({ config: MANY_NAMES });
-  // Until its code is compiled, the daemon is slower.
+  // Until V8 has compiled its code, the daemon is slower.
   measure(program, daemon, { mode: "rt", count: 20_000 });
   for (let i = 0; i < 15; i++) {
     measure(program, daemon, { mode: "create-ipc", count: 200 });
@@ -177,13 +177,13 @@ async function measureCgroups(directory: string): Promise<void> {
     const burst = (reaper: Reaper) =>
       reap(reaper, { mode: "burst", count: 500 }).daemon_cpu_us_per_cgroup;
     const ours = reaperOf(scope, daemon);
-    // Until its code is compiled, the daemon is slower.
+    // Until V8 has compiled its code, the daemon is slower.
     for (let i = 0; i < 12; i++) reap(ours, { mode: "burst", count: 1000 });
     let watched = 0;
     const levels: Level[] = [];
     for (const level of CGROUPS) {
       for (; watched < level; watched++) mkdirSync(join(others, `other-${watched}`));
-      // Wait until the daemon has found them.
+      // Wait until the daemon has found the new cgroups.
       await delay(3000);
       levels.push(
         compare(
@@ -206,8 +206,8 @@ function printHeader(title: string, levels: readonly number[]): void {
 export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
   console.log(
-    `CPU time in us, when there are so many others; its multiples of the floor's are at most ` +
-      `${GOAL} % apart`,
+    `CPU time in us among this many names or cgroups; goal: its multiples of the floor's are at ` +
+      `most ${GOAL} % apart`,
   );
   printHeader("names", NAMES);
   await measureNames();

@@ -1,6 +1,6 @@
 /**
- * A process of the subject `fleet` that stands in for some of its hosts: it loads
- * examples/accounting/fleet.lua once for each. It receives its orders over IPC, and ends with its
+ * A process that stands in for some of the hosts of the subject `fleet`. It loads
+ * examples/accounting/fleet.lua once for each host, receives orders over IPC, and ends with its
  * parent.
  */
 import { join } from "node:path";
@@ -13,13 +13,13 @@ import { EXAMPLES } from "./programs.ts";
 /** The program's first argument, if it is to run as such a process. */
 export const FLEET_CLIENT = "fleet-client";
 
-/** The hosts of a process. The program's second argument is this in JSON. */
+/** The hosts of a process; in JSON, the program's second argument. */
 export interface FleetHosts {
   readonly first: number;
   readonly count: number;
 }
 
-/** An order to account rows: at a rate, or as fast as possible if none is given. */
+/** An order to account rows: at a rate or, if no rate is given, as fast as possible. */
 export interface FleetOrder {
   readonly rows: number;
   /** The number of cgroups in the list that a handler gets. */
@@ -28,7 +28,7 @@ export interface FleetOrder {
 }
 
 export interface FleetResult {
-  /** For each list, the time from when it was due until it was in the database. */
+  /** For each list, the time from the moment at which it was due until it is in the database. */
   readonly latenciesMs: readonly number[];
   readonly cpuSeconds: number;
 }
@@ -37,7 +37,7 @@ const CUSTOMERS = 50;
 /** The number of handlers of a host that wait for the database at the same time. */
 const HANDLERS = 4;
 
-/** Permits every run at once: no run has to be recorded, because the script may be repeated. */
+/** Permits each run of a handler at once: runs are not recorded, because they may be repeated. */
 const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
 
 /** A host: the script, and the calls of its handler. */
@@ -108,7 +108,7 @@ async function accountAll(hosts: readonly Host[], rows: number, batch: number): 
   return latenciesMs;
 }
 
-/** Accounts a list at each tick, by each host in turn, however long earlier lists take. */
+/** Accounts lists at regular intervals, on the hosts in turn, however long earlier lists take. */
 async function accountAtRate(
   hosts: readonly Host[],
   { rows, batch }: FleetOrder,

@@ -1,6 +1,6 @@
 /**
- * Measures many hosts that account into one PostgreSQL server. The server and
- * its clients share this machine's CPUs.
+ * Measures many hosts that account into one PostgreSQL server. The server and its clients share
+ * this machine's CPUs.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -207,7 +207,7 @@ async function measureRun(run: Run): Promise<void> {
     rows: rows / run.processes,
     rowsPerSecond: rowsPerSecond === undefined ? undefined : rowsPerSecond / run.processes,
   };
-  // So that neither the server's planning in each session nor V8's compilation is measured.
+  // Warm up, so that neither the server's planning in each session nor V8's compiling is measured.
   const warmUp = { batch, rows: WARM_UP_ROWS / run.processes };
   await Promise.all(processes.map((one) => one.carryOut(warmUp)));
 

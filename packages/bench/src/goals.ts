@@ -3,9 +3,9 @@
 export interface Goal {
   readonly work: string;
   readonly ours: string;
-  /** Ours without the addon; undefined if that is not measured. */
+  /** The same figure without the addon; undefined if it is not measured. */
   readonly without?: string | undefined;
-  /** The same work done by the floor; undefined if the goal is absolute. */
+  /** The floor's figure, or another one to compare with; undefined if there is none. */
   readonly floor?: string | undefined;
   readonly goal: string;
   readonly isMet: boolean;
@@ -22,7 +22,7 @@ export function note(goal: Goal): void {
 interface Shown {
   readonly unit?: string;
   readonly digits?: number;
-  /** The same figure of ours without the addon. */
+  /** The same figure without the addon. */
   readonly without?: number | undefined;
   readonly floor?: string;
 }
@@ -55,10 +55,10 @@ export function noteAtLeast(work: string, value: number, least: number, shown?: 
   noteFigure(work, value, `at least ${least}`, value >= least, shown);
 }
 
-/** Returns the goals that were noted so far. */
+/** Returns the goals that have been noted so far. */
 export const noted = (): readonly Goal[] => goals;
 
-/** Prints all goals that were noted, and those that were missed. */
+/** Prints all goals that were noted, and marks those that were missed. */
 export function printGoals(): void {
   if (goals.length === 0) return;
   const row = ([work = "", ...cells]: readonly string[], verdict: string) =>

@@ -1,7 +1,7 @@
 /**
- * Measures how long a spawner waits while users without rights attack, compared with the floor
- * under the same attack in the same run. The attackers are processes of several users, limited in
- * number and time, on this machine's loopback only.
+ * Measures how long a spawner waits while unprivileged users attack, compared with the floor under
+ * the same attack in the same run. The attackers are processes of two users, limited in number and
+ * time; they use only sockets of this machine.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,13 +14,13 @@ import { compile, type RunningServer, startDaemon, startFloor } from "./programs
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** The maximum ratio of a spawner's wait to that with the floor. */
+/** The maximum of a spawner's wait, as a multiple of its wait with the floor. */
 const GOAL = 3;
 
 /**
- * The number of times that each attack is made, on ours and on the floor in turn. The medians of all
- * rounds count: 10 ms of waiting decide p99 of a second, and a shared machine stands still for
- * longer now and then.
+ * The number of times that each attack is made, on the floor and on the daemon in turn. The medians
+ * of all rounds count: 10 ms of stalls determine p99 of a second, and a shared machine now and then
+ * stalls for longer.
  */
 const ROUNDS = 7;
 
@@ -39,7 +39,7 @@ const START_ROUNDS = 3;
 /** The maximum number of requests in a second. */
 const QUESTIONS = 1500;
 
-/** The uids of attackers, which nothing else on the machine uses; one process of each attacks. */
+/** The uids of the attackers, one process each. Nothing else on the machine uses these uids. */
 const ATTACKERS = [54_321, 54_322];
 
 interface Attack {
@@ -47,7 +47,7 @@ interface Attack {
   /** The number of connections or descriptors of each attacker; see hostile.c. */
   readonly count: number;
   readonly title: string;
-  /** True for an attack on the metrics of the daemon, even while the floor is measured. */
+  /** True if the daemon's metrics are attacked, even while the floor is measured. */
   readonly metrics?: true;
 }
 
@@ -66,18 +66,18 @@ const ATTACKS: readonly Attack[] = [
   { mode: "rights", count: 250, title: "250 descriptors in a message" },
   { mode: "linger", count: 10, title: "lingering sockets in a message" },
   { mode: "fork", count: 1, title: "a process for each connection" },
-  { mode: "http", count: 1, title: "the metrics are fetched again and again", metrics: true },
-  { mode: "http-close", count: 1, title: "the metrics are asked for, and closed", metrics: true },
+  { mode: "http", count: 1, title: "fetch the metrics again and again", metrics: true },
+  { mode: "http-close", count: 1, title: "ask for the metrics, and close", metrics: true },
   {
     mode: "http-idle",
     count: 500,
     title: "500 idle connections to the metrics each",
     metrics: true,
   },
-  { mode: "http-slow", count: 500, title: "500 that never read the metrics each", metrics: true },
+  { mode: "http-slow", count: 500, title: "500 each that never read the metrics", metrics: true },
 ];
 
-/** The waits of a client, and other counts. */
+/** The waits of a client, and some counts. */
 interface Waits {
   /** The time until each answer, microseconds. */
   readonly waitsUs: readonly number[];
@@ -92,7 +92,7 @@ interface Waits {
   readonly eagain: number;
 }
 
-/** The waits, in microseconds, of a client that comes at any time, and other counts. */
+/** The waits, in microseconds, of a client that arrives at any moment, and some counts. */
 interface Wait {
   readonly p50: number;
   readonly p99: number;
@@ -104,16 +104,16 @@ interface Wait {
 }
 
 /**
- * Returns the waits of all clients that might have come, one in each `restUs`. While a client
+ * Returns the waits of all clients that might have arrived, one in each `restUs`. While a client
  * waits, it makes no further requests: if a second has one answer after 900 ms and 180 quick
- * answers, the median is quick. But other clients would come in the meantime, and wait for what is
- * left of the 900 ms ("coordinated omission").
+ * answers, the median wait is short. But other clients would arrive in the meantime, and wait for
+ * what is left of the 900 ms ("coordinated omission").
  */
 function* ofAllWhoCome({ waitsUs, restUs }: Waits): Generator<number> {
   for (const wait of waitsUs) for (let left = wait; left > 0; left -= restUs) yield left;
 }
 
-/** Returns the waits of all clients that might have come, sorted. */
+/** Returns the waits of all clients that might have arrived, sorted. */
 const sorted = (parts: readonly Waits[]) =>
   Float64Array.from(parts.flatMap((part) => [...ofAllWhoCome(part)])).sort();
 
@@ -151,7 +151,7 @@ function ask(program: string, { address }: RunningServer): Waits {
   return JSON.parse(execFileSync(file, args, { encoding: "utf8" })) as Waits;
 }
 
-/** The waits in an attack. */
+/** The waits during an attack. */
 interface Attacked {
   /** In the second in which the attack begins. */
   readonly beginning: Waits;
@@ -171,7 +171,8 @@ async function askUnder(
   target: string,
   server: RunningServer,
 ): Promise<Attacked> {
-  // The attackers are killed after the requests. If not, they end after the seconds given here.
+  // The attackers are killed after the requests. If this process dies before, they end by
+  // themselves after this number of seconds.
   const command = [program, target, mode, String(count), String(2 * SECONDS + 8)];
   const attackers = mode === "none" ? [] : ATTACKERS.map((uid) => start(asUser(uid), command));
   try {
@@ -198,7 +199,7 @@ interface Rounds {
   readonly floor: Attacked[];
 }
 
-/** The waits with ours and with the floor. */
+/** The waits with the daemon and with the floor. */
 type Comparison = Readonly<Record<keyof Rounds, Wait>>;
 
 const compare = ({ ours, floor }: Rounds, when: keyof Attacked): Comparison => ({
@@ -209,7 +210,7 @@ const compare = ({ ours, floor }: Rounds, when: keyof Attacked): Comparison => (
 const meetsGoal = ({ ours, floor }: Comparison) =>
   ours.failed === 0 && ours.p50 <= GOAL * floor.p50 && ours.p99 <= GOAL * floor.p99;
 
-/** Prints a line about an attack. @param first p99 of our first round, if the line shows it */
+/** Prints a line about an attack. @param first p99 of the daemon's first round, if it is shown */
 function describe(title: string, compared: Comparison, first?: number): void {
   const { ours, floor } = compared;
   print(title, [
@@ -260,8 +261,8 @@ async function measureAttack(
 }
 
 /**
- * Waits until V8 has compiled the code that a spawner's requests run often, which takes five
- * seconds once in the life of a daemon, whether anybody attacks or not.
+ * Waits until V8 has compiled the code that a spawner's requests run. This takes five seconds, once
+ * in the life of a daemon, whether anybody attacks or not.
  * @returns p99 of the first two seconds, microseconds
  */
 async function measureStart(program: string, daemon: RunningServer): Promise<number> {
@@ -274,7 +275,7 @@ async function measureStart(program: string, daemon: RunningServer): Promise<num
 /** Returns the titles of all attacks. */
 export const attackTitles = () => ATTACKS.map(({ title }) => title);
 
-/** Returns the attacks whose titles contain a text; all if it is undefined. */
+/** Returns the attacks whose titles contain a text; all attacks if the text is undefined. */
 export const attacksCalled = (only?: string) =>
   ATTACKS.filter(({ title }) => only === undefined || title.includes(only));
 
@@ -290,15 +291,18 @@ export async function measureHostile(only?: string): Promise<void> {
   await using daemon = await startDaemon({ config });
 
   console.log(
-    `A spawner's wait in us, medians of ${ROUNDS} rounds, of ${MORE_ROUNDS} if it misses the goal ` +
-      "in these: in the second in which an attack begins, and in the next one. Ours beside the " +
-      `floor's; at most ${GOAL} times as long. max: the longest wait of all rounds. first: p99 of ` +
-      "the first two seconds that the daemon sees of the attack.",
+    `A spawner's wait in us: medians of ${ROUNDS} rounds, or of ${MORE_ROUNDS} if these miss the ` +
+      "goal. The first line of an attack is for the second in which it begins, the other line " +
+      "for the next second. The daemon's columns come first, then the floor's. Goal: at most " +
+      `${GOAL} times the floor's wait. max: the longest wait of all rounds. first: p99 of both ` +
+      "seconds of the first round.",
   );
   const columns = ["p50", "p99", "max", "EAGAIN", "failed"];
   print("", [...columns, ...columns, "p50 x", "p99 x", "first"]);
   const started = await measureStart(program, daemon);
-  console.log(`a daemon that has just started: p99 ${started.toFixed(0)} us in two seconds`);
+  console.log(
+    `a daemon that has just started: p99 ${started.toFixed(0)} us in its first two seconds`,
+  );
   let missed = 0;
   for (const attack of attacks)
     if (!(await measureAttack(program, attack, daemon, String(port)))) missed++;

@@ -1,5 +1,6 @@
 /**
- * `npm run bench`, or for some subjects only: `npm run bench -- reaper`. For some attacks only:
+ * The program of `npm run bench`. It measures only some subjects with arguments such as
+ * `npm run bench -- reaper`, and only some attacks with
  * `npm run bench -- hostile --only "connect, ask"`.
  */
 import { constants } from "node:os";
@@ -27,15 +28,15 @@ const SUBJECTS: Record<string, (only?: string) => Promise<void>> = {
   scan: measureProcessScan,
 };
 
-/** The default subjects; without `scan`, which starts 20,000 processes. */
+/** The default subjects: all except `scan`, which starts 20,000 processes. */
 const USUAL = ["daemon", "namespaces", "reaper", "flatness", "fleet", "hostile", "netns"];
 
 const USAGE = `Usage: npm run bench -- [--only TEXT] [SUBJECT...]
 
 Measures the subjects ${Object.keys(SUBJECTS).join(", ")};
-without a subject all but scan. docs/performance.md explains them.
+without SUBJECT, all except scan. docs/performance.md explains them.
 
-  --only TEXT   of the attacks of hostile, only those whose titles contain this
+  --only TEXT   measure only those attacks of hostile whose titles contain TEXT
   --help        show this text`;
 
 /** The exit status after a wrong command line. @see sysexits(3head) */
@@ -43,7 +44,7 @@ const EX_USAGE = 64;
 
 interface CommandLine {
   readonly subjects: readonly string[];
-  /** Part of the titles of the attacks to measure. */
+  /** A part of the titles of the attacks to measure; undefined for all. */
   readonly only: string | undefined;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Measures the namespace service and compares it with a floor: a server in C that does the least
  * that any server must do. Absolute figures depend on the machine and on everything else that it
- * does, so what counts is their ratio within one run. docs/performance.md explains how to read
- * them.
+ * does, so only ratios of figures from the same run count. docs/performance.md explains the
+ * figures.
  */
 import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
@@ -152,9 +152,9 @@ function compare(
 }
 
 /**
- * Does the same for creating names. Each measurement begins without names, because a process with
- * many descriptors takes longer to start another: the daemon's are purged, and the floor, which
- * cannot remove any, is started anew.
+ * Does the same as `compare`, for work that creates names. Each measurement begins without names,
+ * because a process with many descriptors takes longer to start another process: the daemons' names
+ * are purged, and the floor, which cannot remove names, is started anew.
  */
 async function compareCreation(
   program: string,
@@ -178,13 +178,14 @@ async function compareCreation(
 }
 
 /**
- * Makes V8 compile the daemon's code: the figures are to be those of a daemon that has run for a
+ * Makes V8 compile the daemon's code, so that the figures are those of a daemon that has run for a
  * while.
  */
 function warmUp(program: string, daemon: RunningDaemon): void {
   measure(program, daemon, { ...LEASE, count: 4000 }, { asSpawner: true });
   measure(program, daemon, { mode: "rt", count: 5000 });
-  // Each of V8's compilers waits for a few hundred more calls; the last has run after 2,000 names.
+  // V8 has several compilers, each of which waits for more calls than the one before it; after
+  // 2,000 names the last one has run.
   for (let i = 0; i < 15; i++) {
     measure(program, daemon, { mode: "create-both", count: 200 });
     purge(daemon);
@@ -233,7 +234,7 @@ function noteGoal(
 
 /** Prints the cost of requests to the namespace service, compared with the floor in C. */
 export async function measureNamespaces(): Promise<void> {
-  // The subjects with `asSpawner` run the copy as another user.
+  // Subjects with `asSpawner` run this copy as another user.
   using directory = temporaryDirectory();
   const nsbench = join(directory.path, "nsbench");
   copyFileSync(compile("nsbench"), nsbench);

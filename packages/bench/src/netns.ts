@@ -1,10 +1,11 @@
 /**
- * Measures `up` and `down` of a network namespace compared with the commands that they replace:
- * those of ip(8) that the original unit runs, with `true` as the set-up script, and the
- * corresponding commands for other kinds of links.
- * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. Ours and the others
- * are measured in turn, so that everything else that the machine does affects all of them alike;
- * what counts is the ratio of the medians.
+ * Measures `up` and `down` of a network namespace, compared with the commands that they replace:
+ * the calls of ip(8) in the unit of the original, the C++ implementation, with `true` as the set-up
+ * script, and corresponding commands for other kinds of links.
+ *
+ * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. Our program and the
+ * commands are measured in turn, so that everything else that the machine does affects both alike;
+ * only the ratio of the medians counts.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -27,7 +28,7 @@ const WITHOUT_ADDON = { ...ENVIRONMENT, CM4ALL_WITHOUT_ADDON: "1" };
 const ROUNDS = 40;
 /** The number of measurements with a hundred namespaces. */
 const CROWD_ROUNDS = 5;
-/** The number of namespaces that are set up at the same time, as systemd starts units at boot. */
+/** The number of namespaces that are set up at the same time, as by systemd's units at boot. */
 const AT_A_TIME = 8;
 
 type Command = readonly string[];
@@ -79,9 +80,9 @@ type Measured = () => Promise<void>;
 const WITHOUT = "without the addon";
 
 interface Compared {
-  /** The median of the first, milliseconds. */
+  /** The median time of the first piece of work, milliseconds. */
   readonly firstMs: number;
-  /** The medians of the others, as multiples of the first. */
+  /** The median times of the other pieces of work, as multiples of the first. */
   readonly ratios: readonly number[];
 }
 
@@ -115,7 +116,7 @@ async function compare(
   return { firstMs, ratios };
 }
 
-/** Runs the commands for all names, a few names at a time. */
+/** Runs the commands for all names, for AT_A_TIME names at a time. */
 async function forAll(
   names: readonly string[],
   commands: (name: string) => Command[],
@@ -248,7 +249,7 @@ async function measureKinds(): Promise<void> {
   }
 }
 
-/** Does the measurements, in a process that has namespaces of its own. */
+/** Carries out the measurements, in a process that has namespaces of its own. */
 export async function measureNetnsInside(): Promise<void> {
   const names = Array.from({ length: 100 }, (_, i) => `b${i}`);
   await prepare(names);

@@ -39,14 +39,14 @@ export interface IdleMeasurement {
 export interface Work {
   /** The mode of nsbench. */
   readonly mode: string;
-  /** The parts of each request, such as `pid,lease`. */
+  /** What each request asks for, such as `pid,lease`. */
   readonly ns?: string;
   readonly count: number;
 }
 
 /**
- * The beginning of a command that runs a program as the spawners of beng-proxy and Workshop run:
- * as a user other than root, with CAP_SYS_ADMIN.
+ * The beginning of a command that runs a program like the spawners of beng-proxy and Workshop, as
+ * a user other than root with CAP_SYS_ADMIN.
  */
 export const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"].concat([
   "--inh-caps=+sys_admin",
@@ -91,6 +91,6 @@ export const measure = (
 export const measureMemory = (program: string, server: RunningServer, count: number) =>
   run<MemoryMeasurement>(program, server, { mode: "mem", count });
 
-/** Returns the wake-ups and the memory of a server without requests. */
+/** Returns the wake-ups and the memory of a server that gets no requests. */
 export const measureIdle = (program: string, server: RunningServer, seconds: number) =>
   run<IdleMeasurement>(program, server, { mode: "idle", count: seconds });

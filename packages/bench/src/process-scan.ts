@@ -1,9 +1,9 @@
 /**
- * Measures the walk over `/proc` by which the daemon finds out, before names expire, which PID
- * namespaces are in use: its cost, and how long clients wait for answers in the meantime.
+ * Measures the cost of the walk over `/proc` by which the daemon finds out, before names expire,
+ * which PID namespaces are in use, and how long clients wait for answers during the walk.
  *
- * Starts a daemon with many names, each with a PID namespace and its init, and as many other
- * processes; ends all of them after about two minutes.
+ * Starts a daemon with many names, each with a PID namespace and its init, and about as many other
+ * processes. All of them are ended after about two minutes.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -23,7 +23,7 @@ const NAMES = 9990;
 const PROCESSES = 10_000;
 const ROUNDS = 5;
 
-/** Starts other processes: children of a shell that leads their process group. */
+/** Starts processes that sleep: children of a shell that leads their process group. */
 async function startCrowd(count: number): Promise<AsyncDisposable> {
   const script = `i=0; while [ $i -lt ${count} ]; do sleep 3600 & i=$((i+1)); done; echo ready; wait`;
   const shell = spawn("sh", ["-c", script], {
@@ -42,7 +42,7 @@ async function startCrowd(count: number): Promise<AsyncDisposable> {
   };
 }
 
-/** Measures the walk alone, in this process, and prints the medians. */
+/** Measures the walk by itself, in this process, and prints the medians. */
 function measureScan(inits: readonly { pid: number; inode: number }[]): void {
   const ownInode = ownNamespaceInode("pid");
   const rounds: { allMs: number; cpuMs: number; longestMs: number }[] = [];
@@ -103,8 +103,8 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
 }
 
 /**
- * Prints the duration of a walk over thousands of processes, and the waits of clients in the
- * meantime.
+ * Prints the duration of a walk over thousands of processes, and the waits of clients during such a
+ * walk.
  */
 export async function measureProcessScan(): Promise<void> {
   const nsbench = compile("nsbench");

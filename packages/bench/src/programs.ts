@@ -38,7 +38,7 @@ export interface RunningDaemon extends RunningServer {
 
 interface StartedDaemon extends RunningDaemon {
   /**
-   * The times at which it had logged each line that was waited for, milliseconds after its start.
+   * The times at which the awaited lines had been logged, milliseconds after the daemon's start.
    */
   readonly afterMs: readonly number[];
 }
@@ -52,7 +52,7 @@ process.once("exit", () => {
 });
 
 /**
- * Makes a server of a process, which ends with this one at the latest.
+ * Returns a process as a server, which is ended together with this process at the latest.
  * @param held disposed of together with the server
  */
 function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {
@@ -75,14 +75,14 @@ interface DaemonStart {
   /** The text of spawn.toml. */
   readonly config: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** A file to which its output is appended. */
+  /** A file to which the daemon's output is appended. */
   readonly output?: string;
 }
 
 /**
  * Starts the daemon with an address of its own. Its log is a file, because nobody would read a
  * pipe while a measurement runs.
- * @param until the lines that it logs until it is ready, in this order
+ * @param until the lines of the log that are awaited, in this order
  */
 async function startDaemonWith(
   options: readonly string[],
@@ -149,7 +149,7 @@ export function purge({ program, control }: RunningDaemon): void {
 }
 
 export interface RunningReaper extends AsyncDisposable {
-  /** The pids of all its processes. */
+  /** The pids of all processes of the reaper. */
   readonly pids: readonly number[];
 }
 
@@ -161,7 +161,7 @@ export interface StartedReaper extends RunningReaper {
 }
 
 export interface ReaperPlace extends AddonChoice {
-  /** The directory for its journal. */
+  /** The directory for the daemon's journal. */
   readonly directory: string;
   /** The cgroup whose scopes are managed. */
   readonly cgroupRoot: string;
@@ -186,8 +186,8 @@ export async function startReaper(place: ReaperPlace): Promise<StartedReaper> {
 }
 
 /**
- * The files that the daemon tries to read of each cgroup even if no controllers are enabled, as
- * in most of the cgroups that are measured.
+ * The files that the daemon tries to read in each cgroup even if no controllers are enabled, which
+ * is the case in most of the cgroups that are measured.
  */
 const FLOOR_FILES = ["cpu.stat", "memory.events", "pids.events", "io.stat"];
 const PRESSURE_FILES = ["cpu.pressure", "memory.pressure", "io.pressure"];

@@ -52,7 +52,10 @@ function run<T>(reaper: Reaper, mode: string, args: readonly string[]): T {
 }
 
 export interface Reaping {
-  /** `seq`: one after the other; `burst`: all at once; `churn`: also created one by one. */
+  /**
+   * How the cgroups become empty. `seq`: one after the other; `burst`: all at once; `churn`: each
+   * right after its creation, before the next one is created.
+   */
   readonly mode: "seq" | "burst" | "churn";
   readonly count: number;
   /** Cgroups per second; by default as fast as possible. */

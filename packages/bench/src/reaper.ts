@@ -1,7 +1,8 @@
 /**
  * Measures the reaper: the daemon and its script host together, with a script whose handler
- * prints the path. Compares both with a floor, a reaper in C that does the least; what counts is
- * the ratio within one run. docs/performance.md explains how to read it.
+ * prints the path. Compares them with a floor, a reaper in C that does the least that any reaper
+ * must do; only ratios of figures from the same run count. docs/performance.md explains the
+ * figures.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -49,8 +50,8 @@ const WATCHED = 10_000;
 const IDLE_PARTS = 5;
 const IDLE_SECONDS = 60 / IDLE_PARTS;
 /**
- * The wake-ups that are allowed in a minute: one of the checks of all cgroups, which come every
- * five minutes, may fall into it.
+ * The wake-ups that are allowed in a minute: all cgroups are checked every five minutes, and one of
+ * these checks may fall into this minute.
  */
 const CHECK_WAKEUPS = 10;
 /**
@@ -87,7 +88,7 @@ type Figures = ReturnType<typeof figuresOf>;
 
 interface Compared {
   readonly ours: Figures;
-  /** Ours without the addon; undefined if that is not measured. */
+  /** The figures without the addon; undefined if they are not measured. */
   readonly without: Figures | undefined;
   readonly floor: Figures;
 }
@@ -135,7 +136,7 @@ function measureRuns({ ours, without, floor }: Reapers): void {
     const floors: ReapMeasurement[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       runs.push(reap(ours, subject));
-      // At a given rate, this would take minutes more, and most of the CPU time is for waking up.
+      // Not at a given rate: that takes minutes more, and most of the CPU time is for wake-ups.
       if (subject.rate === undefined) withouts.push(reap(without, subject));
       floors.push(reap(floor, subject));
     }
@@ -220,7 +221,7 @@ export async function measureReaper(): Promise<void> {
     printWatching(watching);
     await using daemonWithout = await start("without", true);
     const without = reaperOf(scopeOf("without"), daemonWithout);
-    // The work that the other daemon has had, so that V8 has compiled as much here.
+    // The other daemon has had this work, too: V8 has then compiled as much code of both daemons.
     watch(without, WATCHED);
     const floorScope = scopeOf("floor");
     await using floor = await startReaperFloor(floorScope, handlerLog);

@@ -14,7 +14,7 @@ process.once("exit", () => {
 
 /**
  * Makes a directory in which everybody may write, because scripts run as a user of their own if
- * there is one. It is removed when this process ends, at the latest.
+ * there is one. It is removed at the latest when this process ends.
  */
 export function temporaryDirectory(): TemporaryDirectory {
   const path = mkdtempSync(join(tmpdir(), "bench-"));

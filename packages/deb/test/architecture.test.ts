@@ -3,7 +3,7 @@ import { hostArchitecture } from "../../dev/architecture.mjs";
 import { elfMachine } from "../elf.mjs";
 
 describe("the architecture for which the suite is built", () => {
-  it("is ours, unless dpkg-buildpackage sets another", () => {
+  it("is this machine's, unless dpkg-buildpackage sets another one", () => {
     expect(hostArchitecture({})).toBe(process.arch);
     expect(hostArchitecture({ DEB_HOST_ARCH: "" })).toBe(process.arch);
     expect(hostArchitecture({ DEB_HOST_ARCH: "amd64" })).toBe("x64");

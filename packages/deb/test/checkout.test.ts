@@ -1,7 +1,8 @@
 /**
  * Tests the commands of README, CONTRIBUTING and docs that need a checkout, not the installed
- * packages. Those that end soon and leave the checkout and the host alone are run; all others are
- * only read, as their programs would read them. They are taken from the pages as they stand.
+ * packages. Commands that end soon and leave the checkout and the host alone are run; all other
+ * commands are only read, as their programs would read them. All are taken from the pages as they
+ * stand.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -219,7 +220,7 @@ describe("the commands that need a checkout", () => {
     "%s can be read",
     (_, { directory, text }) => {
       const [, why, reader] = READ.find(([pattern]) => pattern.test(text)) ?? [];
-      expect(why, `it is neither run nor is there a reason: ${text}`).toBeDefined();
+      expect(why, `it is not run, and there is no reason why: ${text}`).toBeDefined();
       // A word between quotation marks may contain blanks.
       const words = [...text.matchAll(/"([^"]*)"|(\S+)/g)].map(
         ([, quoted, word]) => quoted ?? word,

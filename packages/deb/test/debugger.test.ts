@@ -22,7 +22,7 @@ const INNER = new Map([
   ["packages/spawn/dist/cm4all-spawn-script-host.js", "the daemon starts this program"],
 ]);
 
-/** The beginning of every bundle; debian/rules changes it to Debian's Node. */
+/** The beginning of every bundle; debian/rules changes its first line to use Debian's Node. */
 const START =
   /^#!\/usr\/bin\/env -S node --inspect-port=192\.0\.2\.1:9229( --[-a-z]+)*\n"use strict";process\.on\("SIGUSR1", \(\) => \{\}\);\n/;
 

@@ -83,7 +83,7 @@ describe("an upgrade from a version in which scripts are always child processes"
     },
   );
 
-  test("does not mask it otherwise", () => {
+  test("does not mask the socket otherwise", () => {
     expect(upgrade()).toBe("");
     write("cm4all-spawn.service.d/mine.conf", "[Service]\n#Environment=A=b\nLimitNOFILE=9\n");
     write("cm4all-spawn-reaper.service.d/mine.conf", "[Service]\nEnvironment=A=b\n");
@@ -97,7 +97,7 @@ describe("an upgrade from a version in which scripts are always child processes"
   });
 });
 
-test("the programs of the original say where they are now", () => {
+test("the programs of the original print what has replaced them", () => {
   const moved = join(root, "packages/spawn/moved.sh");
   const { status, stderr } = spawnSync(moved, ["--any"], { encoding: "utf8" });
   expect(status).toBe(64);

@@ -56,7 +56,7 @@ describe.each(PAGES)("the statuses of packages/%s", (name, pages) => {
     expect(sorted(documented.filter((status) => own.has(status)))).toEqual(sorted(own));
   });
 
-  it("are the only ones in the manual", () => {
+  it("are the only statuses in the manual", () => {
     expect(documented.filter((status) => !own.has(status) && !shared.has(status))).toEqual([]);
   });
 });

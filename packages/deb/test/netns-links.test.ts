@@ -35,7 +35,7 @@ test("removal leaves the links of enabled services", () => {
   expect(isThere("cm4all-spawn-netns@web.service")).toBeDefined();
 });
 
-test("purging removes them, and no others", () => {
+test("purging removes the links of enabled services, and no other links", () => {
   postrm("purge");
   expect(isThere("cm4all-spawn-netns@web.service")).toBeUndefined();
   expect(isThere("cm4all-spawn-netns@own.service")).toBeDefined();

@@ -80,7 +80,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       expect(readFileSync(join(root, text), "utf8")).toContain(ORIGINAL);
   });
 
-  test("replace those of the original", () => {
+  test("replace the packages of the original", () => {
     const file = path("cm4all-spawn");
     const provided = ["accessory", "reaper"].map((name) => `cm4all-spawn-${name} (= ${version()})`);
     expect(field(file, "Provides")).toBe(provided.join(", "));
@@ -192,7 +192,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       );
   });
 
-  test("have units that systemd accepts, and aliases for the original's", () => {
+  test("have units that systemd accepts, and aliases for the original's units", () => {
     const directory = "usr/lib/systemd/system";
     // debhelper of Debian 12 installs units below /lib.
     const old = join(built.tree, "lib/systemd/system");
@@ -237,7 +237,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
   // The results of systemd 252; newer releases check more.
   test.each([
     ["cm4all-spawn.service", 3.9],
-    ["cm4all-spawn-accounting@.service", 1.3],
+    ["cm4all-spawn-accounting@.service", 1.2],
   ])("have a sandbox around %s", (unit, exposure) => {
     const file = join(root, "systemd", unit);
     const threshold = `--threshold=${exposure * 10}`;

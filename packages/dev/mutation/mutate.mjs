@@ -1,9 +1,9 @@
 // @ts-check
 /**
  * `npm run mutate -- [PACKAGE|FILE[:LINE]...] [--seconds N]`: finds small mistakes that the pure
- * tests of a package would not notice. Makes small changes in every file that does no I/O, or in
- * each file that is named, one at a time, and runs the related tests with each. Prints the changes
- * that they do not notice. The files themselves are not changed.
+ * tests of a package would not notice. Makes small changes, one at a time, in every file that does
+ * no I/O, or in each file that is named; runs the related tests with each change; and prints the
+ * changes that no test notices. The files themselves are not changed.
  */
 import { fork } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -21,7 +21,7 @@ const TRIAL = fileURLToPath(new URL("trial.mjs", import.meta.url));
  * @typedef {import("./trial.mjs").Result} Result
  */
 
-/** The process that runs the tests of a file. It is replaced by another if a mutant hangs. */
+/** The process that runs the tests of a file. A new process replaces it if a mutant hangs. */
 class Trial {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   #child;
@@ -67,8 +67,8 @@ class Trial {
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
-    // Only the end is kept, to be shown if no test can be run: mutants that run out of memory
-    // print a lot.
+    // Only the end of the output is kept, to be shown if no test can be run: mutants that run out
+    // of memory print a lot.
     child.stderr?.on("data", (chunk) => {
       this.#said = `${this.#said}${chunk}`.slice(-2000);
     });

@@ -11,8 +11,8 @@ import { createVitest } from "vitest/node";
 import { unitTests } from "../vitest.mjs";
 
 /**
- * The limit of the heap: a mutant that collects data without end has to be ended before the
- * machine suffers.
+ * The limit of the heap: a mutant that collects data without end has to end before it exhausts the
+ * machine's memory.
  */
 const HEAP_MIB = 512;
 /** A test file that takes this much longer than with the original text counts as hanging. */

@@ -1,4 +1,6 @@
-/** Tests that a wrong command line of our own tools ends with one line, and not with a stack. */
+/**
+ * Tests that our own tools answer a wrong command line with one line, and not with a stack trace.
+ */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";

@@ -20,7 +20,7 @@ it.each([
   ["a function that has one", "/** Returns 1. */\nexport const a = () => 1;"],
   ["items that are not exported", "function a() {}\nclass A { a() {} }"],
   ["values and types", "export const a = 1;\nexport interface A {}\nexport type B = A;"],
-  ["the only class of a file that says what it is", "/** About A. */\nexport class A {}"],
+  ["the only class of a file that begins with a docstring", "/** About A. */\nexport class A {}"],
   [
     "items that are described elsewhere",
     "/** About A. */\nexport class A extends B { constructor() {} get a() {} override b() {} }",

@@ -1,5 +1,5 @@
 /**
- * Tests that the suite has one version: those of the packages and of Debian are that of the root.
+ * Tests that the suite has one version: the packages and debian/changelog have that of the root.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

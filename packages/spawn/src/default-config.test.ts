@@ -84,7 +84,7 @@ describe("spawn.toml(5)", () => {
     const restart = keysForRestart(parse(""), parse(changed));
     expect(restart).toHaveLength(9);
     const said = [...keys.keys()].filter((name) =>
-      described.get(name)?.includes("Only a restart applies it."),
+      described.get(name)?.includes("A change requires a restart."),
     );
     expect(said.filter((name) => name !== "reaper.extra_scopes").sort()).toEqual(restart.sort());
   });

@@ -105,7 +105,8 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
   });
 
   it("accounts an unused child that gets a process while its parent waits for it", async () => {
-    await start({ unusedMs: 3000 });
+    // Longer than any pause of a busy machine: the child must not be deleted before its process comes.
+    await start({ unusedMs: 60_000 });
     scratch.make("bp.scope/c1/sub");
     await run("bp.scope/c1");
     await released(1);

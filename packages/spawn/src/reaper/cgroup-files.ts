@@ -1,5 +1,5 @@
 /** Reads and deletes cgroups for the reaper. */
-import { fstatSync, readFileSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import {
   type CgroupMeasurement,
   CgroupReader,
@@ -14,6 +14,7 @@ import {
   isErrno,
   joinPath,
   KeptPath,
+  readBootId,
   removeDirectoryAt,
   statusOf,
   textOf,
@@ -61,7 +62,7 @@ export class CgroupFiles {
   readonly #reader: CgroupReader;
   /** True if the kernel keeps the birth time of a cgroup; otherwise all births are in 1970. */
   readonly tellsBirths: boolean;
-  readonly #bootId = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  readonly #bootId = readBootId();
 
   constructor(root: OpenRoot, complain: Complain) {
     this.#root = root;

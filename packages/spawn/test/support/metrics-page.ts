@@ -14,77 +14,85 @@ const HEAD = String.raw`.\" Made from the declarations in packages/spawn by metr
 .SH NAME
 cm4all\-spawn\-metrics \- metrics of the cm4all\-spawn daemon
 .SH DESCRIPTION
-The daemon serves these metrics to Prometheus, under the names below, if
+The daemon serves the metrics below to Prometheus if
 .B [metrics]
 in
 .BR spawn.toml (5)
-sets an address. In
-.B cm4all\-spawn status
-a metric is in the row that is given in parentheses
-.RB ( cm4all\-spawn (8)
-describes the other rows), and in
-.B cm4all\-spawn status \-\-json
-it is under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, and
-those of the reaper when its thread starts. A histogram has three series, whose names end in
+sets an address. The text in parentheses after each metric has its type, its label if it has one,
+its row in the output of
+.BR "cm4all\-spawn status" ,
+and its place in the output of
+.BR "cm4all\-spawn status \-\-json" .
+.BR cm4all\-spawn (8)
+describes the other rows.
+.PP
+Units are seconds and bytes. Counters begin at 0 when the daemon starts; those of the reaper also
+begin at 0 when the reaper's thread is restarted. A histogram has three series, whose names end in
 .IR _bucket ", " _sum " and " _count .
-The figures of scopes that no longer exist have the label
-.IR (gone) .
+A metric of the type
+.I state
+is a gauge with a series for each state: 1 for the present state, and 0 for the others.
+The label value
+.I (gone)
+stands for all scopes that no longer exist.
 `;
 
 /** The metrics that have no declaration: the daemon's version, and what prom-client adds. */
 const PROCESS = `.SH THE PROCESS
-These are only on the page for Prometheus:
+Only Prometheus gets the following metrics; the command
+.B status
+does not show them.
 .TP
 .B cm4all_spawn_build_info
-1; the label has the version that runs.
+Always 1; the label has the version of the running daemon.
 (gauge; label version)
 .TP
 .B nodejs_version_info
-1; the labels have the version of Node.
+Always 1; the labels have the version of Node.
 (gauge; labels version, major, minor, patch)
 .TP
 .B process_cpu_seconds_total
-CPU time of all threads of the daemon, but not of scripts, since the page was first configured.
+CPU time of all threads of the daemon, but not of scripts, since the daemon began to serve metrics.
 (counter)
 .TP
 .B process_cpu_user_seconds_total
-The part of that time in user mode.
+The part of process_cpu_seconds_total that was spent in user mode.
 (counter)
 .TP
 .B process_cpu_system_seconds_total
-The part of that time in the kernel.
+The part of process_cpu_seconds_total that was spent in the kernel.
 (counter)
 .TP
 .B process_start_time_seconds
-When the daemon was started, in seconds since 1970.
+The time at which the daemon was started, in seconds since 1970.
 (gauge)
 .TP
 .B process_resident_memory_bytes
-Memory of the process that is in RAM.
+Resident memory of the process.
 (gauge)
 .TP
 .B process_virtual_memory_bytes
-Address space of the process.
+Size of the process's address space.
 (gauge)
 .TP
 .B process_heap_bytes
-Private data, VmData in
-.BR proc (5).
+Size of the process's data segments: VmData in
+.BR proc_pid_status (5).
 (gauge)
 .TP
 .B process_open_fds
-Open file descriptors.
+Number of open file descriptors.
 (gauge)
 .TP
 .B process_max_fds
-The limit of open file descriptors.
+Maximum number of open file descriptors.
 (gauge)
 `;
 
 const TAIL = String.raw`.SH FILES
 .TP
 .I /usr/share/doc/cm4all\-spawn/examples/prometheus
-Configuration for Prometheus: what to scrape, rules, and alerts with instructions.
+Configuration files for Prometheus: what to scrape, rules, and alerts with instructions.
 .SH SEE ALSO
 .BR cm4all\-spawn (8),
 .BR cm4all\-spawn\-accounting (8),

@@ -1,11 +1,5 @@
-/** The boot's id, and a clock that starts at the boot. */
-import { readFileSync } from "node:fs";
+/** The boot of a cgroup, and a clock that starts at the boot. */
 import { uptime } from "node:os";
-
-/** Returns the id of this boot of the kernel. @throws Node's system errors @see random(4) */
-export function readBootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-}
 
 /** Returns whether the cgroup with this id is of the given boot. @param id see CgroupMeasurement */
 export function isOfBoot(id: string, bootId: string): boolean {
