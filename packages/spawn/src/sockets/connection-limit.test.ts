@@ -37,7 +37,7 @@ it("closes the oldest idle connection to make room", async () => {
   expect(sockets.map((socket) => socket.destroyed)).toEqual([true, true, false, false, false]);
 });
 
-it("closes connections with a request last", async () => {
+it("closes a connection whose request is being handled only if there are no others", async () => {
   await listen(2, NEVER_MS);
   const working = await accept();
   const reader = await accept();
@@ -56,7 +56,7 @@ it("closes connections with a request last", async () => {
   expect(working.destroyed).toBe(true);
 });
 
-it("makes room by closing connections whose answers are not taken, before newer ones", async () => {
+it("closes older connections whose answers are not taken before newer idle ones", async () => {
   await listen(2, NEVER_MS);
   const sockets = [await accept(), await accept()];
   for (const socket of sockets) {

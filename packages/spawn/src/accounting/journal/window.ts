@@ -117,7 +117,7 @@ export class RecordWindow {
         mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;
       }
     } catch (error) {
-      // The caller first gets the records before the error; the next call meets the error again.
+      // The caller first gets the records that were read; the next call meets the error again.
       this.rewind(begin);
       if (isEmpty(page)) throw error;
     }

@@ -51,7 +51,7 @@ function describe(registry: Registry, set: NamespaceSet): NameStatus {
   };
 }
 
-/** Compares as the operators `<` and `>` do, which decide where a page ends. */
+/** Compares as the operators `<` and `>` do, which decide where a page begins. */
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }
