@@ -32,7 +32,7 @@ export interface NamespaceDialogue extends Dialogue {
     name(name: string): NameStatus | undefined;
     /**
      * Ends names; with `onlyIdle`, only those that are not leased and in which no process runs.
-     * @param names the names to which this is limited; undefined for all
+     * @param names the names that may be ended; undefined for all
      */
     purge(onlyIdle: boolean, names: readonly string[] | undefined): PurgeResult;
   };

@@ -139,7 +139,7 @@ export class CgroupFiles {
         // A process that has come and gone has used CPU time; a process that is there makes the
         // deletion fail.
         const isGrown = maxUsec !== undefined && readCpuTotalUsec(fd, name) > maxUsec;
-        // An inode has one name and is not reused: if it is still there, the CPU time is its own.
+        // An inode has one name and is not reused: if it has not changed, what was read is right.
         if (tryStatusAt(fd, name)?.inode !== inode) return "gone";
         if (isGrown) return isPopulatedAt(fd, name) === true ? "populated" : "grown";
         // At this point another cgroup could still be put in its place. The kernel removes that

@@ -31,7 +31,7 @@ export class Queue<Item> {
   }
 }
 
-/** Items that become due a fixed time after they were added, in the order in which they were. */
+/** Items that become due a fixed time after their addition, and in the order of their addition. */
 export class Deadlines<Item> {
   readonly delayMs: number;
   readonly #queue = new Queue<{ readonly item: Item; readonly dueMs: number }>();

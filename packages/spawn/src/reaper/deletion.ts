@@ -195,7 +195,7 @@ export class Deletion<Node> {
     this.#listener.wasDeleted(cgroup);
   }
 
-  /** Tries to delete a cgroup a last time before it reports that the cgroup stays. */
+  /** Tries once more to delete a cgroup; if that fails, reports that the cgroup stays. */
   #keep(cgroup: Cgroup<Node>, release: ReleaseState): void {
     this.#tryDelete(cgroup);
     if (cgroup.release !== release) return;

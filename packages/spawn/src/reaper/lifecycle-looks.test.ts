@@ -160,7 +160,7 @@ describe("a cgroup that can no longer be looked at", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
   });
 
-  it("is released once it can be looked at again and the check has tried that", () => {
+  it("is released at a retry, once it can be looked at again", () => {
     const a = world.make("a");
     world.run(a);
     world.pass();

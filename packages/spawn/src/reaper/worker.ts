@@ -21,7 +21,7 @@ export function runReaper(): void {
     try {
       runLoop(options, root, loop, counts);
     } finally {
-      // After a crash, too: the process lives on, and would keep the descriptors of each thread.
+      // Done after a crash, too: the process lives on, and would keep the thread's descriptors.
       loop.close();
     }
   } finally {

@@ -37,7 +37,7 @@ it("closes the oldest idle connection to make room", async () => {
   expect(sockets.map((socket) => socket.destroyed)).toEqual([true, true, false, false, false]);
 });
 
-it("closes a connection whose request is being handled only if there are no others", async () => {
+it("spares a connection whose request is being handled while there are others", async () => {
   await listen(2, NEVER_MS);
   const working = await accept();
   const reader = await accept();
@@ -56,7 +56,7 @@ it("closes a connection whose request is being handled only if there are no othe
   expect(working.destroyed).toBe(true);
 });
 
-it("closes older connections whose answers are not taken before newer idle ones", async () => {
+it("makes room by closing older connections whose peers do not take the answer", async () => {
   await listen(2, NEVER_MS);
   const sockets = [await accept(), await accept()];
   for (const socket of sockets) {

@@ -1,6 +1,6 @@
 /**
- * Tells the reaper's thread which of its releases are in the journal, and how many more bytes it
- * may send. Sends one message in each turn of the event loop.
+ * Reports to the reaper's thread which of its releases are in the journal, and how many more bytes
+ * it may send. Sends one message in each turn of the event loop.
  */
 import { recordSize } from "@cm4all/cgroup";
 import type { Release } from "../../reaper/messages.ts";

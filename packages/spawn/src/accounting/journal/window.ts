@@ -5,7 +5,8 @@
  * Invariants:
  * - A record that waits, is available and is not in the queue is above the cursor; or, if the
  *   disk cannot read it, has a pause or is skipped until the cursor is at the end.
- * - No record above the limit is read: the intake first has to say whether its directory exists.
+ * - No record above the limit is read: the intake first announces the record with `extend`, and
+ *   then holds it back while its directory exists.
  */
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";

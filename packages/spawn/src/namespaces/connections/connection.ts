@@ -183,7 +183,7 @@ export class Connection {
     if (this.isOpen) this.#dispose(SHUT_RDWR);
   }
 
-  /** @param how the directions to shut down now; the disposal ends the other direction, too */
+  /** @param how the directions to shut down now; the disposal closes the socket later */
   #dispose(how: number): void {
     try {
       shutdown(this.fd, how);

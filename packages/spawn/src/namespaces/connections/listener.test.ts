@@ -143,7 +143,7 @@ describe("a stranger that keeps sending", () => {
     }
   }
 
-  it("has a full socket until it is disconnected, and so does not come back meanwhile", () => {
+  it("has a full socket until its connection is closed, and does not come back meanwhile", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const stranger = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);

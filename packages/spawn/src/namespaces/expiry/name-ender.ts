@@ -53,8 +53,8 @@ export class NameEnder {
   }
 
   /**
-   * Kills the inits of names in which no process lives, and leaves everything else as it is. Used
-   * when a daemon ends whose store is not kept by a service manager.
+   * Kills the inits of names in which no process lives, and leaves everything else as it is. To be
+   * called when the daemon ends and no service manager keeps the store.
    */
   killIdleInits(done: () => void): void {
     this.#runInSlices(this.#killIdleInits(), done);

@@ -84,7 +84,7 @@ export class NameDirectory {
     try {
       make();
     } catch (error) {
-      // The file of an earlier namespace, which could not be dropped.
+      // The file belongs to an earlier namespace and could not be dropped.
       if (!isErrno(error, "EEXIST")) throw error;
       this.drop(file);
       make();

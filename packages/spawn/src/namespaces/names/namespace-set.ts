@@ -46,7 +46,7 @@ export type Undo = () => void;
 
 export class NamespaceSet {
   readonly name: string;
-  /** The uid that made it; undefined if it is not known. */
+  /** The uid that made the name; undefined if it is not known. */
   readonly uid: number | undefined;
   readonly #directory: NameDirectory;
   readonly #tools: Tools;

@@ -3,9 +3,9 @@
  *
  * A spawner connects for each process that it starts, so its rights would have to be proven again
  * and again. Therefore a proof is valid for the same process for a second. Within that second the
- * daemon checks the present capability and user namespace at each request, but not the uids.
+ * daemon still checks the capability and the user namespace at each request, but not the uids.
  *
- * The inode of the pidfd shows whether it is the same process. The pid shows it, too, because a
+ * The inode of the pidfd shows whether a peer is the same process. So does the pid, because a
  * listening socket hands out connections in the order in which they were made. If a process that
  * still exists has made a connection, then a later connection with the same pid was made while
  * that process existed, and so by the same process. With the pid, the daemon need not open a

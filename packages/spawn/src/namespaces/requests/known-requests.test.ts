@@ -90,7 +90,7 @@ describe("known requests", () => {
     expect(() => decode(known, new Uint8Array(3))).toThrow("too short");
   });
 
-  /** Returns whether decoding the bytes twice returns the same result, which was kept. */
+  /** Returns whether decoding the bytes again returns the first result, which was then kept. */
   const isKept = (known: KnownRequests, bytes: Uint8Array) => {
     const first = decode(known, bytes);
     return decode(known, bytes) === first;

@@ -54,10 +54,10 @@ export class Responder {
     return {
       isStranger: client.isStranger,
       fellSilent: () => this.#clients.fellSilent(client),
-      // A function, not a getter: V8 makes a long-lived hidden class for each object with a
-      // getter.
-      // A client that seems capable is not inspected: its rights are checked when it makes a
-      // request, and it is then either privileged or refused.
+      // The messages of a client that seems capable are not inspected: its rights are checked when
+      // it makes a request, and it is then either privileged or refused.
+      //
+      // This is not a getter, because V8 makes a long-lived hidden class for each object with one.
       isWary: () => client.isStranger || (client.state === "allowed" && !client.isPrivileged),
       mayReceive: () => this.#mayAsk(client),
       received: (bytes, length) => this.#received(client, bytes, length),
