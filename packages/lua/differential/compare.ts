@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Case, generateCases } from "./generate.ts";
 import { printedByLuajit, printedByUs } from "./side-by-side.ts";
 
-/** The Lua program that prints `> EXPRESSION`, and then its results, for each line of a file. */
+/** The Lua program that prints `> EXPRESSION` and its results for each expression in a file. */
 const driver = join(import.meta.dirname, "../test/driver.lua");
 
 export interface Comparison extends Case {
