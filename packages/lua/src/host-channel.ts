@@ -32,7 +32,7 @@ export class HostChannel {
 
   /**
    * Sends a reply, and returns when the kernel has taken all of it. Node would keep what the kernel
-   * does not take at once until the next turn of the event loop, which does not come while we block.
+   * does not take at once, until the next turn of the event loop; while we block, there is none.
    */
   send(reply: Reply): void {
     try {

@@ -94,7 +94,7 @@ describe("MessageReader", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * MAX_REPLY_BYTES);
   });
 
-  it("reads single bytes of a long message in linear time and memory", () => {
+  it("reads a long message byte by byte in linear time and memory", () => {
     const bytes = framed(`"${"x".repeat(MAX_REPLY_BYTES - 2)}"`);
     expect(readAll(new MessageReader(MAX_REPLY_BYTES), bytes, 1)).toHaveLength(1);
   });
