@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { compareCases } from "../differential/compare.ts";
 import { compareZones, systemZones } from "../differential/zones.ts";
 
-/** Rules of TZ, well formed and not. */
+/** Values of TZ, valid and invalid. */
 const RULES = [
   "CET-1CEST,M3.5.0,M10.5.0/3",
   "AEST-10AEDT,M10.1.0,M4.1.0/3",

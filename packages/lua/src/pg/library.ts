@@ -30,7 +30,7 @@ import { cutAtNul, decodeUtf8 } from "./values.ts";
 /** Closes connections that scripts no longer hold: scripts have no function that does this. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
-/** A connection that a handler has made keeps its idle session this long after the handler's end. */
+/** The time for which an idle session of a connection outlives the handler that has made it. */
 const KEEP_MS = 1000;
 
 function newConnection(runtime: Runtime) {
