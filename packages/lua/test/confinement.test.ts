@@ -16,7 +16,7 @@ afterAll(() => hosts?.[Symbol.dispose]());
 
 const USER = { uid: 65534, gid: 65534 };
 
-/** System calls that change nothing, and the errno with which they fail for an unprivileged user. */
+/** System calls that change nothing, and the errno that an unprivileged user gets from Linux. */
 const CALLS: Readonly<Record<string, { numbers: [number, number]; args: string; errno: string }>> =
   {
     mount: { numbers: [165, 40], args: "0, 0, 0, 0, 0", errno: "EFAULT" },
