@@ -34,7 +34,7 @@ function answers(printed: string): string[] {
     .map((answer) => comparable(answer.trimEnd()));
 }
 
-/** Replaces addresses, which differ between the interpreters, by a fixed word. */
+/** Replaces addresses, which differ between the interpreters, with a fixed word. */
 function comparable(answer: string): string {
   return answer.replace(
     /\b(table|function|thread|userdata|builtin): ?(?:builtin)?(?:0x[0-9a-f]+|#\d+|[0-9a-f]{6,})/g,

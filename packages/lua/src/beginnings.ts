@@ -6,7 +6,7 @@ import { type ByteString, textOf } from "@cm4all/linux";
 import type { HostChannel } from "./host-channel.ts";
 import type { BeginRequest } from "./runtime/effects.ts";
 
-/** The question for one run. */
+/** The question whether one run may begin. */
 class Beginning {
   readonly granted: Promise<void>;
   isAnswered = false;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 
 interface HostProcessEvents {
-  /** The process or its connection has ended. Emitted once. @param how it ended, if known */
+  /** The process or its connection has ended. Emitted once. @param how as far as this is known */
   ended: [how: string];
 }
 

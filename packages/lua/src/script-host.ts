@@ -18,7 +18,7 @@ import type { Outcome, Run } from "./run.ts";
 import { type Handlers, NO_HANDLERS } from "./run-kinds.ts";
 
 export interface ScriptHostOptions extends SessionOptions, ChildOptions {
-  /** The unit in which systemd starts hosts. Hosts are children without it, or if it fails. */
+  /** The unit in which systemd starts hosts. If it is not given, or fails, hosts are children. */
   unit?: UnitOptions;
   /** The number of handlers that may run at the same time; most of them wait. */
   maxRunning: number;

@@ -43,7 +43,7 @@ describe("parseUnit", () => {
     ["a name with something before it", `0::${SLICE}/x-${NAME}\n`],
     ["a name with something after it", `0::${SLICE}/${NAME}x\n`],
     ["the cgroup of a controller of v1", `4:memory:${SLICE}/${NAME}\n0::/\n`],
-  ])("finds no unit of the daemon's in: %s", (_, text) => {
+  ])("finds no unit of ours in: %s", (_, text) => {
     expect(parseUnit(text, 107)).toBeUndefined();
   });
 });

@@ -28,7 +28,7 @@ describe("bytes", () => {
       ).toBe(`${text}\n`);
   });
 
-  it("are names of files in both commands and functions", async () => {
+  it("name files in both commands and functions", async () => {
     const directory = mkdtempSync(join(tmpdir(), "lua-bytes-"));
     try {
       for (const name of [latin1("ä"), "M\xfc", "\xff"])

@@ -43,7 +43,7 @@ describe("the functions of the libraries", () => {
     vi.restoreAllMocks();
   });
 
-  it("are charged by the length of a text that they are given", async () => {
+  it("have a cost that grows with the length of a text that they are given", async () => {
     const names = await printed(`
       local long = ("x"):rep(2^18)
       local libraries = { ["bit."] = bit, ["debug."] = debug, ["io."] = io, ["math."] = math,
@@ -102,7 +102,7 @@ describe("the functions of the libraries", () => {
   });
 
   it.each(["a == b", "a < b", "a <= b", "t[a]", "a + 1", "-a", "a .. b", "rawequal(a, b)"])(
-    "and operators are charged by the length of their operands: %s",
+    "and operators have a cost that grows with the length of their operands: %s",
     async (expression) => {
       const [cost] = await printed(`
         local a, b, t = ("x"):rep(2^18), ("x"):rep(2^18 - 1) .. "y", {}

@@ -36,7 +36,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
     await server?.stop();
   });
 
-  /** Makes the tables of an example, twice, because that is allowed, and empties them. */
+  /** Makes the tables of an example, twice, because its file may be run again; empties them. */
   async function prepare(name: string, tables: string): Promise<void> {
     await client.query(example(name));
     await client.query(example(name));
@@ -89,7 +89,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("bills each day for the usage of that day", async () => {
+    it("has the usage of each day on the bill of that day", async () => {
       const at = (day: number, seconds: number, ioReadBytes?: number) => ({
         path: "/a.scope/x",
         id: "boot:1",

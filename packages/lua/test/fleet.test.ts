@@ -142,7 +142,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         { id: "none", ago: 0 },
         { id: "old", ago: 31 },
       ]);
-      // And partitions for future days can be made.
+      // Partitions for future days can still be made.
       await client.query("CALL make_fleet_days(20)");
     });
 

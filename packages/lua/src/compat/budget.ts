@@ -17,7 +17,7 @@ export const budget = {
 
 /** The number of bytes that can be read or copied at the cost of one instruction. */
 const BYTES_PER_INSTRUCTION = 64;
-/** The smallest length, in bytes, of a text that is counted. */
+/** The smallest length, in bytes, of a text that the budget is charged for. */
 const COUNTED = 1024;
 
 /**

@@ -19,7 +19,7 @@ export interface LuaStream {
   readonly isClosed: boolean;
   /** True for the standard streams, which scripts cannot close. */
   readonly isStandard: boolean;
-  /** True if writing has an effect outside the process, because others may read the output. */
+  /** True if writing has an effect outside the process: other processes may read the output. */
   readonly takesEffect: boolean;
   /** The number of bytes that were written to the system through this stream. */
   readonly bytesWritten: number;
@@ -32,7 +32,7 @@ export interface LuaStream {
   flush(): void;
   /** Sets when output is written to the system: at once, by lines, or when the buffer is full. */
   setBuffering(mode: Buffering): void;
-  /** Returns the new position; "invalid" if it were negative; undefined if the file has none. */
+  /** Returns the new position; "invalid" if it would be negative; undefined if there is none. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;
   close(): void;
 }

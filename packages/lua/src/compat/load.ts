@@ -33,7 +33,7 @@ export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt")
   });
 }
 
-/** Like `loadChunk`, for code that `next` returns piece by piece, and after it undefined. */
+/** Like `loadChunk`, for code that `next` returns piece by piece, and at its end undefined. */
 function loadPieces(
   L: LuaState,
   name: string,

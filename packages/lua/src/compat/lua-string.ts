@@ -18,7 +18,7 @@ export function latin1(bytes: LuaBytes): string {
 }
 
 /**
- * The greatest length, in bytes, of a text that a part of it may keep in memory: V8's substrings
+ * Up to this length, in bytes, a part of a text may keep the whole text in memory: V8's substrings
  * refer to the whole text.
  */
 const RETAINED = 65_536;

@@ -85,7 +85,7 @@ function trim(digits: string): string {
   return digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
 }
 
-/** Formats a number as `tostring` does: with `%.14g`, or all digits of integers below 1e14. */
+/** Formats a number as `tostring` does: `%.14g`, or all digits if it is an integer below 1e14. */
 export function numberToText(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e14 && !Object.is(value, -0))
     return String(value);

@@ -51,7 +51,7 @@ export function pushFileResult(
 
 const path = (text: string): Buffer => Buffer.from(text, "latin1");
 
-/** Performs an operation on files, which has an effect outside the process. */
+/** Performs a file operation, which has an effect outside the process. */
 function change(gate: EffectGate, L: LuaState, name: string, operation: () => void): number {
   return gate(L, (taken) =>
     pushFileResult(L, name, () => {

@@ -26,7 +26,7 @@ import { Transaction, type TransactionHooks } from "./transaction.ts";
 
 export type ConnectionOptions = Omit<SessionEvents, "onEnd">;
 
-/** Pauses before attempts to connect; the first attempt after a break follows at once. */
+/** Pauses before attempts to connect, in ms; the first attempt after a break follows at once. */
 const CONNECT_PAUSES: Pauses = [0, 1000, 2000, 5000, 10_000];
 
 const HANDLER_FAILED = "its handler has ended\n";

@@ -18,7 +18,7 @@ export interface PooledSession {
   exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome>;
 }
 
-/** Commands that end a transaction and its settings, which a return to a savepoint does not. */
+/** Commands that end a transaction and its settings; a return to a savepoint is not one. */
 const ENDS = /^(?:COMMIT|END|ROLLBACK(?!(?: WORK| TRANSACTION)? TO\b)|ABORT|PREPARE TRANSACTION)\b/;
 const BEGINS = /^(?:BEGIN|START TRANSACTION)\b/;
 

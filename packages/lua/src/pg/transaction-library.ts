@@ -24,7 +24,7 @@ function begin(runtime: Runtime) {
       const { granted, abandon } = connection.lease(run);
       let begun: Transaction | undefined;
       return {
-        // A transaction that has begun is rolled back before others get the session.
+        // A transaction that has begun is rolled back before other runs get the session.
         abandon: () => (begun === undefined ? abandon() : begun.close()),
         result: granted.then(async (transaction) => {
           if ("error" in transaction) return transaction;

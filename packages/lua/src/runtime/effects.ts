@@ -11,7 +11,7 @@ export type FailureCause = "script" | "connection";
 
 /**
  * The interface by which libraries report effects. A library asks before each effect, and reports
- * it right after it.
+ * the effect right after it.
  */
 export interface Effects {
   /**

@@ -22,7 +22,7 @@ export interface BrokenDownTime {
   offset: number;
 }
 
-/** The limit of C's `int`, in which the year, counted from 1900, has to fit. */
+/** The limit of C's `int`, into which the year, counted from 1900, has to fit. */
 const YEARS = 2 ** 31;
 
 /** Returns true if a year of the Gregorian calendar has 366 days. */
@@ -39,7 +39,7 @@ export function daysToYear(year: number): number {
 
 const DAYS_BEFORE = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
 
-/** Returns the number of days of a year before a month, 1 to 12; 13 is the end of the year. */
+/** Returns the number of days in a year before a month (1 to 12), or in the whole year (13). */
 export function daysBeforeMonth(year: number, month: number): number {
   return (DAYS_BEFORE[month - 1] ?? 0) + (month > 2 && isLeapYear(year) ? 1 : 0);
 }

@@ -26,7 +26,7 @@ interface Change {
 
 /** One of the two times of a zone, standard time or daylight saving time. */
 interface Side extends LocalTimeType {
-  /** The change that ends this time, expressed in this time. */
+  /** The change that ends this time; its day and hour are given in this time. */
   change: Change;
 }
 
@@ -75,7 +75,7 @@ export function parsePosixRule(text: string): PosixRule {
   return rule;
 }
 
-/** Returns true if the rule has daylight saving time but no days, which are then in a file. */
+/** Returns true if the rule has daylight saving time but no days: a file then gives the days. */
 export function wantsRuleFile(text: string): boolean {
   const reader = new Reader(text);
   if (readName(reader) === undefined || readOffset(reader) === undefined) return false;
