@@ -272,7 +272,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("fails a statement whose session ends, and opens another", async () => {
+  it("fails a statement whose session ends, and opens another session", async () => {
     const said = await printed(`
       print((select(2, db:execute('select pg_terminate_backend(pg_backend_pid())'))))
       print(value('select 1'))
@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("calls back with channel and payload; during a call, only the last one is kept", async () => {
+    it("passes channel and payload, and of the notifications during a call only the last", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)

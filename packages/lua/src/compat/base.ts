@@ -126,7 +126,7 @@ function newproxy(L: LuaState): number {
   return 1;
 }
 
-/** Accepts any value as the function, as LuaJIT does: if the value cannot be called, the call fails. */
+/** Accepts any value as the function, as LuaJIT does; calling the value may then fail. */
 function xpcall(L: LuaState): number {
   const n = lua.lua_gettop(L);
   lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
