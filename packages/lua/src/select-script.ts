@@ -26,8 +26,8 @@ const MAX_SCRIPT = 16 * 1024 * 1024;
  * the original's package; otherwise `accounting.lua`, if it exists.
  * @param directory `/etc/cm4all/spawn`
  * @param packaged the path of the packaged script, for machines that have neither script
- * @throws the error of open(2) if a script exists but cannot be read: the script must not be taken
- * to be missing, because nothing would be accounted then
+ * @throws the error of open(2) if a script exists but cannot be read: if the script were taken to
+ * be missing, nothing would be accounted
  */
 export function selectScript(directory: string, packaged: string): SelectedScript {
   const [newer, older] = [join(directory, NEW_NAME), join(directory, OLD_NAME)];

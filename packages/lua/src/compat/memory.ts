@@ -17,8 +17,8 @@ export class OutOfMemory extends Error {
 /** The number of bytes that may be asked for before the heap is checked again. */
 const STEP = 4 * 1024 * 1024;
 /**
- * The part of V8's limit that scripts may fill. The rest is reserve, because a table grows by half
- * of its size at once.
+ * The part of V8's limit that scripts may fill. The rest is a reserve, because a table grows by
+ * half of its size at once.
  */
 const USABLE = 0.75;
 /** The number of bytes of V8's default limit that are for young objects. */
@@ -38,7 +38,7 @@ let isRefused = false;
 let collectAt = 0;
 let collectGarbage: (() => void) | undefined;
 
-/** Returns the bytes in use, inside the heap or outside it, whichever are more. */
+/** Returns the number of bytes in use in the heap, or outside it if more are in use there. */
 function used(): number {
   const { used_heap_size, external_memory } = getHeapStatistics();
   // Each of the two may be as large as the limit: long strings are outside the heap.

@@ -118,7 +118,7 @@ const QUESTION = Uint8Array.from(Buffer.from("?"));
 lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
 
 // In LuaJIT, a function that ends with `return f()` has left the stack when `f` runs, even if `f`
-// is a library function. In that case fengari keeps the function's frame, so it is hidden here.
+// is a library function. In that case, fengari keeps the function's frame, which is hidden here.
 const CIST_LUA = 2;
 const hasLeft = (ci: CallInfo | null): boolean =>
   ci !== null &&

@@ -36,7 +36,7 @@ export function parseAddress(text: string): ParsedAddress {
   if (text.startsWith("/") || text.startsWith("@")) return { kind: "unix", path: text };
   const match =
     /^\[([^\]%]*)(?:%([^\]]+))?\]/.exec(text) ??
-    // An address with two colons is an IPv6 address; without brackets, it cannot have a port.
+    // A text with two colons is an IPv6 address; without brackets, the address cannot have a port.
     /^([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:]*)(?:%([0-9a-zA-Z._-]+))?/.exec(text) ??
     /^([0-9a-zA-Z.*-]*)/.exec(text);
   const host = match?.[1] ?? "";

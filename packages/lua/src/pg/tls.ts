@@ -1,5 +1,5 @@
 /**
- * The TLS options: reads the files that they name, and converts them to options of Node.
+ * The TLS options: reads the files that are named there, and returns the options as Node has them.
  * @see PostgreSQL manual, "SSL Support"
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
