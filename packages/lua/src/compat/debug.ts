@@ -22,7 +22,7 @@ import { debugEnvironment } from "./environment.ts";
 import { GLOBALS } from "./globals.ts";
 import { truncate } from "./numbers.ts";
 
-/** Returns the thread in argument 1, or else the current one, and the index of the next argument. */
+/** Returns the thread in argument 1, or else the current one, and the next argument's index. */
 function threadArgument(L: LuaState): { thread: LuaState; first: number } {
   const thread = lua.lua_type(L, 1) === lua.LUA_TTHREAD ? lua.lua_tothread(L, 1) : null;
   return thread === null ? { thread: L, first: 1 } : { thread, first: 2 };
