@@ -60,6 +60,8 @@ export function reserve(bytes: number): void {
 export function checkMemory(more = 0): void {
   if (used() + more <= Math.max(collectAt, COLLECT * limit)) return;
   collect();
+  // V8 frees what is outside the heap in another thread, and only the next collection waits for it.
+  if (used() + more > limit) collect();
   const alive = used();
   if (alive + more > limit) {
     isRefused = true;
