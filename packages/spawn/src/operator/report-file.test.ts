@@ -51,7 +51,7 @@ describe("writeReport", () => {
     expect(readFileSync(other, "utf8")).toBe("old");
   });
 
-  it("appends to a file that is open as a descriptor", () => {
+  it("appends to a file whose path is that of an open descriptor, such as /dev/fd/3", () => {
     const fd = openSync(file, "a");
     try {
       const link = readlinkSync(`/dev/fd/${fd}`);
