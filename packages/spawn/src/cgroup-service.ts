@@ -224,8 +224,8 @@ export class CgroupService {
   }
 
   /**
-   * Waits up to `graceMs` for running handlers, deletes the cgroups whose records are in the journal,
-   * and ends the reaper's thread.
+   * Waits up to `graceMs` for running handlers, deletes the cgroups whose records are in the
+   * journal, and ends the reaper's thread.
    */
   async stop(graceMs: number): Promise<void> {
     this.#supervisor.stop();

@@ -228,7 +228,7 @@ async function inPages(
  */
 const PAGE_BYTES = 2048;
 
-/** Divides a list into pages for requests: each has as many elements as fit, or at least one. Pure. */
+/** Divides a list into pages for requests. A page has as many elements as fit, at least one. Pure. */
 export function pagesOf<T extends string | number>(list: readonly T[]): T[][] {
   const pages: T[][] = [];
   let free = 0;

@@ -74,7 +74,7 @@ function rightsOf(name: string): { uid: number; gid: number; env: NodeJS.Process
 }
 
 /**
- * The variables of root's environment that are passed on: for path, locale, time zone and PostgreSQL.
+ * The variables of root's environment that are passed on: for path, locale, time zone, PostgreSQL.
  */
 const HANDED_OVER = /^(PATH|LANG|LC_.*|TZ|PG.*)$/;
 

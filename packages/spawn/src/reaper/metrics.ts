@@ -14,13 +14,13 @@ export const REAPER_METRICS = {
   },
   watchedCgroups: {
     kind: "gauge",
-    help: "Managed cgroups that are known.",
+    help: "Cgroups below the scopes that the reaper watches.",
     row: "cgroups",
     text: "{} watched",
   },
   waitingCgroups: {
     kind: "gauge",
-    help: "Cgroups that have become empty and are kept until they are in the journal.",
+    help: "Cgroups that have become empty and are kept until their records are in the journal.",
     row: "cgroups",
     text: "{} wait for the journal",
   },
@@ -38,19 +38,19 @@ export const REAPER_METRICS = {
   },
   vanishedCgroups: {
     kind: "counter",
-    help: "Cgroups that others removed before they were measured.",
+    help: "Used cgroups that another program removed before the daemon measured them.",
     row: "reaped",
     text: "{} vanished",
   },
   lostVanishedCgroups: {
     kind: "counter",
-    help: "Vanished cgroups that are not accounted, because too many waited for the journal.",
+    help: "Vanished cgroups that are not accounted, because too many records waited for the journal.",
     row: "reaped",
     text: "{} of them lost",
   },
   unseenCgroups: {
     kind: "counter",
-    help: "Cgroups that others removed, and that were not seen to be used.",
+    help: "Cgroups that another program removed, and that the daemon had not seen in use.",
     row: "reaped",
     text: "{} gone unseen",
   },
@@ -127,7 +127,7 @@ export const REAPER_METRICS = {
   },
   missedChanges: {
     kind: "counter",
-    help: "Changes that only the periodic check found.",
+    help: "Changes of cgroups that only the periodic check found, because events were missed.",
     row: "watching",
     text: "{} changes missed",
   },

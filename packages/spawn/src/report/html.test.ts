@@ -44,7 +44,7 @@ describe("formatReport", () => {
     expect(format({ customers }).split("<tr>").length).toBeGreaterThan(100_000);
   });
 
-  it("has one row for the other customers, without a bar, and counts them in the sum", () => {
+  it("has one row for the other customers, without a bar, and includes them in the sum", () => {
     const html = format({ others: { ...usage, customers: 599_999, cpuSeconds: 50 } });
     expect(html).toMatch(/<th scope="row">599,999 others<\/th><td>50 s<\/td>/);
     expect(html).toMatch(/<th scope="row">All<\/th><td>0:01:00<\/td>/);
