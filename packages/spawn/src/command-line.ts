@@ -229,8 +229,9 @@ export async function runCommandLine(): Promise<void> {
     .option("--recorded <file>", "for a record that the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
-  // For an unknown command, this prints a message that suggests a similar command. All commands are
-  // declared above: a command that was declared below would allow excess arguments, too.
+  // For an unknown command, this action prints a message that suggests a similar command. All
+  // commands are declared above: a command that is declared below would allow excess arguments,
+  // too.
   program.allowExcessArguments().action(() => {
     const [word] = program.args;
     if (word === undefined) return daemon(program.opts<GlobalOptions>());

@@ -32,7 +32,7 @@ describe("ConfigFile", () => {
     expect(file.failedReloads).toBe(0);
   });
 
-  it("is current after changes of comments or of the time stamp, and after undone changes", () => {
+  it("is current after changes to comments or to the time stamp, and after undone changes", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     writeFileSync(path, "# Few.\n[namespaces]\nmax_names = 8\n");
     expect(state(file)).toBe("current");
@@ -84,7 +84,7 @@ describe("ConfigFile", () => {
     });
   });
 
-  it("reports the changed keys that a reload does not apply, but only a restart", () => {
+  it("reports the changed keys that only a restart applies", () => {
     const file = open("");
     writeFileSync(path, "[reaper]\ncheck_seconds = 7\n");
     expect(file.measure()).toMatchObject({ state: "changed", status: { waitsForRestart: [] } });

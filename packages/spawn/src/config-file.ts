@@ -69,7 +69,8 @@ export class ConfigFile {
    *   in force
    */
   reload(): Config {
-    // Determined before the file is read, so that `measure` notices a change that happens meanwhile.
+    // Determined before the file is read, so that `measure` notices a change that happens
+    // meanwhile.
     const version = this.#version();
     try {
       this.#inForce = this.#read();

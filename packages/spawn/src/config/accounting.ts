@@ -42,7 +42,7 @@ export function readAccounting(table: TomlTable, find: FindUser) {
      * names no user and the default user does not exist.
      */
     user: readUser(table, find),
-    /** True if the configuration names that user. */
+    /** True if the configuration names the user. */
     isUserNamed: table.string("user") !== undefined,
     /** The time limit of a handler, in milliseconds, including the time that it waits. */
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,

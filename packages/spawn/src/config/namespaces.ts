@@ -7,8 +7,8 @@ import { readSeconds } from "./values.ts";
 
 export interface NamespacesConfig {
   /**
-   * The address at which clients connect, unless the service manager passes a socket. Only a restart
-   * applies a change.
+   * The address at which clients connect, unless the service manager passes a socket. Only a
+   * restart applies a change.
    */
   readonly listen: string;
   readonly settings: Settings;

@@ -223,12 +223,14 @@ async function inPages(
 }
 
 /**
- * The maximum size of a list in a request, in bytes of JSON: the daemon limits the size of requests,
- * to 4096 bytes in earlier versions.
+ * The maximum size of a list in a request, in bytes of JSON: the daemon limits the size of
+ * requests, to 4096 bytes in earlier versions.
  */
 const PAGE_BYTES = 2048;
 
-/** Divides a list into pages for requests. A page has as many elements as fit, at least one. Pure. */
+/**
+ * Divides a list into pages for requests. A page has as many elements as fit, at least one. Pure.
+ */
 export function pagesOf<T extends string | number>(list: readonly T[]): T[][] {
   const pages: T[][] = [];
   let free = 0;

@@ -1,7 +1,7 @@
 /**
  * Metrics are the numbers that the daemon counts and measures. Each metric is declared once, in the
- * module `metrics.ts` or `daemon-metrics.ts` of the part of the daemon that counts it. The output of
- * `cm4all-spawn status`, as text and as JSON, and the page for Prometheus are made from the
+ * module `metrics.ts` or `daemon-metrics.ts` of the part of the daemon that counts it. The output
+ * of `cm4all-spawn status`, as text and as JSON, and the page for Prometheus are made from the
  * declarations. A new counter needs only its declaration and the statement that counts.
  *
  * A part keeps its counts in a plain object: to count is to increment a property, and the object

@@ -13,7 +13,7 @@ export interface FoundProcess {
 export interface NameWithProcesses extends NameStatus {
   /**
    * Processes that have the write end of the lease pipe open. While a lease is in a message that
-   * was not received yet, no process holds it.
+   * has not been received yet, no process holds it.
    */
   readonly leaseHolders: readonly FoundProcess[];
   /** Processes in the name's PID namespace, without the init and those in nested PID namespaces. */

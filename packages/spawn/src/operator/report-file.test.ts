@@ -79,7 +79,7 @@ describe("writeReport", () => {
   it.each([
     ["a directory", () => mkdirSync(file), /report\.html: EISDIR/],
     ["a missing directory", () => rmSync(directory, { recursive: true }), /report\.html: ENOENT/],
-  ])("says why it cannot write to %s", (_, prepare, message) => {
+  ])("reports why it cannot write to %s", (_, prepare, message) => {
     prepare();
     try {
       expect(() => writeReport(file, text)).toThrow(

@@ -20,7 +20,9 @@ export function writeReport(path: string, text: Uint8Array): void {
   }
 }
 
-/** Appends to a file, and neither truncates nor creates it: /dev/stdout may have other text. */
+/**
+ * Appends to a file, which is neither truncated nor created: /dev/stdout may be a file with text.
+ */
 function writeStream(path: string, text: Uint8Array): void {
   const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND);
   try {
@@ -31,7 +33,8 @@ function writeStream(path: string, text: Uint8Array): void {
 }
 
 /**
- * Returns whether a file is written to instead of being replaced: a device, FIFO or open descriptor.
+ * Returns whether a file is to be written to, and not to be replaced, because it is a device, a
+ * FIFO or an open descriptor.
  */
 function isStream(path: string): boolean {
   // Links such as /dev/stdout and /dev/fd/3 lead to an open descriptor.

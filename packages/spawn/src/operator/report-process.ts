@@ -58,7 +58,7 @@ export function failureOf(database: string, status: number | string, said: strin
     : new CommandFailure(`cannot make the report: ${reason}`, EX_SOFTWARE);
 }
 
-/** Returns a database's name for a message, or other words for a URI, which may have a password. */
+/** Returns the name of a database for a message. A URI is left out: it may contain a password. */
 function nameOf(database: string): string {
   return database.includes("://") ? "the database" : database;
 }

@@ -197,7 +197,9 @@ const RECORD = object(
   ["id", "report", "path", "measuredMs", "reason", "attempts"],
 );
 
-/** The schemas, by the command that prints the output. A schema's file is named like the command. */
+/**
+ * The schemas, by the command that prints the output. A schema's file is named like the command.
+ */
 const SCHEMAS: { readonly [command: string]: Schema } = {
   status: STATUS,
   "status-name": NAME,

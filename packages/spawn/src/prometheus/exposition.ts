@@ -105,7 +105,8 @@ export class Exposition {
 /**
  * Registers the `process_*` metrics, which common dashboards use, and Node's version. The other
  * `nodejs_*` metrics are left out. Some describe only the main thread, which does the least work;
- * some are reset at each scrape (`nodejs_eventloop_lag_*`); some are gauges with names in `_total`.
+ * some are reset at each scrape (`nodejs_eventloop_lag_*`); some are gauges whose names end in
+ * `_total`.
  */
 function registerProcess(register: Registry): void {
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: NEVER_MS });

@@ -16,15 +16,15 @@ const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
  * Allows ten pages in a row, and one per second after that. A page takes some milliseconds of CPU
- * time, part of them on the thread that answers clients: a flood of requests for pages must not make
- * even one client in a hundred wait.
+ * time, part of them on the thread that answers clients: a flood of requests for pages must not
+ * make even one client in a hundred wait.
  */
 const pagesAllowed = () => new Allowance(10, 1);
 
 /**
  * The number of requests that may wait for the next page; further requests get the latest page. As
- * many again may wait for a page that is being made. The limit for connections has to be higher than
- * the sum of both: otherwise waiting connections would be closed to make room for others.
+ * many again may wait for a page that is being made. The limit for connections has to be higher
+ * than the sum of both: otherwise waiting connections would be closed to make room for others.
  */
 const MAX_WAITING = BOUNDS.count / 4;
 
@@ -77,7 +77,7 @@ async function listen(server: Server, address: string): Promise<void> {
   const where = parseListenAddress(address);
   if (where === undefined) throw new RangeError(`not an address: ${address}`);
   if ("path" in where) {
-    // Throws an error that explains the problem; that of `listen` below would only be EINVAL.
+    // Throws an error that explains the problem; the error of `listen` below would only be EINVAL.
     encodeUnixAddress(where.path);
     tryRemoveStaleSocket(where.path, SOCK_STREAM);
   }

@@ -14,7 +14,7 @@ export const REAPER_METRICS = {
   },
   watchedCgroups: {
     kind: "gauge",
-    help: "Cgroups below the scopes that the reaper watches.",
+    help: "Cgroups that the reaper watches below the scopes.",
     row: "cgroups",
     text: "{} watched",
   },
@@ -32,7 +32,7 @@ export const REAPER_METRICS = {
   },
   deletedCgroups: {
     kind: "counter",
-    help: "Cgroups that were deleted.",
+    help: "Cgroups that the daemon deleted.",
     row: "reaped",
     text: "{} deleted",
   },

@@ -49,8 +49,8 @@ export interface ReportData {
   /** The days in order; days without data are left out. */
   readonly days: readonly DayUsage[];
   /**
-   * The latest days on which processes of a customer were killed or refused, at most `top` days, the
-   * latest first.
+   * The latest days on which processes of a customer were killed or could not be started, at most
+   * `top` days, the latest first.
    */
   readonly incidents: readonly (CustomerUsage & DayUsage)[];
   /** The number of all such days, including those beyond `top`. */

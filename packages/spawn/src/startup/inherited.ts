@@ -12,7 +12,7 @@ import {
 import { LOG_WARNING, type Logger } from "../log/log.ts";
 import { passedDescriptors } from "../systemd/listen-fds.ts";
 
-/** The name by which the service manager's file descriptor store keeps the namespaces' store. */
+/** The name under which the service manager keeps the descriptor of the namespaces' store. */
 export const STORE_NAME = "namespaces";
 
 export interface Inherited {
