@@ -148,6 +148,7 @@ in = "closed"
     ['[firewall]\nin = "closed"\naccept_in = ["80/icmp"]', "is not a rule, such as"],
     ['[firewall]\nin = "closed"\naccept_in = ["9-8/tcp"]', "is not a rule, such as"],
     ['[firewall]\nin = "closed"\naccept_in = ["any; drop"]', "is not a rule, such as"],
+    ['[link]\ntype = "none"\n[firewall]', "without a link, there are no packets"],
     ['[firewall]\n[outside]\nbridge = "br0"', "do not see what net0 carries over a bridge"],
   ])("are refused with a message: %j", (text, message) => {
     const found = mistakes(text);

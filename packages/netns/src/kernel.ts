@@ -231,9 +231,9 @@ export class Kernel implements Executor {
       }
   }
 
-  #loadTable({ side, rules }: StepOf<"load-table">): void {
+  #loadTable({ rules }: StepOf<"load-table">): void {
     const text = formatRules(rules, (link) => this.#indexOf({ side: "outside", link }));
-    loadRules(text, this.#holdings.lock, side === "inside" ? this.#namespace : undefined);
+    loadRules(text, this.#holdings.lock, rules.side === "inside" ? this.#namespace : undefined);
   }
 
   #runScript({ path, links, timeoutMs }: StepOf<"run-script">): Promise<void> {

@@ -15,14 +15,14 @@ export function deleteTableText(table: string): string {
  * links
  */
 export function formatRules(rules: RuleSet, indexOf: (link: string) => number): string {
-  const { table, links, filter } = rules;
+  const { table, side, links, filter } = rules;
   const chains: string[] = [];
   const nat = links.filter(({ masquerade, publish }) => masquerade.length + publish.length > 0);
   if (nat.length > 0) chains.push(...natChains(nat, indexOf));
   if (filter !== undefined) {
     const indexes = links.map(({ link }) => indexOf(link));
     const published = links.some(({ publish }) => publish.length > 0);
-    chains.push(...(links.length > 0 ? outsideHooks(indexes) : insideHooks()));
+    chains.push(...(side === "outside" ? outsideHooks(indexes) : insideHooks()));
     chains.push(
       filterChain("incoming", filter.incoming, filter.acceptIncoming, "saddr", published),
       filterChain("outgoing", filter.outgoing, filter.acceptOutgoing, "daddr", false),

@@ -33,7 +33,7 @@ export function describeStep(step: Step, name: string): string {
     case "forward":
       return `outside, let ${step.link} forward ${step.families.join(" and ")}`;
     case "load-table":
-      return `${step.side}, load the nftables table ${step.rules.table}: ${describeRules(step.rules)}`;
+      return `${step.rules.side}, load the nftables table ${step.rules.table}: ${describeRules(step.rules)}`;
     case "set-up":
       return `${step.place.side}, set ${step.place.link} up`;
     case "add-address": {

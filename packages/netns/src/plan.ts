@@ -32,10 +32,10 @@ export function planUp(request: UpRequest): Step[] {
   steps.push(...planForwarding(links, name, request.uplinks));
   const outside = outsideRules(description, name);
   if (outside !== undefined)
-    steps.push({ kind: "load-table", side: "outside", rules: outside, origin: outside.origin });
+    steps.push({ kind: "load-table", rules: outside, origin: outside.origin });
   const inside = insideRules(description);
   if (inside !== undefined)
-    steps.push({ kind: "load-table", side: "inside", rules: inside, origin: firewall?.origin });
+    steps.push({ kind: "load-table", rules: inside, origin: firewall?.origin });
 
   steps.push({ kind: "set-up", place: { side: "inside", link: "lo" } });
   for (const link of links) {

@@ -236,6 +236,10 @@ name = "web-back"
       "4: outside: a macvlan has no other end",
     ],
     ['[link]\ntype = "none"\n[inside]\n', "3: inside: there is no link"],
+    [
+      '[link]\ntype = "none"\n[firewall]\nin = "closed"\n',
+      "3: without a link, there are no packets for the host's hooks",
+    ],
     ['[link]\nname = "lo"\n', "2: link.name: lo is the loopback device"],
     ['[outside]\nbridge = "nope"\n', "2: there is no bridge nope on the host"],
     ['[outside]\nbridge = "eth0"\n', "2: eth0 is not a bridge"],
