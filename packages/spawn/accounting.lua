@@ -1,8 +1,8 @@
--- The default accounting script of cm4all-spawn(8). It does nothing: cgroups that become empty
--- are logged and deleted.
+-- The default accounting script of cm4all-spawn(8). Its handler does nothing: cgroups that become
+-- empty are only logged and deleted.
 --
--- To account them, write a script to /etc/cm4all/spawn/accounting.lua. There are examples in
--- /usr/share/doc/cm4all-spawn/examples.
+-- To account for the usage of cgroups, put a script of your own into
+-- /etc/cm4all/spawn/accounting.lua. There are examples in /usr/share/doc/cm4all-spawn/examples.
 
 function cgroup_released(cgroup)
 end

@@ -7,13 +7,15 @@ await bundle({
   outfile: "dist/cm4all-spawn.js",
   budgetKiB: 750,
   ffi: true,
-  // V8 would collect garbage with threads of its own as well. On a busy machine they take the CPU
-  // from a spawner, or the namespace service waits for one that has none: for up to 4 ms. V8 cannot
-  // be told later: setFlagsFromString() ends in a failed check of the next collection.
+  // By default, V8 collects garbage on additional threads. On a busy machine these threads take
+  // CPU time from a spawner, or the namespace service waits, for up to 4 ms, for one of these
+  // threads that does not get a CPU. The option cannot be set later: after setFlagsFromString(),
+  // the next collection fails an assertion.
   nodeOptions: ["--single-threaded-gc"],
 });
 
-// A separate program, so that the daemon's threads do not load fengari, nor the host the daemon.
+// A separate program, so that the daemon's threads do not load fengari, the Lua interpreter, and
+// the script host does not load the daemon's code.
 await bundle({
   entry: "src/accounting/script/host-main.ts",
   outfile: "dist/cm4all-spawn-script-host.js",
@@ -28,7 +30,7 @@ await bundle({
   budgetKiB: 250,
 });
 
-// The JSON Schemas, for authors of other programs.
+// The JSON Schemas of the commands' output, for authors of other programs.
 const { formatSchemas } = await importSource("src/operator/schemas.ts");
 if (typeof formatSchemas !== "function") throw new Error("schemas.ts exports no formatSchemas");
 rmSync("dist/schema", { recursive: true, force: true });

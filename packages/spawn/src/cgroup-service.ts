@@ -1,6 +1,6 @@
 /**
- * Runs the reaper's thread, which is started again when it ends by itself, and the accounting of
- * the cgroups that it releases.
+ * Runs the reaper's thread and the accounting of the cgroups that this thread reports as empty. If
+ * the thread ends by itself, it is started again.
  */
 import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
 import { inOneLine } from "@cm4all/command";
@@ -24,11 +24,11 @@ import { ThreadEndedError } from "./thread/worker-thread.ts";
 /** The pauses between the end of the reaper's thread and its next start. */
 const REAPER_PAUSES = doubling(1000, 60_000);
 
-/** If a thread has run for longer than this, the pauses start anew. */
+/** If a thread has run for longer than this, the next pause is the shortest one again. */
 const RAN_WELL_MS = 60_000;
 
 export interface CgroupMetrics {
-  /** Undefined while the thread does not run. */
+  /** Undefined while the reaper's thread is not running. */
   readonly reaper: ReaperMetrics | undefined;
   readonly accounting: AccountingMetrics;
   readonly journal: JournalStatus;
@@ -75,7 +75,7 @@ export class CgroupService {
     this.#supervisor.start();
   }
 
-  /** Starts the service. Returns undefined if cgroup2 is not mounted, and logs that. */
+  /** Starts the service. If cgroup2 is not mounted, logs this and returns undefined. */
   static start(
     reaper: ReaperConfig,
     accounting: AccountingConfig,
@@ -88,7 +88,7 @@ export class CgroupService {
     return undefined;
   }
 
-  /** True if cgroups are kept until they are in the journal. */
+  /** True if an empty cgroup is deleted only when its record is in the journal. */
   get #isAccounting(): boolean {
     return this.#sink.state !== "idle";
   }
@@ -134,7 +134,7 @@ export class CgroupService {
 
   /**
    * Handles the end of the thread.
-   * @param error undefined if it returned, as it does after `stop`
+   * @param error undefined if the thread returned, as it does after `stop`
    */
   #threadEnded(error: unknown): void {
     this.#thread = undefined;
@@ -145,8 +145,8 @@ export class CgroupService {
   }
 
   /**
-   * Frees memory, or waits for the next lull if handlers run: they may run long after the last
-   * cgroup is gone.
+   * Frees memory; while handlers are running, waits for the next lull instead, because they may run
+   * long after the last cgroup has been deleted.
    */
   #freeMemory(): void {
     if (this.#accounting.metrics.runningHandlers > 0) this.#lull.worked();
@@ -168,7 +168,7 @@ export class CgroupService {
     return this.#accounting.records;
   }
 
-  /** Returns the metrics of the reaper and of accounting. */
+  /** Returns the metrics of the reaper and of accounting, and the state of journal and script. */
   async status(): Promise<CgroupMetrics> {
     // Starts to read the oldest record in the background: the disk usually answers before the
     // reaper's thread does.
@@ -204,12 +204,12 @@ export class CgroupService {
     return `it has not been loaded for ${timeoutMs / 1000} s`;
   }
 
-  /** True if the script was changed after its process had read it. */
+  /** True if the script's file was changed after the script's process had read it. */
   get isScriptOutdated(): boolean {
     return this.#sink.isOutdated;
   }
 
-  /** Resolves when the thread's event loop has answered; at once if no thread runs. */
+  /** Resolves when the event loop of the reaper's thread has answered; at once without a thread. */
   async ping(): Promise<void> {
     await this.#reaperStatus();
   }
@@ -224,7 +224,8 @@ export class CgroupService {
   }
 
   /**
-   * Waits up to `graceMs` for running handlers, deletes journalled cgroups, and ends the thread.
+   * Waits up to `graceMs` for running handlers, deletes the cgroups whose records are in the
+   * journal, and ends the reaper's thread.
    */
   async stop(graceMs: number): Promise<void> {
     this.#supervisor.stop();
@@ -241,7 +242,7 @@ export class CgroupService {
   }
 }
 
-/** Describes an error: with its stack, unless it is a system error, which explains itself. */
+/** Describes an error, with its stack unless it is a system error, whose message is enough. */
 function explain(error: unknown): string {
   if (error === undefined) return "it returned";
   if (!(error instanceof Error)) return inOneLine(String(error));

@@ -27,7 +27,7 @@ interface GlobalOptions {
   readonly listen?: string;
   readonly control?: string;
   readonly journal?: string;
-  /** How long a command waits for an answer of the daemon, in seconds. */
+  /** How long a command waits for an answer from the daemon, in seconds. */
   readonly timeout: number;
   readonly scriptHosts?: string;
   readonly verbose?: boolean;
@@ -70,7 +70,10 @@ async function daemon(options: GlobalOptions): Promise<void> {
   });
 }
 
-/** Returns the path of the control socket; empty if there is none. Warns if it is a guess. */
+/**
+ * Returns the path of the control socket; empty if there is none. Prints a warning if the path is a
+ * guess.
+ */
 function likelyControl({ config, control }: GlobalOptions): string {
   const { path, mistake } = findControl(config, control);
   if (mistake !== undefined)
@@ -87,7 +90,7 @@ function controlSocket(options: GlobalOptions): string {
   return path;
 }
 
-/** The longest timeout, a day: timers of Node take less than 2^31 ms. */
+/** The longest timeout: a day, because Node's timers are limited to less than 2^31 ms. */
 const MAX_TIMEOUT_SECONDS = 86_400;
 
 function parseSeconds(text: string): number {
@@ -124,7 +127,7 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
   return { records, isRunning: false, [Symbol.asyncDispose]: () => records[Symbol.asyncDispose]() };
 }
 
-/** Reads the configuration and loads the script as the daemon would. */
+/** Checks the configuration and what it refers to; loads the script as the daemon would. */
 async function check(options: GlobalOptions): Promise<void> {
   const config = override(readConfig(options.config), options);
   const { checkAccounting, checkPlaces, describeHost } = await import(
@@ -210,9 +213,9 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration as --check-config does, and the things to which it refers: load the script as the " +
-        "daemon would, find sockets and a journal that cannot be where they are to be, and say " +
-        "which scopes exist and whether the metrics' address can be used",
+      "check the configuration as --check-config does, and what it refers to: load the script as the " +
+        "daemon would, report sockets and a journal that cannot be created, list the scopes that " +
+        "exist, and report whether the metrics' address can be used",
     )
     .action(() => check(program.opts()));
   program
@@ -226,14 +229,15 @@ export async function runCommandLine(): Promise<void> {
     .option("--recorded <file>", "for a record that the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
-  // An unknown command gets our message, which suggests a similar one. This is set after all
-  // commands are declared: those declared later would also allow excess arguments.
+  // For an unknown command, this action prints a message that suggests a similar command. All
+  // commands are declared above: a command that is declared below would allow excess arguments,
+  // too.
   program.allowExcessArguments().action(() => {
     const [word] = program.args;
     if (word === undefined) return daemon(program.opts<GlobalOptions>());
     const names = program.commands.map((command) => command.name());
     throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
   });
-  // The daemon leaves its output alone (`leaveOutput`), because scripts write to it.
+  // `leaveOutput`, because scripts write to the daemon's output.
   await runCommand(leaveOutput(program));
 }

@@ -32,7 +32,7 @@ describe("ConfigFile", () => {
     expect(file.failedReloads).toBe(0);
   });
 
-  it("is current after changes of comments or of the date, or changes that were undone", () => {
+  it("is current after changes to comments or to the time stamp, and after undone changes", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     writeFileSync(path, "# Few.\n[namespaces]\nmax_names = 8\n");
     expect(state(file)).toBe("current");
@@ -44,7 +44,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("notices another file of the same size and date in its place", () => {
+  it("notices that the file was replaced by another one of the same size and time stamp", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     utimesSync(path, 0, 0);
     state(file);
@@ -54,7 +54,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("changed");
   });
 
-  it("is refused after a failed reload until the file is corrected, with the reason", () => {
+  it("is refused after a failed reload, with the reason, until the file is corrected", () => {
     const file = open("");
     writeFileSync(path, "[namespaces]\nmax_names = 0\n");
     expect(() => file.reload()).toThrow("spawn.toml:2: ");
@@ -84,7 +84,7 @@ describe("ConfigFile", () => {
     });
   });
 
-  it("reports the keys that wait for a restart, because a reload does not apply them", () => {
+  it("reports the changed keys that only a restart applies", () => {
     const file = open("");
     writeFileSync(path, "[reaper]\ncheck_seconds = 7\n");
     expect(file.measure()).toMatchObject({ state: "changed", status: { waitsForRestart: [] } });
@@ -98,7 +98,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("compares the file after the command line has overridden it", () => {
+  it("compares the file after the command line has overridden keys of the file", () => {
     writeFileSync(path, "");
     const file = new ConfigFile(path, (config) => ({ ...config, metrics: { listen: "" } }));
     writeFileSync(path, '[metrics]\nlisten = "127.0.0.1:1"\n');

@@ -7,17 +7,17 @@ import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./
 /**
  * `current`: the configuration in force is that of the file. `changed`: the file now differs from
  * the configuration in force, and has not been reloaded. `refused`: the latest reload has failed,
- * and the file has not been changed since then. `restart`: some changes of the file take effect
- * only at a restart.
+ * and the file has not been changed since then. `restart`: the file was reloaded, but some of its
+ * changes take effect only after a restart.
  */
 export type ConfigurationState = "current" | "changed" | "refused" | "restart";
 
 /** The configuration file, compared with the configuration in force. */
 export interface ConfigurationStatus {
   readonly file: string;
-  /** Why the file cannot be applied; undefined if it can be or has been. */
+  /** Why the file cannot be applied; undefined if it can be applied or has been applied. */
   readonly problem?: string | undefined;
-  /** Keys that have changed since the start and that only a restart applies. */
+  /** Keys that have changed since the daemon was started, and that only a restart applies. */
   readonly waitsForRestart: readonly string[];
 }
 
@@ -42,7 +42,8 @@ export class ConfigFile {
   /**
    * Reads the file for the start.
    * @param file undefined for the default file, which may be missing
-   * @param override applied to each configuration that is read: the command line takes precedence
+   * @param override called for each configuration that is read; returns it with the values of the
+   *   command line, which take precedence
    * @throws CommandFailure with the file and line of a mistake
    */
   constructor(file: string | undefined, override: (config: Config) => Config) {
@@ -63,12 +64,13 @@ export class ConfigFile {
   }
 
   /**
-   * Reads the file again, and makes it the configuration in force, which the caller applies.
+   * Reads the file again. The result becomes the configuration in force; the caller applies it.
    * @throws CommandFailure with the file and line of a mistake; the old configuration then stays
    *   in force
    */
   reload(): Config {
-    // Taken before the file is read, so that `measure` notices a change in between.
+    // Determined before the file is read, so that `measure` notices a change that happens
+    // meanwhile.
     const version = this.#version();
     try {
       this.#inForce = this.#read();
@@ -99,7 +101,7 @@ export class ConfigFile {
     };
   }
 
-  /** Keys of the configuration in force that only a restart applies. */
+  /** Keys of the configuration in force that have changed, and that only a restart applies. */
   get waitsForRestart(): readonly string[] {
     return keysForRestart(this.#started, this.#inForce);
   }

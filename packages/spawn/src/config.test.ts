@@ -25,7 +25,7 @@ describe("the configuration", () => {
     expect(() => parse(`[accounting]\nstop_seconds = ${seconds}\n`)).toThrow("stop_seconds");
   });
 
-  it("has defaults for everything", () => {
+  it("has a default for each key", () => {
     const config = parse("");
     expect(config.namespaces).toEqual({
       listen: "@cm4all-spawn",
@@ -55,7 +55,7 @@ describe("the configuration", () => {
       expect(parse(`[${table}]\n`)).toEqual(config);
   });
 
-  it("leaves a tenth of the names to other uids", () => {
+  it("leaves a tenth of the names to other uids by default", () => {
     for (const [names, perUid] of [
       [1, 1],
       [9, 9],
@@ -191,7 +191,7 @@ describe("the configuration", () => {
     );
   });
 
-  it("has the default user if none is named, and no user if that one is missing", () => {
+  it("has the default user if no user is named, and no user if the default user is missing", () => {
     expect(parse("").accounting.user).toBe(users[0]);
     expect(parseConfig("", "spawn.toml", () => undefined).accounting.user).toBeUndefined();
     const named = '[accounting]\nuser = "cm4all-spawn-reaper"\n';

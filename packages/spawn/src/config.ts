@@ -26,7 +26,7 @@ export interface Config {
   readonly control: ControlConfig;
 }
 
-/** The keys that only a restart applies, and where their values are. */
+/** The keys that only a restart applies, each with a function that returns its value. */
 const RESTART_KEYS: readonly (readonly [key: string, value: (config: Config) => unknown])[] = [
   ["namespaces.listen", ({ namespaces }) => namespaces.listen],
   ["reaper.enabled", ({ reaper }) => reaper.enabled],
@@ -40,7 +40,7 @@ const RESTART_KEYS: readonly (readonly [key: string, value: (config: Config) => 
 ];
 
 /**
- * Returns the keys that differ and that a reload does not apply. Pure.
+ * Returns the keys whose values differ and that a reload does not apply. Pure.
  * @param running the configuration with which the daemon was started
  */
 export function keysForRestart(running: Config, next: Config): string[] {
@@ -83,8 +83,8 @@ export function parseConfig(
 /**
  * Reads the configuration.
  * @param file undefined for the default file, which may be missing
- * @throws CommandFailure if the file cannot be read, or if it has a mistake, whose file and line
- * are then in the message
+ * @throws CommandFailure if the file cannot be read, or if it has a mistake; the message about a
+ *   mistake has the file and the line
  */
 export function readConfig(file: string | undefined): Config {
   const path = file ?? DEFAULT_CONFIG_FILE;

@@ -46,8 +46,8 @@ import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
 /**
- * The longest time that stopping may take beyond the time for handlers, whatever may hang.
- * Namespaces and records survive even if the stop is cut short.
+ * The longest time that stopping may take in addition to the time for handlers, even if something
+ * hangs. Namespaces and records survive even if the stop is cut short.
  */
 const STOP_TIMEOUT_MS = 800;
 
@@ -56,7 +56,7 @@ const SCRIPT_LOAD_TIMEOUT_MS = 10_000;
 
 export interface DaemonOptions {
   readonly configFile: string | undefined;
-  /** Applied to each configuration that is read: the command line takes precedence. */
+  /** Returns a configuration with the values of the command line, which take precedence. */
   readonly override: (config: Config) => Config;
   readonly verbose: boolean;
 }
@@ -73,7 +73,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const file = new ConfigFile(options.configFile, options.override);
   const daemon = new Daemon(file, options.verbose, log);
   try {
-    // A signal may end the process while it starts.
+    // Both at once, because a signal may end the process while it starts.
     await Promise.all([daemon.start(file.started).catch(ignoreThreadEnd), daemon.untilEnd()]);
   } catch (error) {
     // `exitImmediately`, because other threads would keep the process alive.
@@ -83,7 +83,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
 }
 
-/** Ignores that a thread has ended, which `Daemon.untilEnd` handles. */
+/** Ignores the end of a thread, which `Daemon.untilEnd` handles. */
 function ignoreThreadEnd(error: unknown): void {
   if (!(error instanceof ThreadEndedError)) throw error;
 }
@@ -134,7 +134,7 @@ class Daemon {
       {
         listenerFds: this.#listeners.map(({ number }) => number),
         storeFd: inherited.storeFd,
-        // Only a service has its own cgroup; a program in a terminal shares that of the session.
+        // Only a service has its own cgroup; a program in a terminal shares the session's cgroup.
         cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
         settings: config.namespaces.settings,
       },
@@ -159,29 +159,32 @@ class Daemon {
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
     this.#metrics.configure(metrics.listen);
-    // After the namespace service, because its clients wait.
+    // The reaper starts after the namespace service, because clients wait for that service.
     if (reaper.enabled)
       this.#cgroups = CgroupService.start(reaper, accounting, this.#verbose, this.#log);
     await this.#notifier?.send(["READY=1", this.#statusLine()]);
     this.#startWatchdog();
-    // Half of the memory after a start is garbage.
+    // After the start, half of the memory in use is garbage.
     new Lull(QUIET_MS, freeMemory).worked();
   }
 
-  /** Has the service manager keep the store before any answer can rely on it. */
+  /** Has the service manager keep the store before any answer to a client can rely on that. */
   async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
     if (this.#notifier === undefined || !isNew) return;
-    // First removes the entry of an earlier run, which could not be used.
+    // First removes the entry of an earlier run, if any: this run could not use it.
     await this.#notifier.send(["FDSTOREREMOVE=1", `FDNAME=${STORE_NAME}`]);
     const isSent = await this.#notifier.send(
       ["FDSTORE=1", `FDNAME=${STORE_NAME}`, "FDPOLL=0"],
       [fd],
     );
     if (!isSent || !(await this.#notifier.barrier()))
-      this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
+      this.#log(
+        LOG_WARNING,
+        "the service manager does not answer: namespaces may not survive a restart",
+      );
   }
 
-  /** Listens on the control socket, or retries in the background: spawners do not need it. */
+  /** Listens on the control socket; retries in the background, because spawners do not need it. */
   async #listenForControl(path: string): Promise<void> {
     const { signal } = this.#stopping;
     const once = new LogOnce(this.#log);
@@ -205,7 +208,8 @@ class Daemon {
   }
 
   #fail(error: unknown): never {
-    // Once the daemon serves, expected system errors are handled where they occur.
+    // Once the daemon serves clients, expected system errors are handled where they occur, so an
+    // error that arrives here is a defect.
     const isDefect = this.#isServing && !(error instanceof CommandFailure);
     const { message, exitStatus } = (isDefect ? explainDefect : explainFailure)(error);
     const line = inOneLine(message);
@@ -228,7 +232,8 @@ class Daemon {
     this.#stopping.abort();
     this.#control?.close();
     this.#metrics.close();
-    // Without a service manager the store ends with this process, and the inits have to end now.
+    // Without a service manager, the store ends with this process, and no later daemon could end
+    // the inits of unused names.
     this.#namespaces.post("stop", this.#notifier === undefined);
     this.#cgroupsStopped = this.#cgroups?.stop(this.#stopGraceMs);
     setTimeout(() => {
@@ -239,7 +244,7 @@ class Daemon {
 
   /**
    * Reads the configuration again.
-   * @throws CommandFailure (rejects) if it or the script has a mistake
+   * @throws CommandFailure (rejects) if the configuration or the script has a mistake
    */
   async #reload(): Promise<ReloadResult> {
     const usec = process.hrtime.bigint() / 1000n;
@@ -253,7 +258,7 @@ class Daemon {
       await this.#notifier?.send(["READY=1"]);
     }
     const problem = await this.#cgroups?.scriptProblem(SCRIPT_LOAD_TIMEOUT_MS);
-    // The sink has logged the problem.
+    // `ScriptSink` has logged the problem.
     if (problem !== undefined)
       throw new CommandFailure(`the accounting script cannot be used: ${problem}`, EX_CONFIG);
     return {
@@ -262,7 +267,7 @@ class Daemon {
     };
   }
 
-  /** Reads the file and applies it. @throws CommandFailure if it has a mistake */
+  /** Reads the configuration file and applies it. @throws CommandFailure if it has a mistake */
   #applyFile(): void {
     const config = this.#configFile.reload();
     this.#namespaces.post("configure", config.namespaces.settings);
@@ -286,7 +291,7 @@ class Daemon {
     return `STATUS=${this.#names} names`;
   }
 
-  /** Keeps the service manager's watchdog from expiring, as long as the other threads answer. */
+  /** Keeps the service manager's watchdog from expiring as long as the other threads answer. */
   #startWatchdog(): void {
     const intervalMs = watchdogIntervalMs(process.env, process.pid);
     if (intervalMs === undefined || this.#notifier === undefined) return;

@@ -1,2 +1,2 @@
-/** The package's version, which the bundler inserts. */
+/** The version of the suite, which the bundler inserts. */
 declare const __VERSION__: string;

@@ -1,6 +1,6 @@
 /**
- * The entry point of the bundle, which serves as the daemon's main thread, its subcommands and its
- * worker threads. Each imports only the modules it needs, to save time and memory.
+ * The entry point of the bundle. The daemon's main thread, its worker threads and the subcommands
+ * all begin here; each imports only the modules that it needs, to save time and memory.
  */
 import { isMainThread } from "node:worker_threads";
 import { NAMESPACES_ROLE, REAPER_ROLE } from "./roles.ts";

@@ -1,6 +1,6 @@
 /**
- * Names the roles of the program's worker threads. This is a separate module, so that a role can
- * be named without loading its code.
+ * The names of the roles of the program's worker threads. This is a separate module, so that a role
+ * can be named without loading its code.
  */
 
 /** The thread of the namespace service. */

@@ -287,7 +287,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       page.on("request", (request) => said.push(request.url()));
       await page.goto(`file://${file}`);
       expect(said).toEqual([`file://${file}`]);
-      const customers = page.getByRole("table", { name: "Those with most CPU time first" });
+      const customers = page.getByRole("table", { name: "Those with the most CPU time first" });
       expect(await customers.getByRole("rowheader").allTextContents()).toEqual([
         "alice",
         "bob & <b>sons</b>",

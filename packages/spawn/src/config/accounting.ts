@@ -10,13 +10,13 @@ import { readAbsolutePath, readSeconds } from "./values.ts";
 /** The rules by which handlers are called. */
 export type AccountingPolicy = ReturnType<typeof readPolicy>;
 
-/** The journal's directory and size. Only a restart applies a change of the directory. */
+/** The journal's directory and maximum size. Only a restart applies a change of the directory. */
 export type JournalConfig = ReturnType<typeof readJournal>;
 
 export type AccountingConfig = ReturnType<typeof readAccounting> & {
   /**
-   * The socket where systemd starts script hosts. The unit names it on the command line; if it is
-   * undefined, script hosts are child processes.
+   * The socket at which systemd starts script hosts, from the command line of the daemon's unit. If
+   * it is undefined, script hosts are child processes of the daemon.
    */
   readonly hostSocket?: string | undefined;
 };
@@ -31,25 +31,26 @@ export function readAccounting(table: TomlTable, find: FindUser) {
     journal: readJournal(table),
     policy: readPolicy(table),
     /**
-     * The interval at which running cgroups are measured for the script, milliseconds; 0: never.
+     * The interval at which running cgroups are measured for the script, in milliseconds; 0 for
+     * never.
      */
     interimMs: readInterim(table),
-    /** The script; undefined: accounting.lua or reaper.lua in the configuration's directory. */
+    /** The path of the script; undefined for reaper.lua or accounting.lua in /etc/cm4all/spawn. */
     script: readScript(table),
     /**
-     * The user that the script runs as; undefined: the user of the daemon, because the
-     * configuration names none and the default user does not exist.
+     * The user that the script runs as; undefined for the user of the daemon, if the configuration
+     * names no user and the default user does not exist.
      */
     user: readUser(table, find),
-    /** True if the configuration names that user. */
+    /** True if the configuration names the user. */
     isUserNamed: table.string("user") !== undefined,
-    /** The time limit of a handler, including the time that it waits, milliseconds. */
+    /** The time limit of a handler, in milliseconds, including the time that it waits. */
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
-    /** A script host that gives no sign of life for this time is replaced. */
+    /** A script host that does not respond for this time is replaced. */
     answerTimeoutMs: readSeconds(table, "answer_seconds", 1, 3600) ?? 10_000,
-    /** The number of instructions that a handler may run between two waits. */
+    /** The number of Lua instructions that a handler may run without waiting. */
     instructions: table.integer("instructions", { min: 1000, max: 2 ** 31 - 1 }) ?? 50_000_000,
-    /** The limit of the script's heap. */
+    /** The maximum size of the script's heap. */
     memoryMiB: table.integer("memory_mib", { min: 16, max: 65_536 }) ?? 128,
     /** How long the daemon waits for running handlers when it stops. */
     stopGraceMs: readSeconds(table, "stop_seconds", 0, 60) ?? 500,
@@ -60,7 +61,7 @@ function readJournal(table: TomlTable) {
   return {
     /** The directory in which records of cgroups are kept until they are accounted. */
     directory: readAbsolutePath(table, "journal") ?? "/var/lib/cm4all-spawn",
-    /** The limit for the size of the journal there. */
+    /** The maximum size of the journal. */
     limitBytes: (table.integer("journal_mib", { min: 16, max: 65_536 }) ?? 1024) * 2 ** 20,
   } as const;
 }
@@ -70,23 +71,23 @@ function readPolicy(table: TomlTable) {
     /** True if a failed handler is called again. */
     retry: table.boolean("retry") ?? true,
     /**
-     * How long the handler of a cgroup may fail, while others succeed, before the cgroup is
+     * How long the handler of a record may fail, while other handlers succeed, before the record is
      * parked.
      */
     maxAgeMs: readSeconds(table, "give_up_seconds", 1, 31_536_000) ?? 3_600_000,
     /**
-     * The number of cgroups that may wait after their handler has failed; if another one fails,
-     * the one that failed first is parked.
+     * The number of records that may wait after their handlers have failed. If there are more, the
+     * record whose handler failed first is parked.
      */
     maxWaiting: table.integer("max_waiting", { min: 1, max: 1_000_000 }) ?? 10_000,
-    /** The number of handlers that may run at the same time; most of that time they wait. */
+    /** The number of handlers that may run at the same time, including those that wait. */
     maxRunning: table.integer("max_running", { min: 1, max: 10_000 }) ?? 64,
-    /** The maximum number of cgroups that a handler of lists gets at once. */
+    /** The maximum number of cgroups in one call of the handler `cgroups_released`. */
     batch: table.integer("batch", { min: 1, max: 10_000 }) ?? 100,
   } as const;
 }
 
-/** Reads the interval. @returns milliseconds; 0: never */
+/** Reads the interval of measuring. @returns milliseconds; 0 for never */
 function readInterim(table: TomlTable): number {
   const seconds = table.number("interim_seconds", { min: 0, max: 86_400 }) ?? 0;
   if (seconds > 0 && seconds < 1)

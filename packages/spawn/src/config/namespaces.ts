@@ -7,8 +7,8 @@ import { readSeconds } from "./values.ts";
 
 export interface NamespacesConfig {
   /**
-   * Where clients connect, unless the service manager passes a socket. Only a restart applies a
-   * change.
+   * The address at which clients connect, unless the service manager passes a socket. Only a
+   * restart applies a change.
    */
   readonly listen: string;
   readonly settings: Settings;
@@ -35,8 +35,8 @@ export function readNamespaces(table: TomlTable, find: FindUser): NamespacesConf
 function readQuotas(table: TomlTable): Quotas {
   const range = { min: 1, max: 10_000 };
   const names = table.integer("max_names", range) ?? 10_000;
-  // As a rule, few uids make all the names, so one uid may have nearly all; the rest is left to
-  // the other uids.
+  // As a rule, a few uids create all the names, so one uid may have nearly all of them; the rest is
+  // left to the other uids.
   const usualPerUid = names - Math.floor(names / 10);
   return {
     names,
@@ -55,7 +55,7 @@ function readAllowedPeers(table: TomlTable, find: FindUser): AllowedPeers {
   };
 }
 
-/** Reads ids, and names whose ids `find` looks up. */
+/** Reads a list of ids and of names; `find` looks up the id of a name. */
 function readIds(
   table: TomlTable,
   key: string,

@@ -15,7 +15,7 @@ export function readReaper(table: TomlTable, checkRoot: CheckCgroupRoot) {
   return {
     /** False to reap no cgroups. */
     enabled: table.boolean("enabled") ?? true,
-    /** The mount point of cgroup2; undefined to look for it. */
+    /** The mount point of cgroup2; undefined if the daemon has to find it. */
     cgroupRoot: readCgroupRoot(table, checkRoot),
     /** The scopes; see reaper/scopes.ts. */
     scopes: [
@@ -24,9 +24,9 @@ export function readReaper(table: TomlTable, checkRoot: CheckCgroupRoot) {
     ],
     /** The time from the moment when a cgroup becomes empty until it is measured and deleted. */
     deletionDelayMs: readSeconds(table, "delete_seconds", 0, 3600) ?? 50,
-    /** The interval at which the cgroups are compared with what the events have reported. */
+    /** The interval at which the daemon compares its view of the cgroups with the file system. */
     checkIntervalMs: readSeconds(table, "check_seconds", 1, 86_400) ?? 300_000,
-    /** How long an empty cgroup waits before its children that were never used are deleted. */
+    /** How long a cgroup that has become empty is kept if it has children that were never used. */
     unusedMs: readSeconds(table, "unused_seconds", 0.1, 3600) ?? 10_000,
   } as const;
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { pagesOf, parseRequest } from "./commands.ts";
 
 describe("pagesOf", () => {
-  it("divides a list in order, into pages of a bounded number of JSON bytes", () => {
+  it("divides a list, in its order, into pages whose size in JSON is limited", () => {
     expect(pagesOf([])).toEqual([]);
     expect(pagesOf([1, 2, 3])).toEqual([[1, 2, 3]]);
     const quotes = (count: number) => '"'.repeat(count);
@@ -17,7 +17,7 @@ describe("pagesOf", () => {
     }
   });
 
-  it("gives an element its own page if it is larger than a page", () => {
+  it("puts an element that is larger than a page on a page of its own", () => {
     const long = "x".repeat(4080);
     expect(pagesOf(["a", long, long, "b"])).toEqual([["a"], [long], [long], ["b"]]);
   });

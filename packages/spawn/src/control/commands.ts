@@ -1,6 +1,6 @@
 /**
- * The requests that the running daemon answers on its control socket. Each has one definition,
- * with its fields and its answer.
+ * The requests that the running daemon answers on its control socket. Each kind of request has one
+ * definition, with its fields and its answer.
  */
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import type { AccountingRecords } from "../accounting/terms/records.ts";
@@ -15,24 +15,24 @@ export interface DaemonParts {
   status(): Promise<DaemonStatus>;
   /**
    * Reads the configuration again.
-   * @throws CommandFailure (rejects) if it or the script has a mistake
+   * @throws CommandFailure (rejects) if the configuration or the script has a mistake
    */
   reload(): Promise<ReloadResult>;
 }
 
 /** The changes that a successful reload has not applied. */
 export interface ReloadResult {
-  /** Keys that have changed since the start and that only a restart applies. */
+  /** Keys that have changed since the daemon was started, and that only a restart applies. */
   readonly waitsForRestart: readonly string[];
   /** True if the script was changed after it was loaded. */
   readonly isScriptOutdated: boolean;
 }
 
-/** The definition of a request. JSON has to be able to represent `Answer`. */
+/** The definition of a request. `Answer` is a type that JSON can represent. */
 interface ControlCommand<Fields extends object, Answer> {
   /**
-   * Returns the fields from a request, ignoring any others.
-   * @throws Error for a wrong type. Pure.
+   * Returns the command's fields from a request; other fields are ignored. Pure.
+   * @throws Error if a field has a wrong type
    */
   readonly parse: (request: object) => Fields;
   readonly answer: (daemon: DaemonParts, fields: Fields) => Promise<Answer>;
@@ -100,7 +100,7 @@ const DEFINITIONS = {
   }),
 };
 
-/** The greatest number of records or names in an answer: other work waits while it is made. */
+/** The maximum number of records or names in an answer: other work waits while it is made. */
 const MAX_PAGE = 500;
 
 function parseBoolean(value: unknown, field: string): boolean {
@@ -139,8 +139,9 @@ function parseNumbersOrAll(value: unknown): number[] | "all" {
 }
 
 /**
- * Returns the records.
- * @throws CommandFailure if there is no journal: a command may then use the files
+ * Returns the records in the journal.
+ * @throws CommandFailure if the daemon has no journal; a command may then read the journal's files
+ *   itself
  */
 function recordsOf({ accounting }: DaemonParts): AccountingRecords {
   if (accounting !== undefined) return accounting;
@@ -199,7 +200,7 @@ export function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Pr
   return ask(requestOf(name, fields)) as Promise<Answers[N]>;
 }
 
-/** Returns the records of the running daemon. */
+/** Returns the records in the running daemon's journal. */
 export function daemonRecords(ask: Ask): AccountingRecords {
   return {
     list: (after, limit) => askFor(ask, "list-records", { after, limit }),
@@ -222,12 +223,14 @@ async function inPages(
 }
 
 /**
- * The greatest size of a list in a request, in bytes of JSON: the size of requests is bounded, in
- * earlier daemons to 4096 bytes.
+ * The maximum size of a list in a request, in bytes of JSON: the daemon limits the size of
+ * requests, to 4096 bytes in earlier versions.
  */
 const PAGE_BYTES = 2048;
 
-/** Divides a list into pages for requests: each has as many elements as fit, at least one. Pure. */
+/**
+ * Divides a list into pages for requests. A page has as many elements as fit, at least one. Pure.
+ */
 export function pagesOf<T extends string | number>(list: readonly T[]): T[][] {
   const pages: T[][] = [];
   let free = 0;

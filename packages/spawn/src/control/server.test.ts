@@ -24,7 +24,7 @@ const listen = (serve: (socket: Socket) => void, options: ServerOpts = {}, backl
   });
 
 function fail(): never {
-  throw new Error("nothing is logged");
+  throw new Error("a line was logged");
 }
 
 const modeOf = (file: string) => (statSync(file).mode & 0o777).toString(8);

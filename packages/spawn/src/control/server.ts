@@ -1,6 +1,6 @@
 /**
- * The control socket for administrators: a Unix stream socket that only root may use. A request
- * is a line of JSON, `{"command": "..."}`, and so is the answer.
+ * The control socket for administrators: a Unix stream socket that only root may use. A request is
+ * a line of JSON, such as `{"command": "status"}`, and the answer is a line of JSON, too.
  */
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
@@ -23,7 +23,7 @@ import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 import { type ControlRequest, parseRequest } from "./commands.ts";
 
 /**
- * How long a command waits for the daemon by default, so that a daemon that hangs cannot block it.
+ * How long a command waits for the daemon by default: a daemon that hangs must not block commands.
  */
 export const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -32,13 +32,16 @@ type Handler = (request: ControlRequest) => Promise<unknown>;
 /** The size limit of a request. A name of 4080 bytes fits even if JSON escapes each byte. */
 const MAX_LINE_BYTES = 64 * 1024;
 
-/** The number of connections that may wait to be accepted, bounded by net.core.somaxconn. */
+/** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;
 
-/** Bounds for clients, because programs of root can hang, too. */
+/** The limits for connections: programs that root runs can hang, too. */
 const BOUNDS: ConnectionBounds = { count: 64, peerTimeoutMs: 10_000 };
 
-/** Listens at `path`, with mode 0600. The caller closes the server. @throws CommandFailure */
+/**
+ * Listens on a socket at `path`, with mode 0600. The caller closes the server.
+ * @throws CommandFailure
+ */
 export async function listenForControl(
   path: string,
   handler: Handler,
@@ -56,7 +59,7 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
-    // A server that already listens would block the next attempt.
+    // If the server already listens, the next attempt would fail.
     server.close();
     const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
@@ -72,7 +75,7 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
   });
   const lines = createInterface({ input: socket });
   const endWithoutRequest = () => socket.destroy();
-  // These are the socket's errors, which are handled above.
+  // Errors of `lines` are those of the socket, which are handled above.
   lines.on("error", () => {});
   lines.once("close", endWithoutRequest);
   lines.once("line", async (line) => {
@@ -87,15 +90,15 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
     }
     limit.answering(socket);
     socket.write(`${JSON.stringify(answer)}\n`);
-    // Closes the connection once the kernel has the answer, even if the peer neither reads nor
-    // closes.
+    // Closes the connection once the kernel has the answer, even if the peer neither reads it nor
+    // closes the connection.
     socket.destroySoon();
   });
 }
 
 /**
  * Sends a request to the daemon at `path`, and returns its answer.
- * @throws CommandFailure (rejects), also if there is no answer in time
+ * @throws CommandFailure (rejects), for example if there is no answer in time
  */
 export async function askDaemon(
   path: string,

@@ -39,7 +39,7 @@ function streamPair(): [Fd, Fd] {
   return socketpair(SOCK_STREAM, O_NONBLOCK);
 }
 
-/** Opens a pipe whose write end blocks, as that of a shell does. */
+/** Opens a pipe whose write end blocks, as in a pipe that a shell opens. */
 function waitingPipe(): [Fd, Fd] {
   const [reader, writer] = pipe();
   const nonBlocking = openSync(`/proc/self/fd/${reader.number}`, O_NONBLOCK);
@@ -66,12 +66,12 @@ describe("lines", () => {
     const all = text.trimEnd().split("\n");
     const said = all.filter((line) => line.endsWith(" lost"));
     expect(said).toHaveLength(1);
-    // In order and complete; the count of lost lines is right.
+    // The kept lines are complete and in order; the count of lost lines is right.
     const kept = all.filter((line) => !line.endsWith(" lost"));
     expect(kept.map((line) => Number(line.split(" ")[0]))).toEqual(kept.map((_, i) => i));
     expect(kept.length + Number.parseInt(said[0] ?? "", 10)).toBe(count);
     expect(kept.every((line) => line.endsWith(LINE.trimEnd()))).toBe(true);
-    // More than the kernel holds.
+    // More lines than the kernel's buffer holds.
     expect(kept.length).toBeGreaterThan(2500);
     lines.write("again\n");
     expect(drain(reader.number)).toBe("again\n");
@@ -89,7 +89,7 @@ describe("lines", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("to a full disk are lost, and nothing waits", () => {
+  it("to a full disk are lost, and no line is kept", () => {
     const fd = openSync("/dev/full", "w");
     const later = new Later();
     const lines = new LineWriter(fd, later.schedule, lost);
@@ -98,7 +98,7 @@ describe("lines", () => {
     closeSync(fd);
   });
 
-  it("are still counted as lost if the line that says so is lost itself", () => {
+  it("are still counted as lost if the line with their number is lost itself", () => {
     const [reader, writer] = socketpair(SOCK_SEQPACKET, O_NONBLOCK);
     const tooLong = "x".repeat(255 * 1024);
     let lostText = (_count: number) => tooLong;
@@ -110,7 +110,7 @@ describe("lines", () => {
     for (const fd of [reader, writer]) fd.close();
   });
 
-  it("leave the flags of the open file description, which others share, as they are", () => {
+  it("leave the flags of the open file description, which other processes share, as they are", () => {
     const [reader, writer] = waitingPipe();
     new LineWriter(writer.number, new Later().schedule, lost).write("a\n");
     const flags = readFileSync(`/proc/self/fdinfo/${writer.number}`, "utf8");

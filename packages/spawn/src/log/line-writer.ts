@@ -1,15 +1,15 @@
 /**
  * Writes lines and never waits: a slow or stuck reader of the log must not stop a thread that
- * serves others. Lines that cannot be written yet are kept, up to a limit; lost lines are
- * counted, and their number is written as soon as that is possible.
+ * serves others. Lines that cannot be written yet are kept, up to a limit; further lines are lost.
+ * Lost lines are counted, and their number is written as soon as possible.
  */
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isErrno, MSG_DONTWAIT, send } from "@cm4all/linux";
 
-/** The limit for kept lines: a few thousand lines. */
+/** The maximum size of all kept lines together: a few thousand lines. */
 const MAX_KEPT_BYTES = 256 * 1024;
 
-/** The time between two attempts to write lines that are kept, milliseconds. */
+/** The time between two attempts to write lines that are kept, in milliseconds. */
 const RETRY_MS = 100;
 
 /** Calls `run` once, after `delayMs` milliseconds, on this thread. */
@@ -17,15 +17,15 @@ export type Schedule = (delayMs: number, run: () => void) => unknown;
 
 /**
  * Writes as much as is possible now.
- * @returns the number of bytes; 0 if none
- * @throws Error of the call
+ * @returns the number of bytes that were written; 0 if none
+ * @throws Error of the system call
  */
 type TryWrite = (bytes: Uint8Array) => number;
 
 /** A line, or the rest of it, that waits to be written. */
 interface Kept {
   readonly bytes: Uint8Array;
-  /** How many lines are lost if it cannot be written. */
+  /** The number of lines that are lost if these bytes cannot be written. */
   readonly losses: number;
 }
 
@@ -39,8 +39,8 @@ export class LineWriter {
   #isPlanned = false;
 
   /**
-   * @param fd its owner closes it, after the last use of the writer
-   * @param lostText the line that says how many lines were lost
+   * @param fd the descriptor, which its owner closes after the last use of the writer
+   * @param lostText returns the line that reports how many lines were lost
    */
   constructor(fd: number, schedule: Schedule, lostText: (count: number) => string) {
     this.#tryWrite = openForWriting(fd);
@@ -49,7 +49,7 @@ export class LineWriter {
   }
 
   /**
-   * Writes a line, or keeps it until that is possible.
+   * Writes a line, or keeps it until it can be written.
    * @param line the text with its newline
    * @param isUrgent true to try at once, even while other lines wait for the next attempt
    */
@@ -90,7 +90,7 @@ export class LineWriter {
       written = this.#tryWrite(bytes);
       if (written === 0) return false;
     } catch {
-      // ENOSPC, EPIPE: there is nowhere else to report it. The line is lost.
+      // Such as ENOSPC or EPIPE: there is nowhere else to report the error. The line is lost.
       this.#lost += losses;
       this.#kept.shift();
       this.#keptBytes -= bytes.length;
@@ -104,9 +104,9 @@ export class LineWriter {
 }
 
 /**
- * Returns a function that writes without waiting. O_NONBLOCK belongs to the open file
- * description, to which others write too, such as the shell that started us. So a pipe or a
- * terminal is opened once more, and a socket is written to with MSG_DONTWAIT.
+ * Returns a function that writes without waiting. O_NONBLOCK belongs to the open file description,
+ * which other processes share, such as the shell that started this program. So the flag is not set:
+ * a pipe or a terminal is opened once more, and a socket is written to with MSG_DONTWAIT.
  */
 function openForWriting(fd: number): TryWrite {
   const status = fstatSync(fd);
@@ -119,7 +119,7 @@ function tryOpenAgain(fd: number): number | undefined {
   try {
     return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    // There is no /proc, or the terminal is somebody else's: write to the descriptor as it is.
+    // There is no /proc, or the terminal belongs to another user: write to the descriptor as it is.
     return undefined;
   }
 }

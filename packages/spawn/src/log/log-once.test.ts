@@ -28,7 +28,7 @@ describe("logging once", () => {
     expect(lines.slice(2)).toEqual(["5 five"]);
   });
 
-  it("is limited, and logs that it is", () => {
+  it("is limited to 1,000 kinds of events, and the limit is logged", () => {
     const log = make();
     for (let i = 0; i < 5000; i++) log.log(`${i}`, LOG_NOTICE, "line");
     expect(lines.length).toBe(1001);

@@ -6,7 +6,8 @@ import { LOG_WARNING } from "./log.ts";
 const MAX_KINDS = 1000;
 
 /**
- * The time after which all kinds are forgotten, milliseconds: pids are reused, and causes return.
+ * The time after which all kinds are forgotten, in milliseconds: the pid in a kind may be reused,
+ * and a cause may occur again.
  */
 const FORGET_MS = 3_600_000;
 
@@ -17,13 +18,16 @@ export class LogOnce {
   readonly #kinds = new Set<string>();
   #forgetMs = 0;
 
-  /** @param now returns milliseconds of a clock */
+  /** @param now returns milliseconds of a monotonic clock */
   constructor(log: Logger, now: () => number = monotonicMs) {
     this.#log = log;
     this.#now = now;
   }
 
-  /** Logs an event unless one of its kind was logged. @param kind identifies the kind of event */
+  /**
+   * Logs an event unless another event of its kind was logged before.
+   * @param kind identifies the kind of event
+   */
   log(kind: string, priority: Priority, text: string): void {
     const now = this.#now();
     if (now >= this.#forgetMs) {

@@ -1,6 +1,6 @@
 /**
- * The daemon's log: one line for each event on stderr. If stderr goes to the journal, lines begin
- * with a priority, `<N>`; on a terminal or in a file they begin with the time instead.
+ * The daemon's log: one line on stderr for each event. If stderr goes to systemd's journal, lines
+ * begin with a priority, `<N>`; on a terminal or in a file they begin with the time instead.
  * @see sd-daemon(3)
  */
 import { fstatSync } from "node:fs";
@@ -18,7 +18,7 @@ export const LOG_DEBUG = 7;
 
 export type Priority = 3 | 4 | 5 | 6 | 7;
 
-/** A line for the log, as a worker sends it to the main thread. */
+/** A line for the log, as a worker thread sends it to the main thread. */
 export interface LogLine {
   readonly priority: Priority;
   readonly text: string;
@@ -27,7 +27,7 @@ export interface LogLine {
 export type Logger = (priority: Priority, text: string) => void;
 
 /**
- * Returns whether stderr goes to the journal.
+ * Returns whether stderr goes to systemd's journal.
  * @param journalStream the value of `JOURNAL_STREAM`: device and inode of the journal's stream
  */
 function isJournal(journalStream: string | undefined): boolean {
@@ -37,9 +37,9 @@ function isJournal(journalStream: string | undefined): boolean {
 }
 
 /**
- * Opens the log of a thread. It never waits for the reader of the log.
+ * Opens the log of a thread. Logging never waits for the reader of the log.
  * @param verbose true to write LOG_DEBUG lines, too
- * @param schedule runs a call later on this thread
+ * @param schedule calls a function later on this thread
  */
 export function openLog(verbose: boolean, schedule: Schedule = scheduleUnref): Logger {
   const journal = isJournal(process.env["JOURNAL_STREAM"]);
@@ -52,20 +52,20 @@ export function openLog(verbose: boolean, schedule: Schedule = scheduleUnref): L
   );
   return (priority, text) => {
     if (priority === LOG_DEBUG && !verbose) return;
-    // An error may be the last line that the process writes.
+    // A line about an error may be the last line that the process writes.
     writer.write(format(priority, text), priority <= LOG_ERR);
   };
 }
 
 /**
- * Runs a call later on the main thread, without keeping the process alive for lines that wait for
- * a reader.
+ * Calls a function later on the main thread, without keeping the process alive for lines that wait
+ * for a reader.
  */
 function scheduleUnref(delayMs: number, run: () => void): void {
   setTimeout(run, delayMs).unref();
 }
 
-/** Logs why the process is about to end. Any thread may call it. */
+/** Logs why the process is about to end. Any thread may call this function. */
 export function logLast(text: string): void {
   openLog(false)(LOG_ERR, text);
 }

@@ -1,10 +1,10 @@
 /**
- * Metrics are the numbers that the daemon counts and measures. Each is declared once, in the
- * table `metrics.ts` of the part that counts it. `cm4all-spawn status`, its JSON and the page for
- * Prometheus are printed from the declarations. A new counter needs its declaration and the line
- * that counts.
+ * Metrics are the numbers that the daemon counts and measures. Each metric is declared once, in the
+ * module `metrics.ts` or `daemon-metrics.ts` of the part of the daemon that counts it. The output
+ * of `cm4all-spawn status`, as text and as JSON, and the page for Prometheus are made from the
+ * declarations. A new counter needs only its declaration and the statement that counts.
  *
- * A part keeps its counts in a plain object, so that counting increments a property; the object
+ * A part keeps its counts in a plain object: to count is to increment a property, and the object
  * can be sent to other threads as it is.
  */
 import { emptyHistogram, type Histogram } from "./histogram.ts";
@@ -12,16 +12,16 @@ import { emptyHistogram, type Histogram } from "./histogram.ts";
 interface Common {
   /** The description for Prometheus: a sentence. */
   readonly help: string;
-  /** The row of `cm4all-spawn status` in which it is shown. */
+  /** The row of `cm4all-spawn status` in which the metric is shown. */
   readonly row: string;
   /** The text in the row; `{}` stands for the value. */
   readonly text: string;
 }
 
 interface Numeric extends Common {
-  /** The unit, which is a base unit. The metric's key ends in it. */
+  /** The unit, a base unit of Prometheus. The metric's key ends in the unit's name. */
   readonly unit?: "seconds" | "bytes";
-  /** The label that distinguishes the numbers, if the metric has several. */
+  /** The name of the label that distinguishes the numbers, if the metric has several numbers. */
   readonly label?: string;
   /** All values that the label can have; undefined if they are not known in advance. */
   readonly values?: readonly string[];
@@ -32,10 +32,10 @@ export interface NumberDeclaration extends Numeric {
   readonly kind: "counter" | "gauge";
 }
 
-/** The distribution of the values of an event that happens again and again. */
+/** The distribution of a quantity that is observed again and again, such as a duration. */
 export interface HistogramDeclaration extends Numeric {
   readonly kind: "histogram";
-  /** The upper bounds of its buckets, ascending, in its unit. */
+  /** The upper bounds of the buckets, ascending, in the metric's unit. */
   readonly bounds: readonly number[];
 }
 
@@ -52,8 +52,8 @@ export type Declaration = NumberDeclaration | HistogramDeclaration | StateDeclar
 export type Declarations = { readonly [key: string]: Declaration };
 
 /**
- * The type of a metric's value: the state, the number or histogram, or one of these for each
- * value of the label.
+ * The type of a metric's value: a state, a number or a histogram; for a metric with a label, a
+ * number or a histogram for each value of the label.
  */
 type Value<D extends Declaration> = D extends StateDeclaration
   ? keyof D["states"] & string

@@ -17,14 +17,14 @@ export function formatMetrics(
     texts.push(declaration.text.replace("{}", () => formatValue(declaration, values[key])));
     rows.set(declaration.row, texts);
   }
-  // A limit, "of ...", belongs to the number before it.
+  // A text that begins with "of " is a limit, which belongs to the number before it.
   const join = (all: string, text: string) => `${all}${text.startsWith("of ") ? " " : ", "}${text}`;
   return [...rows].map(([title, texts]) => [title, texts.reduce(join)]);
 }
 
 /**
- * Formats a value: for histograms, their mean; for numbers, each of them, or their total if the
- * values of the label are not known in advance.
+ * Formats the value of a metric: of histograms, the mean of all values; of numbers, each number, or
+ * the total if the values of the label are not known in advance.
  */
 function formatValue(declaration: Declaration, current: AnyValue | undefined): string {
   if (declaration.kind === "state") return declaration.states[String(current)] ?? "";

@@ -1,4 +1,4 @@
-/** The numbers of values within given ranges, and the sum of all values. */
+/** The number of values in each of several ranges, and the sum of all values. */
 export interface Histogram {
   /** The upper bounds of the buckets, ascending; a bucket includes its bound. */
   readonly bounds: readonly number[];
@@ -9,8 +9,8 @@ export interface Histogram {
 
 /**
  * Returns an empty histogram.
- * @param bounds the upper bounds of its buckets, ascending; a further bucket has the values above
- *   them
+ * @param bounds the upper bounds of its buckets, ascending; one more bucket is for the values above
+ *   all bounds
  */
 export function emptyHistogram(bounds: readonly number[]): Histogram {
   return { bounds, counts: new Array<number>(bounds.length + 1).fill(0), sum: 0 };

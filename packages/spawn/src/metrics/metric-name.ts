@@ -2,8 +2,8 @@
 import type { Declaration } from "./declaration.ts";
 
 /**
- * Returns the name of a metric: `cm4all_spawn_`, the part that it belongs to, its key in snake
- * case, and `_total` for a counter.
+ * Returns the name of a metric: `cm4all_spawn_`, the part of the daemon to which the metric
+ * belongs, its key in snake case, and `_total` for a counter.
  * @see https://prometheus.io/docs/practices/naming/
  */
 export function metricName(part: string, key: string, kind: Declaration["kind"]): string {

@@ -7,13 +7,13 @@ type Single = number | Histogram;
 /** The value of any metric. */
 export type AnyValue = string | Single | { readonly [labelValue: string]: Single };
 
-/** A number or histogram, with the value of its label if the metric has one. */
+/** A number or histogram, with the value of the label if the metric has a label. */
 export interface Sample<Value extends Single = Single> {
   readonly labelValue: string | undefined;
   readonly value: Value;
 }
 
-/** Returns the name of a metric's label. */
+/** Returns the name of a metric's label; undefined if the metric has none. */
 export function labelOf(declaration: Declaration): string | undefined {
   return declaration.kind === "state" ? "state" : declaration.label;
 }

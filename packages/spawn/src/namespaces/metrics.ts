@@ -26,7 +26,7 @@ export const NAMESPACE_METRICS = {
   },
   namesOfOneUid: {
     kind: "gauge",
-    help: "Names of the uid that has created the most.",
+    help: "Names of the uid that has created the most names.",
     row: "names",
     text: "{} of the uid with most",
   },
@@ -38,7 +38,7 @@ export const NAMESPACE_METRICS = {
   },
   kept: {
     kind: "gauge",
-    help: "Namespaces that are kept.",
+    help: "Namespaces that the daemon keeps.",
     label: "kind",
     values: KINDS,
     row: "namespaces",
@@ -64,7 +64,7 @@ export const NAMESPACE_METRICS = {
   },
   admittedConnections: {
     kind: "gauge",
-    help: "Clients that have been admitted, to which the limits apply.",
+    help: "Clients that have been admitted; the limits apply only to these clients.",
     row: "connections",
     text: "{} admitted",
   },
@@ -76,7 +76,7 @@ export const NAMESPACE_METRICS = {
   },
   connectionsOfOneUid: {
     kind: "gauge",
-    help: "Admitted clients of the uid that has the most.",
+    help: "Admitted clients of the uid that has the most admitted clients.",
     row: "connections",
     text: "{} of the uid with most",
   },
@@ -88,7 +88,7 @@ export const NAMESPACE_METRICS = {
   },
   requests: {
     kind: "counter",
-    help: "Requests of clients by result: answered, failed (refused by the kernel or a quota), malformed, refused (the peer may not ask).",
+    help: "Requests of clients by result: answered, failed (refused by the kernel or a quota), malformed, refused (the peer has no permission).",
     label: "result",
     values: ["answered", "failed", "malformed", "refused"],
     row: "requests",

@@ -11,11 +11,12 @@ export interface ControlPlace {
 }
 
 /**
- * Returns the path of the control socket; the default path if the configuration has a mistake: the
- * daemon still runs with an earlier configuration, most likely with the default socket.
+ * Returns the path of the control socket. If the configuration has a mistake, returns the default
+ * path: the daemon may still be running with an earlier configuration, which most likely has the
+ * default path.
  * @param config the configuration file; undefined for the default
  * @param control the path on the command line, which takes precedence
- * @throws errors other than a mistake in the configuration or a file that cannot be read
+ * @throws errors other than those about a mistake in the configuration or an unreadable file
  */
 export function findControl(config: string | undefined, control: string | undefined): ControlPlace {
   if (control !== undefined) return { path: control };

@@ -4,7 +4,7 @@ import { formatDuration, type Row } from "../metrics/format.ts";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 import type { FoundProcess, NameWithProcesses } from "./processes.ts";
 
-/** Returns a heading and a line for each name. */
+/** Returns a heading, and then one line for each name. */
 export function formatNames(names: readonly NameWithProcesses[]): string[] {
   const rows = names.map((each) => [
     printable(each.name),
@@ -45,7 +45,10 @@ function formatKinds({ namespaces }: NameStatus): string {
   return kinds.map(([kind, count]) => (count === 1 ? kind : `${count} ${kind}`)).join(" ");
 }
 
-/** Lists the holders of a lease. A lease without a holder is in a message that nobody has read. */
+/**
+ * Lists the processes that hold a lease or that run in a PID namespace. If nobody holds a lease,
+ * the lease is in a message that has not been received yet.
+ */
 function formatProcesses(processes: readonly FoundProcess[]): string {
   if (processes.length === 0) return "a message on its way";
   const shown = processes
@@ -55,5 +58,5 @@ function formatProcesses(processes: readonly FoundProcess[]): string {
   return [...shown, ...(more > 0 ? [`${more} more`] : [])].join(", ");
 }
 
-/** The number of processes that are listed by name. */
+/** The maximum number of processes that are listed; the others are only counted. */
 const MAX_SHOWN = 5;

@@ -13,7 +13,7 @@ import type { NameStatus } from "../namespaces/names/name-status.ts";
 import { formatName, formatNames } from "./format-names.ts";
 import { withProcesses } from "./processes.ts";
 
-/** The number of names for which one request asks. */
+/** The maximum number of names for which one request asks. */
 const PAGE = 500;
 
 interface JsonOption {
@@ -64,7 +64,8 @@ export function declareNameCommands(program: Command, ask: Ask): void {
 }
 
 /**
- * Requires either names or --all: an empty list, as from a shell variable, must not mean all.
+ * Requires either names or --all: an empty list, such as that of an empty shell variable, must not
+ * stand for all names.
  * @throws CommandFailure
  */
 function requireExtent(
@@ -79,7 +80,7 @@ function requireExtent(
   }
 }
 
-/** Shows a name. @throws CommandFailure (rejects) if it does not exist */
+/** Shows the status of a name. @throws CommandFailure (rejects) if the name does not exist */
 export async function showName(
   ask: Ask,
   name: string,

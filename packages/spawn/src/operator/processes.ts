@@ -5,21 +5,24 @@ import type { NameStatus } from "../namespaces/names/name-status.ts";
 
 export interface FoundProcess {
   readonly pid: number;
-  /** The name of the command, see /proc/pid/comm in proc(5). */
+  /** The name of the process; see /proc/pid/comm in proc(5). */
   readonly command: string;
 }
 
 /** A name with the processes that use it. */
 export interface NameWithProcesses extends NameStatus {
-  /** Processes with an open write end of the lease pipe; a lease in a message has no holder. */
+  /**
+   * Processes that have the write end of the lease pipe open. While a lease is in a message that
+   * has not been received yet, no process holds it.
+   */
   readonly leaseHolders: readonly FoundProcess[];
-  /** Processes in its PID namespace, without the init and those in nested namespaces. */
+  /** Processes in the name's PID namespace, without the init and those in nested PID namespaces. */
   readonly processes: readonly FoundProcess[];
 }
 
 /**
- * Adds the processes of names, in one pass over /proc. Only root sees the descriptors of all
- * processes.
+ * Adds to each name the processes that use it, in one pass over /proc. Only root sees the
+ * descriptors of all processes.
  */
 export function withProcesses(names: readonly NameStatus[]): NameWithProcesses[] {
   const holders = new Map<string, FoundProcess[]>();
@@ -58,7 +61,8 @@ function writtenPipes(pid: number): string[] {
   for (const fd of orGone(() => readdirSync(directory)) ?? []) {
     const path = `${directory}/${fd}`;
     const pipe = orGone(() => {
-      // The link has the mode of the descriptor. The daemon itself only has the read end.
+      // The permissions of the link show how the descriptor was opened. The daemon itself has only
+      // the read end.
       if (!readlinkSync(path).endsWith("/lease") || (lstatSync(path).mode & 0o200) === 0) return "";
       const { dev, ino } = statSync(path);
       return `${dev}:${ino}`;
@@ -77,8 +81,8 @@ function readCommand(pid: number): string {
 }
 
 /**
- * Returns undefined if the process has ended or may not be inspected, or if a link's target is
- * longer than readlink(2) can tell (ENAMETOOLONG); such a path is not that of a lease.
+ * Returns the result of `look`; undefined if the process has ended or may not be inspected, or if a
+ * link's target is longer than readlink(2) can return (ENAMETOOLONG): that is not a lease pipe.
  */
 function orGone<T>(look: () => T): T | undefined {
   try {

@@ -1,6 +1,6 @@
 /**
- * `cm4all-spawn reload`. `systemctl reload` runs it, and therefore fails if there is a mistake in
- * the configuration or in the script's reload.
+ * `cm4all-spawn reload`. `systemctl reload` runs this command, and therefore fails if the
+ * configuration has a mistake or the script cannot be used.
  */
 import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
@@ -21,8 +21,8 @@ export function declareReloadCommand(
   program
     .command("reload")
     .description(
-      "have the running daemon read its configuration again and call the script's reload; " +
-        "fails if one of them has a mistake, and lists changes that need a restart",
+      "have the running daemon read its configuration again and call the script's function reload; " +
+        "fail if the configuration or the script has a mistake, and list changes that need a restart",
     )
     .option("--signal <pid>", "send SIGHUP to this process if the daemon cannot be asked")
     .action(async ({ signal }: ReloadOptions) => {
@@ -38,7 +38,8 @@ export function declareReloadCommand(
 }
 
 /**
- * Reloads. Returns undefined if a signal was sent: the result is then only in the daemon's log.
+ * Makes the daemon reload its configuration. Returns undefined if a signal was sent: the result is
+ * then only in the daemon's log.
  */
 async function tryReload(
   ask: Ask,
@@ -48,7 +49,7 @@ async function tryReload(
   if (pid === undefined) return askFor(ask, "reload", {});
   const { path, mistake } = findPlace();
   if (mistake !== undefined) {
-    // The daemon then logs and counts the mistake.
+    // On SIGHUP, the daemon logs and counts the mistake.
     sendHangUp(pid);
     throw mistake;
   }
@@ -62,7 +63,7 @@ async function tryReload(
   return undefined;
 }
 
-/** Returns whether the daemon does not listen, or its version reloads only on SIGHUP. */
+/** Returns whether the daemon does not listen, or is of a version that reloads only on SIGHUP. */
 function knowsSignalAlone(error: unknown): boolean {
   if (!(error instanceof CommandFailure)) return false;
   const { exitStatus, message } = error;

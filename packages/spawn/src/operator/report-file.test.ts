@@ -51,7 +51,7 @@ describe("writeReport", () => {
     expect(readFileSync(other, "utf8")).toBe("old");
   });
 
-  it("appends to a file that is open as a descriptor", () => {
+  it("appends to a file whose path is that of an open descriptor, such as /dev/fd/3", () => {
     const fd = openSync(file, "a");
     try {
       const link = readlinkSync(`/dev/fd/${fd}`);
@@ -79,7 +79,7 @@ describe("writeReport", () => {
   it.each([
     ["a directory", () => mkdirSync(file), /report\.html: EISDIR/],
     ["a missing directory", () => rmSync(directory, { recursive: true }), /report\.html: ENOENT/],
-  ])("says why it cannot write to %s", (_, prepare, message) => {
+  ])("reports why it cannot write to %s", (_, prepare, message) => {
     prepare();
     try {
       expect(() => writeReport(file, text)).toThrow(

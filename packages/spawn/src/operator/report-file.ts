@@ -1,11 +1,11 @@
-/** Writes the file of a report, with mode 0600: bills are confidential. */
+/** Writes the file of a report with mode 0600, because bills are confidential. */
 import { closeSync, constants, lstatSync, openSync, realpathSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import { fileFailure, isErrno, replaceFile } from "@cm4all/command/files";
 
 /**
- * Creates or replaces a file in one step, so that the old file stays if that fails. A symbolic
+ * Creates a file or replaces it atomically, so that the old file stays if this fails. A symbolic
  * link is replaced, not followed. Devices and FIFOs are written to.
  * @throws CommandFailure
  */
@@ -20,7 +20,9 @@ export function writeReport(path: string, text: Uint8Array): void {
   }
 }
 
-/** Appends, and neither truncates nor creates: /dev/stdout may be a file that has other text. */
+/**
+ * Appends to a file, which is neither truncated nor created: /dev/stdout may be a file with text.
+ */
 function writeStream(path: string, text: Uint8Array): void {
   const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND);
   try {
@@ -31,7 +33,8 @@ function writeStream(path: string, text: Uint8Array): void {
 }
 
 /**
- * Returns whether a path is to be written to and not replaced: a device, FIFO or open descriptor.
+ * Returns whether a file is to be written to, and not to be replaced, because it is a device, a
+ * FIFO or an open descriptor.
  */
 function isStream(path: string): boolean {
   // Links such as /dev/stdout and /dev/fd/3 lead to an open descriptor.

@@ -16,13 +16,13 @@ it("passes on the variables for PostgreSQL, and no other secrets of root", () =>
 });
 
 describe("failureOf", () => {
-  it("gives advice on the role if the database has refused, and quotes only the last line", () => {
+  it("gives advice on the role if the database cannot be read, and quotes only the last line", () => {
     const { message, exitStatus } = failureOf("bills", DATABASE_FAILED, "secret\nno such role\n");
     expect(message).toMatch(/^cannot read the bills in bills: no such role\. .*fleet_reader/);
     expect(exitStatus).toBe(69);
   });
 
-  it("blames the database for nothing else", () => {
+  it("does not blame the database for other failures", () => {
     expect(failureOf("bills", 1, "a line\nout of range\n")).toMatchObject({
       message: "cannot make the report: out of range",
       exitStatus: 70,
@@ -32,7 +32,7 @@ describe("failureOf", () => {
     );
   });
 
-  it("names no URI", () => {
+  it("does not show a URI", () => {
     const uri = "postgres://user:secret@host/db";
     expect(failureOf(uri, DATABASE_FAILED, "no").message).not.toContain("secret");
   });

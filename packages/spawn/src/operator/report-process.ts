@@ -1,6 +1,6 @@
 /**
- * Runs the program that makes a report from the database. It has only the privileges of its user
- * and of that user's role in the database.
+ * Runs the program that makes a report from the database. The program has only the privileges of
+ * its user and of that user's role in the database.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -38,14 +38,14 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
   child.stdin.end(JSON.stringify(options));
   const [status, signal] = await once(child, "close");
   const report = Buffer.concat(chunks);
-  // Node says 0 after a signal that it has no name for, such as a real-time signal.
+  // Node reports the status 0 after a signal for which it has no name, such as a real-time signal.
   if (status === 0 && report.subarray(-REPORT_END.length).toString() === REPORT_END) return report;
   throw failureOf(options.database, status ?? signal, said);
 }
 
 /**
  * Returns the failure of a program that has made no report.
- * @param said its stderr, whose last line says why
+ * @param said the program's stderr, whose last line has the reason
  */
 export function failureOf(database: string, status: number | string, said: string): CommandFailure {
   const how = status === 0 ? "before it was complete" : `with ${status}`;
@@ -58,7 +58,7 @@ export function failureOf(database: string, status: number | string, said: strin
     : new CommandFailure(`cannot make the report: ${reason}`, EX_SOFTWARE);
 }
 
-/** Names a database in a message, without the URI, which may contain a password. */
+/** Returns the name of a database for a message. A URI is left out: it may contain a password. */
 function nameOf(database: string): string {
   return database.includes("://") ? "the database" : database;
 }
@@ -74,11 +74,11 @@ function rightsOf(name: string): { uid: number; gid: number; env: NodeJS.Process
 }
 
 /**
- * The variables of root's environment that are passed on: path, locale, time zone and PostgreSQL.
+ * The variables of root's environment that are passed on: for path, locale, time zone, PostgreSQL.
  */
 const HANDED_OVER = /^(PATH|LANG|LC_.*|TZ|PG.*)$/;
 
-/** Returns a user's environment. Of root's secrets it has only those for PostgreSQL. */
+/** Returns a user's environment. Of root's secrets, it has only those for PostgreSQL. */
 export function environmentOf(
   { name, home }: SystemUser,
   roots: NodeJS.ProcessEnv,

@@ -1,7 +1,7 @@
 /**
  * JSON Schemas of the output of the commands with `--json`. Metrics and kinds of namespaces are
- * taken from their tables. The build writes the schemas to files in `dist/schema`, which are
- * installed for authors of other programs; the suite itself does not read them.
+ * taken from their declarations. The build writes the schemas to files in `dist/schema`, which are
+ * installed for authors of other programs; the suite itself does not read these files.
  * @see https://json-schema.org/draft/2020-12
  */
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
@@ -58,7 +58,7 @@ const HISTOGRAM = object({
   bounds: list({ type: "number" }, "Upper bounds of the buckets, ascending."),
   counts: list(
     { type: "integer", minimum: 0 },
-    "The number of values in each bucket; the last is that of values above all bounds.",
+    "The number of values in each bucket, and last the number of values above all bounds.",
   ),
   sum: { type: "number", description: "The sum of all values." },
 });
@@ -66,7 +66,7 @@ const HISTOGRAM = object({
 const PROCESSES = list(
   object({
     pid: whole("The pid, in the PID namespace of the command."),
-    command: text("The name, comm in proc(5)."),
+    command: text("The name of the process: comm in proc(5)."),
   }),
   "Processes.",
 );
@@ -79,24 +79,27 @@ const NAME = object(
       Object.fromEntries(
         NAMESPACE_KINDS.map(({ kind }) => [
           kind,
-          whole("The number of its namespaces of this kind."),
+          whole("The number of the name's namespaces of this kind."),
         ]),
       ),
     ),
     isLeased: truth("Whether a lease on the name is open."),
-    idleSeconds: number("Time since its last use; missing while it is leased."),
+    idleSeconds: number("Seconds since the last use of the name; missing while it is leased."),
     init: object(
       { pid: whole("The pid of the init."), inode: whole("The inode of the PID namespace.") },
       [],
-      "The init of its PID namespace; missing if there is none.",
+      "The init of the name's PID namespace; missing if there is none.",
     ),
     leasePipe: object(
       { device: whole("The device of the pipe."), inode: whole("The inode of the pipe.") },
       [],
-      "The pipe whose writers hold its leases; missing before the first lease.",
+      "The pipe of the name's leases: its write end is a lease. Missing before the first lease.",
     ),
     leaseHolders: { ...PROCESSES, description: "Processes that hold a lease." },
-    processes: { ...PROCESSES, description: "Processes in its PID namespace, without the init." },
+    processes: {
+      ...PROCESSES,
+      description: "Processes in the name's PID namespace, without the init.",
+    },
   },
   ["uid", "idleSeconds", "init", "leasePipe"],
 );
@@ -110,44 +113,55 @@ const STATUS = object(
     problems: list({ type: "string" }, "The problems, the worst first."),
     version: text("The version of the daemon."),
     pid: whole("The pid of the daemon."),
-    uptimeSeconds: number("Time since the start of the daemon."),
-    systemCalls: { enum: ["addon", "ffi-rs"], description: "How system calls are made." },
+    uptimeSeconds: number("Seconds since the start of the daemon."),
+    systemCalls: {
+      enum: ["addon", "ffi-rs"],
+      description: "How system calls are made: through the addon in C, or through ffi-rs.",
+    },
     configuration: object(
       {
         file: text("The path of the file."),
-        problem: text("Why the file cannot be applied; missing if it can be or has been."),
+        problem: text(
+          "Why the file cannot be applied; missing if it can be applied or has been applied.",
+        ),
         waitsForRestart: list(
           { type: "string" },
-          "Keys that have changed, and whose new values only a restart applies.",
+          "Keys that have changed since the daemon was started, and that only a restart applies.",
         ),
       },
       ["problem"],
     ),
-    isReaping: truth("Whether the configuration says that cgroups are reaped."),
-    daemon: metrics(PARTS.daemon, "The main thread."),
-    namespace: metrics(PARTS.namespace, "The namespace service."),
-    reaper: metrics(PARTS.reaper, "The reaper; missing while its thread is not running."),
-    accounting: metrics(PARTS.accounting, "Accounting; missing if no cgroups are reaped."),
+    isReaping: truth("Whether the configuration enables the reaper."),
+    daemon: metrics(PARTS.daemon, "Metrics of the main thread."),
+    namespace: metrics(PARTS.namespace, "Metrics of the namespace service."),
+    reaper: metrics(
+      PARTS.reaper,
+      "Metrics of the reaper; missing while its thread is not running.",
+    ),
+    accounting: metrics(
+      PARTS.accounting,
+      "Metrics of accounting; missing if no cgroups are reaped.",
+    ),
     journal: object(
       {
         path: text("The directory of the journal."),
         forgetful: text(
-          "The type of the file system, if it may lose the journal at a restart of the host or container.",
+          "The type of the file system, if the journal on it may be lost at a restart of the host or container; missing otherwise.",
         ),
-        problem: text("Why the journal takes no records; missing if it takes them."),
+        problem: text("Why the journal takes no records; missing if it takes records."),
       },
       ["forgetful", "problem"],
     ),
     script: object(
       {
         path: text("The path of the script; missing if there is none."),
-        problem: text("The reason if the script cannot be used at present."),
-        isOutdated: truth("Whether the file was changed after it was loaded."),
+        problem: text("Why the script cannot be used at present; missing if it can be used."),
+        isOutdated: truth("Whether the script's file was changed after the script was loaded."),
         oldestWaitingMs: number("When the oldest waiting cgroup was measured, in ms since 1970."),
         lastFailure: object({
           cgroup: text("The cgroup whose handler failed."),
           message: text("The error."),
-          failedMs: number("When it failed, in ms since 1970."),
+          failedMs: number("When the handler failed, in ms since 1970."),
         }),
       },
       ["path", "problem", "oldestWaitingMs", "lastFailure"],
@@ -155,8 +169,8 @@ const STATUS = object(
     metrics: object(
       {
         address: text("The configured address."),
-        isListening: truth("Whether metrics can be fetched."),
-        problem: text("The reason if the daemon has tried to listen there and failed."),
+        isListening: truth("Whether the daemon is listening at the address."),
+        problem: text("Why the daemon could not listen at the address; missing without a failure."),
       },
       ["problem"],
     ),
@@ -165,8 +179,8 @@ const STATUS = object(
 );
 
 const PURGED = object({
-  ended: whole("The number of names that were ended."),
-  left: whole("The number of names that are left."),
+  ended: whole("The number of names that the command ended."),
+  left: whole("The number of names that remain."),
 });
 
 const RECORD = object(
@@ -174,16 +188,18 @@ const RECORD = object(
     number: whole("The number of the record."),
     state: { enum: ["waiting", "began", "parked"] },
     id: text("The id of the cgroup."),
-    report: whole("The number of the report among those of the cgroup, from 1 on."),
+    report: whole("The number of the report among the reports of the cgroup, beginning with 1."),
     path: text("The path of the cgroup, relative to the cgroup root."),
     measuredMs: number("When the figures were read, in ms since 1970."),
     reason: text("Why the record is parked, or why its handler failed last."),
-    attempts: whole("How often its handler was called since the daemon started."),
+    attempts: whole("The number of calls of its handler since the daemon was started."),
   },
   ["id", "report", "path", "measuredMs", "reason", "attempts"],
 );
 
-/** The schemas, by the command that prints the output; the file has the same name. */
+/**
+ * The schemas, by the command that prints the output. A schema's file is named like the command.
+ */
 const SCHEMAS: { readonly [command: string]: Schema } = {
   status: STATUS,
   "status-name": NAME,

@@ -1,4 +1,4 @@
-/** `cm4all-spawn status`, for people, for programs, and for checks by its exit status. */
+/** `cm4all-spawn status`: its output is for people and programs, its exit status for checks. */
 import {
   CommandFailure,
   EX_PROTOCOL,
@@ -22,7 +22,8 @@ import { showName } from "./name-commands.ts";
 /** Exit statuses of the action "status" of an init script, from the Linux Standard Base. */
 const LSB_RUNNING = 0;
 /**
- * Running, but not well. To LSB this is a kind of "dead"; monitoring programs call it "warning".
+ * The daemon is running, but not well. In the LSB, this exit status is a kind of "dead"; to
+ * monitoring programs, it is a "warning".
  */
 const DEGRADED = 1;
 const LSB_NOT_RUNNING = 3;
@@ -71,7 +72,8 @@ async function showStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
 
 /**
  * Shows the status until the user quits, even across a restart of the daemon.
- * @throws CommandFailure (rejects) if asking fails for a reason other than a restart
+ * @throws CommandFailure (rejects) unless the failure is that the daemon does not run or does not
+ *   answer
  */
 async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
   const screen = await import("@cm4all/command/screen");
@@ -120,6 +122,6 @@ function formatLines(status: DaemonStatus, columns: number | undefined): string[
 /** Returns the width of the terminal; undefined if lines may have any width. */
 function terminalColumns(): number | undefined {
   const { isTTY, columns } = process.stdout;
-  // A terminal that does not know its size says 0.
+  // A terminal of unknown size has 0 columns.
   return isTTY && columns > 0 ? columns : undefined;
 }

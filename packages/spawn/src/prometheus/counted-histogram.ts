@@ -8,7 +8,7 @@ export interface CountedHistogramOptions {
   readonly help: string;
   readonly label: string | undefined;
   readonly registry: Registry;
-  /** Returns everything that was counted so far. */
+  /** Returns the histograms with all values that were counted so far. */
   readonly read: () => readonly Sample<Histogram>[];
 }
 
@@ -29,8 +29,8 @@ export class CountedHistogram extends PrometheusHistogram {
   }
 
   /**
-   * Returns the metric with its values. The registry calls this method of a histogram, and so
-   * does `get`; the types of prom-client leave it out.
+   * Returns the metric with its values. The registry calls this method of each histogram, and so
+   * does `get`. prom-client's type declarations do not have the method.
    */
   async getForPromString(): Promise<object> {
     const { name, help, read } = this.#options;

@@ -1,6 +1,6 @@
 /**
- * The address of the metrics. It may be in use, or not exist yet; the daemon runs without it
- * meanwhile.
+ * Serves the metrics at the configured address. While the address is in use or does not exist yet,
+ * the daemon runs without metrics.
  */
 
 import type { Server } from "node:http";
@@ -30,8 +30,8 @@ export class MetricsEndpoint {
   }
 
   /**
-   * Serves at `address` and nowhere else; if it is empty, nowhere. A failure is logged, and
-   * attempts go on until the next call.
+   * Serves metrics at `address` and nowhere else; if `address` is empty, nowhere. A failure is
+   * logged, and attempts go on until one succeeds or until the next call of `configure` or `close`.
    */
   configure(address: string): void {
     if (this.#status?.isListening === true && this.#status.address === address) return;
@@ -67,7 +67,7 @@ export class MetricsEndpoint {
     this.#log(LOG_INFO, `metrics are served at ${address}`);
   }
 
-  /** Loads the library only if metrics are wanted, because it takes time and memory. */
+  /** Loads prom-client only if metrics are served, because this takes time and memory. */
   async #expose(): Promise<Exposition> {
     const { Exposition } = await import("./exposition.ts");
     return new Exposition(this.#readStatus);

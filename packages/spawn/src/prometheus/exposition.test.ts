@@ -78,7 +78,7 @@ it("reads the status only once for concurrent requests", async () => {
   expect(asked).toBe(2);
 });
 
-it("tells when the process was started, more precisely than to the second", async () => {
+it("has the start time of the process with fractions of a second", async () => {
   const { text } = await new Exposition(async () => status({})).render();
   const [, seconds] = /^process_start_time_seconds (.*)$/m.exec(text) ?? [];
   expect(Number(seconds)).toBe(performance.timeOrigin / 1000);

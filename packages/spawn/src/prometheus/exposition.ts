@@ -1,5 +1,5 @@
 /**
- * The daemon's metrics for Prometheus. This module and its library are loaded only if metrics are
+ * The daemon's metrics for Prometheus. This module and prom-client are loaded only if metrics are
  * served.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
@@ -9,7 +9,7 @@ import { histogramsOf, labelOf, numbersOf } from "../metrics/samples.ts";
 import { type DaemonStatus, forEachMetric, type Part, type PartValues } from "../status/status.ts";
 import { CountedHistogram, labels } from "./counted-histogram.ts";
 
-/** The largest value that monitorEventLoopDelay accepts, milliseconds. */
+/** The longest interval that monitorEventLoopDelay accepts, in milliseconds. */
 const NEVER_MS = 2 ** 31 - 1;
 
 export interface Page {
@@ -18,8 +18,8 @@ export interface Page {
 }
 
 /**
- * Renders the metrics. The daemon has one exposition, however often the address changes, because
- * the default metrics are those of the process.
+ * Renders the metrics. The daemon has a single `Exposition`, however often the address changes,
+ * because prom-client's default metrics are those of the process.
  */
 export class Exposition {
   readonly #registry = new Registry();
@@ -36,8 +36,8 @@ export class Exposition {
   }
 
   /**
-   * Returns all metrics. Concurrent calls share an answer, so that many of them cost the threads no
-   * more than one.
+   * Returns all metrics. Concurrent calls share an answer, so that many calls cost the daemon's
+   * threads no more than one call.
    */
   render(): Promise<Page> {
     this.#rendering ??= this.#render().finally(() => {
@@ -54,7 +54,7 @@ export class Exposition {
   #registerBuild(): void {
     const build: Gauge = new Gauge({
       name: "cm4all_spawn_build_info",
-      help: "The version that runs.",
+      help: "The version of the running daemon.",
       labelNames: ["version"],
       registers: [this.#registry],
       collect: () => build.set({ version: this.#status?.version ?? "" }, 1),
@@ -105,7 +105,8 @@ export class Exposition {
 /**
  * Registers the `process_*` metrics, which common dashboards use, and Node's version. The other
  * `nodejs_*` metrics are left out. Some describe only the main thread, which does the least work;
- * some are reset at each scrape (`nodejs_eventloop_lag_*`); some are gauges named `_total`.
+ * some are reset at each scrape (`nodejs_eventloop_lag_*`); some are gauges whose names end in
+ * `_total`.
  */
 function registerProcess(register: Registry): void {
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: NEVER_MS });
@@ -116,15 +117,15 @@ function registerProcess(register: Registry): void {
 }
 
 /**
- * Replaces the library's start time, which is rounded to a second. Two starts within one second
- * would look like one, and `changes(process_start_time_seconds[1h])` would count too few.
+ * Replaces prom-client's start time, which is rounded to a second: two starts within one second
+ * would look like one, and `changes(process_start_time_seconds[1h])` would count too few starts.
  */
 function replaceStartTime(register: Registry): void {
   const name = "process_start_time_seconds";
   register.removeSingleMetric(name);
   const startTime = new Gauge({
     name,
-    help: "Start time of the process since the epoch, seconds.",
+    help: "Start time of the process, in seconds since the epoch.",
     registers: [register],
   });
   startTime.set(performance.timeOrigin / 1000);

@@ -16,15 +16,15 @@ const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
  * Allows ten pages in a row, and one per second after that. A page takes some milliseconds of CPU
- * time, and some time of the thread that answers clients: a flood of requests must not make even
- * one client in a hundred wait.
+ * time, part of them on the thread that answers clients: a flood of requests for pages must not
+ * make even one client in a hundred wait.
  */
 const pagesAllowed = () => new Allowance(10, 1);
 
 /**
- * The number of requests that may wait for the next page; further ones get the latest page. As many
- * again may wait for a page that is being made. More connections than both have to be allowed, or
- * waiting ones would be closed to make room.
+ * The number of requests that may wait for the next page; further requests get the latest page. As
+ * many again may wait for a page that is being made. The limit for connections has to be higher
+ * than the sum of both: otherwise waiting connections would be closed to make room for others.
  */
 const MAX_WAITING = BOUNDS.count / 4;
 
@@ -33,7 +33,7 @@ const LISTEN_BACKLOG = 4096;
 
 /**
  * Listens at `address`. The caller closes the server.
- * @param pages the pages that may be rendered; requests for more wait for the next one
+ * @param pages limits how often a page is rendered; further requests wait for the next page
  * @throws Error of the system call that failed, or if a path is too long
  */
 export async function listenForMetrics(
@@ -43,7 +43,7 @@ export async function listenForMetrics(
 ): Promise<Server> {
   const page = new SharedCall(() => exposition.render(), pages, MAX_WAITING);
   const server = createServer(async (request, response) => {
-    // One request for each connection, which limits what a connection can cost.
+    // A connection carries a single request, which limits what a connection can cost.
     if (!limit.working(request.socket)) return;
     response.setHeader("connection", "close");
     const answer = (status: number, text: string) => {
@@ -77,7 +77,7 @@ async function listen(server: Server, address: string): Promise<void> {
   const where = parseListenAddress(address);
   if (where === undefined) throw new RangeError(`not an address: ${address}`);
   if ("path" in where) {
-    // Throws an error that explains the problem; listen(2) would only say EINVAL.
+    // Throws an error that explains the problem; the error of `listen` below would only be EINVAL.
     encodeUnixAddress(where.path);
     tryRemoveStaleSocket(where.path, SOCK_STREAM);
   }

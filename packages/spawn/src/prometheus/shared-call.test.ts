@@ -20,7 +20,7 @@ class Calls {
   }
 }
 
-/** Allows what the test says, whatever the time is. */
+/** Allows as many calls as the test sets, whatever the time is. */
 class ManualAllowance {
   left: number;
   constructor(left: number) {
@@ -37,7 +37,7 @@ class ManualAllowance {
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("a shared call", () => {
-  it("is made once for all callers that ask while another runs, and begins after they asked", async () => {
+  it("is made once for all who ask while another call runs, and begins after they asked", async () => {
     const calls = new Calls();
     const shared = new SharedCall(calls.work, new ManualAllowance(100), MANY);
     const first = shared.get();
@@ -85,7 +85,7 @@ describe("a shared call", () => {
     expect(await Promise.all([early, late])).toEqual([BURST + 1, BURST + 1]);
   });
 
-  it("is the latest one, made before, for those who ask when many already wait", async () => {
+  it("is the latest call, which has ended before, for those who ask while too many wait", async () => {
     const allowance = new ManualAllowance(1);
     let count = 0;
     const shared = new SharedCall(async () => ++count, allowance, 2);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Says how many calls may begin: an Allowance. */
+/** Limits how many calls may begin; `Allowance` is an implementation. */
 interface CallAllowance {
   /** @param nowMs milliseconds of the monotonic clock */
   tryTake(nowMs: number): boolean;
@@ -8,10 +8,10 @@ interface CallAllowance {
 }
 
 /**
- * Shares calls between callers: all who ask while a call runs, or before the next one may begin,
- * share the next one, so that each caller gets the result of a call that began after the caller
- * asked. Any number of callers at once cause at most two calls. If too many wait, further ones
- * share the latest call, which may be over.
+ * Shares calls between callers. All who ask while a call runs, or before the next call may begin,
+ * share the next call; so each caller gets the result of a call that began after the caller had
+ * asked. Any number of callers at once cause at most two calls. If too many callers wait, further
+ * callers share the latest call, which may have ended already.
  */
 export class SharedCall<T> {
   readonly #work: () => Promise<T>;
@@ -23,7 +23,7 @@ export class SharedCall<T> {
   #next: Promise<T> | undefined;
 
   /**
-   * @param allowance the number of calls that may begin
+   * @param allowance limits how many calls may begin
    * @param maxWaiting the number of callers that may wait for the next call
    */
   constructor(work: () => Promise<T>, allowance: CallAllowance, maxWaiting: number) {
@@ -32,7 +32,10 @@ export class SharedCall<T> {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** Returns the result of a call that begins now or later; of the latest call if too many wait. */
+  /**
+   * Returns the result of a call that begins now or later; if too many callers wait, returns the
+   * result of the latest call.
+   */
   get(): Promise<T> {
     if (this.#waiting >= this.#maxWaiting && this.#last !== undefined) return this.#last;
     if (this.#next !== undefined) {
@@ -47,7 +50,7 @@ export class SharedCall<T> {
   }
 
   async #startLater(): Promise<T> {
-    // If the running call fails, its own callers are told.
+    // If the running call fails, its own callers get the error.
     await this.#running?.catch(() => {});
     for (;;) {
       const nowMs = performance.now();

@@ -3,7 +3,7 @@ import { userInfo } from "node:os";
 import pg from "pg";
 import { isDatabaseUri, type ReportOptions } from "./options.ts";
 
-/** The socket directory of Debian's server and clients. */
+/** The directory of the socket by which clients on Debian reach the local PostgreSQL server. */
 const SOCKET_DIRECTORY = "/var/run/postgresql";
 
 /** How long to wait for a connection. */
@@ -13,8 +13,8 @@ const CONNECT_TIMEOUT_MS = 60_000;
 const QUERY_TIMEOUT_MS = 900_000;
 
 /**
- * The usage of a customer, or of all customers on a day. A peak is that of one cgroup in its whole
- * life.
+ * The usage of a customer, or of all customers on a day. A peak is that of a single cgroup in its
+ * whole life.
  */
 export interface Usage {
   readonly cpuSeconds: number;
@@ -42,15 +42,18 @@ export interface OthersUsage extends Usage {
 }
 
 export interface ReportData {
-  /** The customers with the most CPU time, in this order; up to `top`. */
+  /** At most `top` customers: those with the most CPU time, the customer with the most first. */
   readonly customers: readonly CustomerUsage[];
   /** All other customers; undefined if there are none. */
   readonly others: OthersUsage | undefined;
-  /** In order, without days that have no data. */
+  /** The days in order; days without data are left out. */
   readonly days: readonly DayUsage[];
-  /** The latest days on which processes of a customer were killed or refused; up to `top`. */
+  /**
+   * The latest days on which processes of a customer were killed or could not be started, at most
+   * `top` days, the latest first.
+   */
   readonly incidents: readonly (CustomerUsage & DayUsage)[];
-  /** The number of all incidents. */
+  /** The number of all such days, including those beyond `top`. */
   readonly allIncidents: number;
   /** Days whose bills will change. */
   readonly unbilledDays: readonly string[];
@@ -67,7 +70,10 @@ const USAGE = `sum(cpu_seconds)::float8 AS "cpuSeconds", sum(io_bytes)::float8 A
 const CHOSEN = `FROM fleet_bill
   WHERE day BETWEEN $1 AND $2 AND customer IS NOT NULL AND ($3::text IS NULL OR customer = $3)`;
 
-/** The server sums the other customers, so that only the rows that are shown are transferred. */
+/**
+ * The server sums the usage of the other customers, so that it transfers only the rows that the
+ * report shows.
+ */
 const CUSTOMERS = `WITH used AS (
     SELECT customer, sum(cpu_seconds) AS cpu_seconds, sum(io_bytes) AS io_bytes,
       max(memory_peak_bytes) AS memory_peak_bytes, max(pids_peak) AS pids_peak,
@@ -83,7 +89,7 @@ const CUSTOMERS = `WITH used AS (
 /** Formats a day as in the report, whatever DateStyle is. */
 const DAY = `to_char(day, 'YYYY-MM-DD') AS day`;
 
-/** If no customer is chosen, uses the daily sums of all customers. */
+/** Selects the daily sums of all customers, or the bills of the chosen customer. */
 const DAYS = `SELECT ${DAY}, ${USAGE} FROM (
     SELECT day, cpu_seconds, io_bytes, memory_peak_bytes, pids_peak, oom_kills, refused_forks
     FROM fleet_days WHERE $3::text IS NULL
@@ -101,7 +107,7 @@ const UNBILLED = `SELECT DISTINCT ${DAY} FROM fleet_host_day
 
 /**
  * Reads the data of a report in one read-only transaction. Connects as PGHOST, PGUSER and so on
- * say, by default over Debian's socket as the user of this process.
+ * specify; by default, over Debian's socket and as the user of this process.
  * @throws errors of pg and of the system
  */
 export async function readReport(options: ReportOptions): Promise<ReportData> {
@@ -143,7 +149,7 @@ type Row = Omit<Usage, "memoryPeakBytes" | "pidsPeak"> & {
   readonly pidsPeak: number | null;
 };
 
-/** A row of a customer, or, if `customer` is null, of all others together. */
+/** A row of a customer, or, if `customer` is null, of all other customers together. */
 type RankedRow = Row & { readonly customer: string | null; readonly customers: number };
 
 type IncidentRow = Row & {

@@ -44,7 +44,7 @@ describe("formatReport", () => {
     expect(format({ customers }).split("<tr>").length).toBeGreaterThan(100_000);
   });
 
-  it("has one row for the other customers, without a bar, and counts them in the sum", () => {
+  it("has one row for the other customers, without a bar, and includes them in the sum", () => {
     const html = format({ others: { ...usage, customers: 599_999, cpuSeconds: 50 } });
     expect(html).toMatch(/<th scope="row">599,999 others<\/th><td>50 s<\/td>/);
     expect(html).toMatch(/<th scope="row">All<\/th><td>0:01:00<\/td>/);
@@ -52,7 +52,7 @@ describe("formatReport", () => {
     expect(format()).not.toContain("others");
   });
 
-  it("says how many of the days at limits it shows", () => {
+  it("states how many of the days at limits are listed", () => {
     const incident = { customer: "a", day: "2026-01-02", ...usage, oomKills: 1 };
     expect(format({ incidents: [incident], allIncidents: 7 })).toContain("first: 1 of 7</caption>");
     expect(format({ incidents: [incident], allIncidents: 1 })).toContain("first</caption>");
@@ -64,13 +64,13 @@ describe("formatReport", () => {
     expect(html).toMatch(/1 s<svg.*?width="25.00".*?<td>0 bytes<\/td>/s);
   });
 
-  it("says that nothing was used, and which bills will change", () => {
+  it("states that nothing was used, or which bills will change", () => {
     expect(format({ customers: [] })).toContain("Nothing was used");
     expect(format({ unbilledDays: ["2026-01-02"] })).toMatch(/no bill yet: figures of 2026-01-02/);
     expect(format()).not.toContain("no bill yet");
   });
 
-  it("says what the sum does not include", () => {
+  it("states what the sum does not include", () => {
     expect(format()).toContain("Usage without a customer is left out.");
     expect(format({}, "a")).not.toContain("left out");
   });

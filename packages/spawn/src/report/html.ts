@@ -1,6 +1,6 @@
 /**
- * Formats a report as one HTML file without scripts, fonts or images. Each bar is below its
- * number, so that a reader who cannot see the bars misses nothing. Pure.
+ * Formats a report as one HTML file that has no scripts and loads no other files. Each bar only
+ * repeats the number above it, so that a reader who cannot see the bars misses nothing. Pure.
  */
 import type { DayUsage, OthersUsage, ReportData, Usage } from "./database.ts";
 import { formatBytes, formatCount, formatCpu } from "./figures.ts";
@@ -28,7 +28,7 @@ export function formatReport(options: ReportOptions, data: ReportData, made: Dat
 <main>
 <h1>${escapeHtml(title)}</h1>
 <p>${from} to ${to}, days in UTC. Made ${made.toISOString().slice(0, 16).replace("T", " ")} UTC.
-Peaks are those of one cgroup, in its whole life.${leftOut}</p>
+Each peak is that of a single cgroup in its whole life.${leftOut}</p>
 ${formatUnbilled(data.unbilledDays)}
 ${data.customers.length === 0 ? "<p>Nothing was used in this time.</p>" : formatTables(options, data)}
 </main>
@@ -44,7 +44,7 @@ will change.</p>`;
 
 function formatTables(options: ReportOptions, data: ReportData): string {
   return [
-    section("Customers", "Those with most CPU time first", "Customer", {
+    section("Customers", "Those with the most CPU time first", "Customer", {
       rows: data.customers.map((usage) => [usage.customer, usage]),
       others: data.others,
       total: sumOf([...data.customers, data.others ?? NOTHING]),
@@ -148,7 +148,7 @@ ${total === undefined ? "" : `<tfoot>${others === undefined ? "" : formatSum(`${
 </section>`;
 }
 
-/** Returns a row of sums, without bars, beside which the customers' bars would look short. */
+/** Returns a row of sums. It has no bars, beside which the bars of customers would look short. */
 function formatSum(title: string, usage: Usage): string {
   const { cpuSeconds, memoryPeakBytes, ioBytes } = usage;
   const cells = [formatCpu(cpuSeconds), formatBytes(memoryPeakBytes), formatBytes(ioBytes)];

@@ -15,15 +15,15 @@ export interface ReportOptions {
   readonly to: string;
   /** Undefined for all customers. */
   readonly customer?: string | undefined;
-  /** The greatest number of customers, and of incidents, with a row of their own. */
+  /** The maximum number of customers, and of incidents, that have a row of their own. */
   readonly top: number;
   /** The name or URI of the database. @see libpq's connection URIs */
   readonly database: string;
 }
 
 /**
- * Returns the text if it is a day of the calendar, or undefined if not. There is no year 0, which
- * PostgreSQL refuses.
+ * Returns the text if it is a day of the calendar, or undefined if not. The year 0 is refused, as
+ * by PostgreSQL.
  */
 export function parseDay(text: string): string | undefined {
   if (!/^(?!0000)\d{4}-\d\d-\d\d$/.test(text)) return undefined;
@@ -59,8 +59,9 @@ export function isDatabaseUri(database: string): boolean {
 }
 
 /**
- * Returns whether this is the name or the URI of a database. PostgreSQL would take other connection
- * strings of libpq, and URIs of other servers, for names, and print them with their passwords.
+ * Returns whether this is the name or the URI of a database. Other connection strings of libpq, and
+ * URIs of other kinds of servers, are refused: PostgreSQL would take them for names, and print them
+ * with their passwords.
  */
 export function isDatabase(database: string): boolean {
   return isDatabaseUri(database) || !/=|:\/\//.test(database);

@@ -12,7 +12,7 @@ import {
 import { LOG_WARNING, type Logger } from "../log/log.ts";
 import { passedDescriptors } from "../systemd/listen-fds.ts";
 
-/** The name of the namespaces' store in the service manager's file descriptor store. */
+/** The name under which the service manager keeps the descriptor of the namespaces' store. */
 export const STORE_NAME = "namespaces";
 
 export interface Inherited {
@@ -23,7 +23,8 @@ export interface Inherited {
 /**
  * Takes over the descriptors, and removes the variables that describe them from the environment.
  * The caller owns the descriptors.
- * @throws CommandFailure if a socket was passed whose clients nobody would serve
+ * @throws CommandFailure if a listening socket of a wrong type was passed: its clients would not be
+ *   served
  */
 export function takePassedDescriptors(log: Logger): Inherited {
   const listeners: Fd[] = [];
@@ -37,7 +38,7 @@ export function takePassedDescriptors(log: Logger): Inherited {
       new Fd(fd).close();
     }
   }
-  // The descriptors are for us alone, not for programs that we start.
+  // The descriptors are only for the daemon, not for programs that it starts.
   for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
   return { listeners, storeFd };
 }

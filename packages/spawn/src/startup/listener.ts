@@ -39,8 +39,9 @@ export function openListener(address: string): Fd {
 }
 
 /**
- * Binds the socket, and replaces a stale one.
- * @throws CommandFailure if the address is in use or is not a socket; SyscallError
+ * Binds the socket, and replaces a stale socket at the same path.
+ * @throws CommandFailure if the address is in use, or if there is a file of another type
+ * @throws SyscallError for other reasons
  */
 function bindOrReplace(fd: Fd, address: string): void {
   try {

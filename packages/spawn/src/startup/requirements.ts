@@ -5,7 +5,7 @@ import { errorText, isErrno } from "@cm4all/linux";
 import { CATATONIT } from "../namespaces/names/init.ts";
 import { hasCapability, parseRights } from "../namespaces/requests/permission.ts";
 
-/** Checks the requirements of the daemon. @throws CommandFailure that says what is missing */
+/** Checks the requirements of the daemon. @throws CommandFailure that names what is missing */
 export function checkRequirements(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
@@ -24,7 +24,7 @@ export function checkRequirements(): void {
 }
 
 /**
- * Reads the daemon's status.
+ * Reads the status of this process.
  * @throws CommandFailure if /proc is missing: the daemon needs it for namespaces, figures and the
  *   store
  * @throws Error for other reasons, such as EMFILE

@@ -18,7 +18,7 @@ export const DAEMON_METRICS = {
   },
   configuration: {
     kind: "state",
-    help: "Whether the configuration in force is that of the file; it is older if the file was changed since, if the latest reload was refused, or if a part waits for a restart.",
+    help: "Whether the configuration in force is that of the file; it is older if the file was changed and not reloaded, if the latest reload failed, or if some changes wait for a restart.",
     row: "configuration",
     text: "{}",
     states: {

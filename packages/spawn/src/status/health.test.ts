@@ -86,7 +86,7 @@ describe("findProblems", () => {
     expect(findProblems(changed(changes))).toEqual([problem]);
   });
 
-  it("distinguishes a reaper that does not run from one that is not wanted", () => {
+  it("distinguishes a reaper that does not run from a reaper that is disabled", () => {
     const sample = sampleStatus();
     expect(findProblems({ ...sample, reaper: undefined })).toEqual([
       "cgroups are not watched: the reaper's thread does not run",
@@ -100,7 +100,7 @@ describe("findProblems", () => {
     expect(findProblems(changed({ daemon: { configuration: "restart" } }))).toEqual([]);
   });
 
-  it("finds no problem in metrics that do not listen yet", () => {
+  it("finds no problem if the daemon is not listening for metrics yet", () => {
     expect(findProblems(changed({ metrics: { isListening: false } }))).toEqual([]);
   });
 });

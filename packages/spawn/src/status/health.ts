@@ -5,12 +5,12 @@ import type { NamespaceMetrics } from "../namespaces/metrics.ts";
 import type { ReaperMetrics } from "../reaper/metrics.ts";
 import type { MeasuredStatus } from "./status.ts";
 
-/** A use of at least this share of a limit is a problem. */
+/** If at least this share of a limit is used, that is a problem. */
 const NEARLY = 0.9;
 
 /**
  * Returns the problems that an administrator should look at, the worst first; an empty list if
- * all is well. Each is one line: a sentence without a capital letter or a full stop.
+ * all is well. Each problem is one line: a sentence without a capital letter or a full stop.
  */
 export function findProblems(status: MeasuredStatus): string[] {
   const { accounting, reaper, metrics } = status;
@@ -90,7 +90,7 @@ function namespaceProblems(metrics: NamespaceMetrics): string[] {
   );
 }
 
-/** Returns problems of the configuration. Keys that wait for a restart are not a problem. */
+/** Returns problems of the configuration. Changes that only a restart applies are no problem. */
 function configurationProblems({ daemon, configuration }: MeasuredStatus): string[] {
   const state = daemon.configuration;
   if (state !== "changed" && state !== "refused") return [];

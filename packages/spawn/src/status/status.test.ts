@@ -53,7 +53,7 @@ describe("formatStatus", () => {
     ]);
   });
 
-  it("says that a journal may be lost, and why it takes no records", () => {
+  it("shows that a journal may be lost, and why it takes no records", () => {
     const place = (journal: DaemonStatus["journal"]) =>
       formatStatus({ ...status(), journal }).find((line) => line.startsWith("journal in "));
     const path = "/var/lib/cm4all-spawn";
@@ -65,7 +65,7 @@ describe("formatStatus", () => {
     );
   });
 
-  it("says what waits for a restart, and what has failed last", () => {
+  it("shows what waits for a restart, and which handler has failed last", () => {
     const script = {
       path: "/x.lua",
       isOutdated: true,
@@ -81,7 +81,7 @@ describe("formatStatus", () => {
       expect(lines).toContain(line);
   });
 
-  it("has only rows that the manual pages explain", () => {
+  it("has exactly the rows that the manual pages explain", () => {
     const page = (name: string) => readFileSync(new URL(name, MANUALS), "utf8");
     const rowsOfMetrics = [...page("cm4all-spawn-metrics.7").matchAll(/row \\\(lq(.*?)\\\(rq/g)];
     const [, listed = ""] = page("cm4all-spawn.8").split(/^\.SS The rows of status$/m);
@@ -95,7 +95,7 @@ describe("formatStatus", () => {
     expect(shown.map(([title]) => title)).toEqual(expect.arrayContaining(explained));
   });
 
-  it("shows the texts of others in printable lines, and leaves them as they are in JSON", () => {
+  it("shows texts of scripts and users in printable lines, and does not change them in JSON", () => {
     const text = "evil\u001b[2J\r\n\u009b2Jgood\ufffd\u202e";
     const shown = "evil\\x1b[2J | \\x9b2Jgood\ufffd\\u{202e}";
     const well = { ...status(), configuration: { file: text, waitsForRestart: [] } };
@@ -123,7 +123,7 @@ describe("formatStatus", () => {
     expect(JSON.parse(JSON.stringify(evil)).script.lastFailure.message).toBe(text);
   });
 
-  it("follows a headline that says what is wrong", () => {
+  it("follows a headline that lists the problems", () => {
     expect(formatHeadline(status())).toBe("well");
     const problems = ["one is parked", "another is, too"];
     expect(formatHeadline({ ...status(), state: "degraded", problems })).toBe(
@@ -131,7 +131,7 @@ describe("formatStatus", () => {
     );
   });
 
-  it("says that cgroups are not reaped, or not at the moment", () => {
+  it("shows that cgroups are never reaped, or not at the moment", () => {
     const titles = (lines: string[]) => lines.filter((line) => line.startsWith("cgroups "));
     const { reaper: _, ...down } = status();
     expect(titles(formatStatus(down))).toEqual(["cgroups         the reaper does not run"]);
@@ -156,16 +156,19 @@ describe("declarations", () => {
   const all: Parameters<Parameters<typeof forEachMetric>[0]>[] = [];
   forEachMetric((...each) => all.push(each));
 
-  it.each(all)("%s.%s is named by its unit and has a help text", (_part, key, declaration) => {
-    expect(key).toMatch(/^[a-z][A-Za-z]*$/);
-    expect(key).not.toMatch(/(Total|Count|Sum|Bucket|Ms|Usec|KiB|MiB)$/);
-    expect(declaration.help).toMatch(/^[A-Z1].*\.$/);
-    expect(declaration.text).toContain("{}");
-    const unit = declaration.kind === "state" ? undefined : declaration.unit;
-    const words = { seconds: "Seconds", bytes: "Bytes" };
-    for (const each of ["seconds", "bytes"] as const)
-      expect(key.toLowerCase().endsWith(words[each].toLowerCase())).toBe(unit === each);
-  });
+  it.each(all)(
+    "%s.%s has a key that ends in its unit, and a help text",
+    (_part, key, declaration) => {
+      expect(key).toMatch(/^[a-z][A-Za-z]*$/);
+      expect(key).not.toMatch(/(Total|Count|Sum|Bucket|Ms|Usec|KiB|MiB)$/);
+      expect(declaration.help).toMatch(/^[A-Z1].*\.$/);
+      expect(declaration.text).toContain("{}");
+      const unit = declaration.kind === "state" ? undefined : declaration.unit;
+      const words = { seconds: "Seconds", bytes: "Bytes" };
+      for (const each of ["seconds", "bytes"] as const)
+        expect(key.toLowerCase().endsWith(words[each].toLowerCase())).toBe(unit === each);
+    },
+  );
 });
 
 describe("each declared metric", () => {

@@ -43,12 +43,12 @@ function isPart(name: string): name is Part {
   return Object.hasOwn(PARTS, name);
 }
 
-/** The endpoint from which metrics can be fetched. */
+/** The state of the endpoint from which metrics can be fetched. */
 export interface MetricsStatus {
   /** The configured address. */
   readonly address: string;
   readonly isListening: boolean;
-  /** The last failure to listen; undefined before the first and while it listens. */
+  /** The last failure to listen; undefined before the first failure and while it listens. */
   readonly problem?: string | undefined;
 }
 
@@ -57,22 +57,22 @@ export interface MeasuredStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
-  /** How system calls are made. `ffi-rs` is slower, and used if there was no compiler. */
+  /** How system calls are made. `ffi-rs` is slower; it is used if the build had no C compiler. */
   readonly systemCalls: typeof callEngine;
   readonly configuration: ConfigurationStatus;
-  /** True if the configuration says that cgroups are reaped. */
+  /** True if the configuration enables the reaper. */
   readonly isReaping: boolean;
   readonly daemon: DaemonMetrics;
   readonly namespace: NamespaceMetrics;
-  /** Undefined while its thread does not run. */
+  /** Undefined while the reaper's thread is not running. */
   readonly reaper?: ReaperMetrics | undefined;
   /** Undefined if no cgroups are reaped. */
   readonly accounting?: AccountingMetrics | undefined;
-  /** The journal, where records of cgroups wait; undefined if `accounting` is. */
+  /** The journal, in which records of cgroups wait; undefined if `accounting` is undefined. */
   readonly journal?: JournalStatus | undefined;
-  /** Undefined if `accounting` is. */
+  /** Undefined if `accounting` is undefined. */
   readonly script?: ScriptStatus | undefined;
-  /** Undefined if none is configured. */
+  /** Undefined if no address for metrics is configured. */
   readonly metrics?: MetricsStatus | undefined;
 }
 
@@ -87,8 +87,8 @@ export interface DaemonStatus extends MeasuredStatus {
 type Added = "state" | "problems" | "configuration";
 
 /**
- * Fills in the fields that a daemon of an earlier version does not send, and reports its age as
- * a problem. Such a daemon runs between an upgrade of the package and the restart. Pure.
+ * Fills in the fields that a daemon of an earlier version does not send, and adds the problem that
+ * the daemon is older. Such a daemon runs between an upgrade of the package and the restart. Pure.
  */
 export function completeStatus(
   status: Omit<DaemonStatus, Added> & Partial<Pick<DaemonStatus, Added>>,
@@ -96,14 +96,14 @@ export function completeStatus(
   const {
     state = "degraded",
     problems = ["the daemon is older than this command, until it is restarted"],
-    configuration = { file: "not told", waitsForRestart: [] },
+    configuration = { file: "unknown", waitsForRestart: [] },
   } = status;
   return { ...status, state, problems, configuration };
 }
 
 /**
- * Returns the rows of the status for people, which follow the headline. The texts are printable:
- * names and errors may be those of scripts, and even of users. Pure.
+ * Returns the rows of the status for people, which follow the headline. The texts are made
+ * printable, because names and errors may come from scripts, and even from users. Pure.
  */
 export function formatStatus(status: DaemonStatus): Row[] {
   return rowsOf(status).map(([title, text]) => [title, inOneLine(text)]);
@@ -127,7 +127,7 @@ function rowsOf(status: DaemonStatus): Row[] {
   return rows;
 }
 
-/** Returns a printable line that says whether the daemon is well, and lists its problems. Pure. */
+/** Returns a printable line: "well", or "degraded" and the problems. Pure. */
 export function formatHeadline({ state, problems }: DaemonStatus): string {
   return state === "well" ? "well" : `degraded: ${printable(problems.join("; "))}`;
 }

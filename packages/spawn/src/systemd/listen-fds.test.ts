@@ -11,7 +11,7 @@ describe("passedDescriptors", () => {
     ]);
   });
 
-  it("works without names", () => {
+  it("returns descriptors without names", () => {
     const env = { LISTEN_PID: "42", LISTEN_FDS: "2" };
     expect(passedDescriptors(env, 42)).toEqual([
       { fd: 3, name: "" },

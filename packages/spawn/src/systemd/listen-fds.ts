@@ -6,7 +6,7 @@ const SD_LISTEN_FDS_START = 3;
 export interface PassedDescriptor {
   readonly fd: number;
   /**
-   * The FDNAME of a stored descriptor, or the FileDescriptorName of a socket unit; empty if the
+   * The FDNAME= of a stored descriptor, or the FileDescriptorName= of a socket unit; empty if the
    * descriptor has no name.
    */
   readonly name: string;

@@ -49,20 +49,20 @@ export class Notifier {
   }
 
   /**
-   * Sends `NAME=value` lines once. Returns false if the kernel or the manager does not take them.
+   * Tries once to send `NAME=value` lines. Returns false if the message could not be sent.
    */
   trySend(lines: readonly string[], fds: readonly number[] = []): boolean {
     try {
       const message = Buffer.from(lines.join("\n"));
       return this.#buffer.send(this.#socket.number, message, encodeRights(fds)) !== undefined;
     } catch (error) {
-      // The manager is gone, or memory is short at the moment: no reason to end.
+      // The manager is gone, or memory is short at the moment: no reason to end the daemon.
       if (error instanceof SyscallError) return false;
       throw error;
     }
   }
 
-  /** Sends, and tries again for up to `timeoutMs`. Resolves to whether the message was sent. */
+  /** Sends lines, and tries for up to `timeoutMs`. Resolves to whether the message was sent. */
   async send(
     lines: readonly string[],
     fds: readonly number[] = [],
@@ -112,8 +112,8 @@ function isClosed(reader: Fd): boolean {
 }
 
 /**
- * Returns the interval at which the manager expects a keep-alive message, milliseconds; undefined
- * if it expects none.
+ * Returns the interval, in milliseconds, at which the manager expects a keep-alive message;
+ * undefined if the manager expects none.
  * @see sd_watchdog_enabled(3)
  */
 export function watchdogIntervalMs(env: NodeJS.ProcessEnv, pid: number): number | undefined {

@@ -25,7 +25,7 @@ export function readOwnCgroupPids(): number[] {
       .filter((line) => line !== "")
       .map(Number);
   } catch (error) {
-    // The cgroup is threaded, or outside our cgroup namespace.
+    // The cgroup is threaded, or outside the daemon's cgroup namespace.
     if (isErrno(error, "EOPNOTSUPP", "ENOENT")) return [];
     throw error;
   }

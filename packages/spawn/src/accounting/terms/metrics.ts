@@ -16,7 +16,7 @@ export const ACCOUNTING_METRICS = {
   },
   waitingCgroups: {
     kind: "gauge",
-    help: "Cgroups in the journal that are not accounted yet: their handler runs or will be called.",
+    help: "Cgroups in the journal that are not accounted yet: their handlers run or will be called.",
     row: "accounting",
     text: "{} waiting",
   },
@@ -47,13 +47,13 @@ export const ACCOUNTING_METRICS = {
   },
   unaccountedCgroups: {
     kind: "counter",
-    help: "Cgroups that were released before it was known that there is no handler.",
+    help: "Cgroups that became empty before the daemon knew that there is no handler, and are not accounted.",
     row: "accounting",
     text: "{} without a handler",
   },
   handlers: {
     kind: "state",
-    help: "Whether handlers succeed; failing if none succeeds, so that one at a time is tried.",
+    help: "Whether handlers succeed; failing while none succeeds: handlers are then called one at a time.",
     states: { succeeding: "succeed", failing: "all fail" },
     row: "handlers",
     text: "{}",
@@ -78,7 +78,7 @@ export const ACCOUNTING_METRICS = {
   },
   failingCgroups: {
     kind: "gauge",
-    help: "Waiting cgroups whose handler fails while others succeed; it is called again after a pause.",
+    help: "Waiting cgroups whose handlers fail while other handlers succeed; they are called again after pauses.",
     row: "handlers",
     text: "{} cgroups fail",
   },
@@ -90,26 +90,26 @@ export const ACCOUNTING_METRICS = {
   },
   retriedHandlers: {
     kind: "counter",
-    help: "Calls of a handler after its first for the same cgroup.",
+    help: "Calls of a handler after the first call for the same cgroup.",
     row: "handlers",
     text: "{} called again",
   },
   lostCgroups: {
     kind: "counter",
-    help: "Cgroups that are not accounted: an administrator dropped them, or the handler failed and retry is off.",
+    help: "Cgroups that are not accounted: an administrator dropped them, or their handlers failed and retry is off.",
     row: "handlers",
     text: "{} cgroups lost",
   },
   handlerSeconds: {
     kind: "counter",
-    help: "Time from the call of handlers to their return, most of which they spend waiting.",
+    help: "Total time from the call of each handler to its return; handlers spend most of it waiting.",
     unit: "seconds",
     row: "handlers",
     text: "{} in all",
   },
   interimReports: {
     kind: "counter",
-    help: "Reports of running cgroups that were handed to the script.",
+    help: "Reports of cgroups in use that were passed to the script.",
     row: "handlers",
     text: "{} interim reports",
   },
@@ -121,7 +121,7 @@ export const ACCOUNTING_METRICS = {
   },
   journal: {
     kind: "state",
-    help: "Whether the journal takes records; while it does not, the directories of cgroups stay.",
+    help: "Whether the journal takes records; while it takes none, no cgroup is deleted.",
     states: {
       opening: "is being opened",
       ready: "takes records",
@@ -146,7 +146,7 @@ export const ACCOUNTING_METRICS = {
   },
   damagedFiles: {
     kind: "gauge",
-    help: "Files of the journal that are damaged in part; they are kept, and the rest is used.",
+    help: "Files of the journal that are damaged in part; they are kept, and their other records are used.",
     row: "journal",
     text: "{} damaged files",
   },
