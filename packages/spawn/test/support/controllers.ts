@@ -24,7 +24,7 @@ export class Controllers implements Disposable {
     return { LD_PRELOAD: this.#library, CONTROLLERS: this.#directory };
   }
 
-  /** Sets the figures of each cgroup from now on. */
+  /** Sets the text of a file, which is then the same in every cgroup. */
   set(file: "memory.events" | "pids.events", text: string): void {
     writeFileSync(join(this.#directory, file), text);
   }
