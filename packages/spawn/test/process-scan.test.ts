@@ -31,7 +31,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
     expect(scan()).toEqual(new Set());
   });
 
-  // If there are fewer than some thousand processes, the first pass has listed all of them by then.
+  // Unless there are thousands of processes, the first pass has listed all of them before the new
+  // process starts.
   it("finds a process that started during the scan", async () => {
     using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
     let child: ChildProcess | undefined;
