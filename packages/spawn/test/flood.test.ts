@@ -111,7 +111,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
 
   /** Adds and forgets a stranger, until it is disconnected unchecked. @returns how often */
   function flood(stranger: Connection): number {
-    // From now on each stranger becomes a client, as when the service stops, and its end is counted.
+    // From now on, each stranger becomes a client, as when the service stops. Its end is counted.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);
