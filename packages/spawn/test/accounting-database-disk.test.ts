@@ -94,13 +94,16 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
     const base = `${host.scratch.path}/a.scope`;
     const runs = program.start({ mode: "leave", base, prefix: "c", count: COUNT, rate: 400 });
 
-    await until(async () => (await countJobs(server)) > 0, "some are there");
+    await until(async () => (await countJobs(server)) > 0, "some are in the table");
     fillDisk();
-    await until(() => /could not extend file.*No space left/.test(host.daemon.log), "data fails");
+    await until(
+      () => /could not extend file.*No space left/.test(host.daemon.log),
+      "the server cannot write data files",
+    );
     expect((await host.accounting()).lostCgroups).toBe(0);
     rmSync(filling());
     const before = await countJobs(server);
-    await until(async () => (await countJobs(server)) > before, "it goes on");
+    await until(async () => (await countJobs(server)) > before, "more are in the table");
 
     fillDisk();
     await fillLog();

@@ -15,12 +15,12 @@ const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
 /**
  * With `TORTURE=all`, cgroups are created for half a minute at 400 a second. Sessions are cut
- * during that time, and after it until `cuts` of them have been cut.
+ * during that time and, if necessary, after it, until `cuts` of them have been cut.
  */
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
 
-/** The time limit after an outage, during which the pauses between calls grow to half a minute. */
+/** The time limit after an outage, in which the pauses before calls grow to half a minute. */
 const OUTAGE_MS = 60_000;
 
 /** Sends a signal to a process, unless the process has ended. */
@@ -67,7 +67,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   const isDeleted = () =>
     readdirSync(join(host.scratch.path, "a.scope")).every((name) => !/^g\d/.test(name));
 
-  /** Waits until all cgroups are deleted and all records are settled. */
+  /** Waits until all cgroups are deleted, no record waits, and the script is ready. */
   async function untilDone(timeoutMs?: number): Promise<void> {
     await until(isDeleted, "all are deleted", timeoutMs);
     await until(
@@ -234,8 +234,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   it(
     "lets no query of a handler that was given up take effect, whether the query was sent or queued",
     async () => {
-      // Only the first call for each cgroup inserts a row, and that call is given up: no row may
-      // appear.
+      // Only the first call for each cgroup inserts a row. A call that is given up must leave none.
       host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})
       local tries = {}
@@ -257,7 +256,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       } finally {
         await locker.end();
       }
-      // If the handlers have failed at different times, the pauses between calls have grown.
+      // If the handlers have failed at different times, the pauses before new calls have grown.
       await until(
         async () => (await host.accounting()).accountedCgroups === 5,
         "all are accounted",

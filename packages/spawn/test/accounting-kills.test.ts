@@ -69,9 +69,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
       return runs.flatMap(({ inodes }) => [...inodes.values()]);
     }
 
-    /**
-     * Returns the inodes in the ids that the handler has written, each as often as it was written.
-     */
+    /** Returns the inodes in the ids that the handler has written, including duplicates. */
     const booked = () => host.said.split("\n").slice(0, -1).map(inodeOf);
 
     it(

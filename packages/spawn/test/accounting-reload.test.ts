@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     expect(host.daemon.child.exitCode).toBeNull();
   });
 
-  it("with another script hands the new one the cgroups that wait for a slow handler", async () => {
+  it("with another script hands that script the cgroups that wait for a slow handler", async () => {
     await using server = await SilentServer.start(host.directory);
     makeEmpty(500);
     await host.startWith(
@@ -330,7 +330,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).runningHandlers === 2, "two run");
     host.reload(`script = "${path}"\nmax_running = 50\nhandler_seconds = 500\njournal_mib = 32\n`);
     // Two handlers continue in the previous script host.
-    await until(async () => (await host.accounting()).runningHandlers === 52, "as many as may");
+    await until(async () => (await host.accounting()).runningHandlers === 52, "as many run as may");
     expect(await host.accounting()).toMatchObject({
       runningHandlersLimit: 50,
       failedHandlers: 0,

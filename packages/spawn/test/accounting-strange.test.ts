@@ -12,8 +12,8 @@ import { RunsProgram } from "./support/runs.ts";
 
 /**
  * The number of levels. The name of each level has 255 control characters, each of which takes two
- * bytes in JSON. A record of one of the last levels is longer than 262,144 characters: at this
- * length, messages once ended the script host.
+ * bytes in JSON. A record of one of the last levels is longer than 262,144 characters: messages of
+ * such a length once ended the script host.
  */
 const DEPTH = 600;
 /** The number of levels below the scope: the last of all levels. */
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     host.reaperConfig = "unused_seconds = 3600";
     await host.start();
     await host.untilReady();
-    // The child is never used, so the daemon waits with the deletion of its parent.
+    // The child is never used, so the daemon delays the deletion of the parent.
     host.scratch.make("a.scope/job/child");
     const untilWaiting = (ofReaper: number, ofQueue: number) =>
       until(
@@ -164,8 +164,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await run();
     await untilWaiting(0, 1);
     expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
-    // The parent is used once more before the next daemon starts. This daemon also deletes the
-    // child.
+    // The parent is used once more before the next daemon starts, which also deletes the child.
     await host.crash();
     await host.scratch.runToEnd("a.scope/job", BUSY);
     await host.start();

@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
   });
 
-  it("records that a handler has begun even if the script bears repetition, and calls it again after a kill", async () => {
+  it("records that a handler has begun, even if the script bears repetition, and calls it again after a kill", async () => {
     host.writeHandler("coroutine.yield()", BEARS_REPETITION);
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -192,7 +192,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe("begun\n");
   });
 
-  it("with retry = false, logs that cgroups are lost if their handler had begun at a kill of the daemon", async () => {
+  it("with retry = false, logs that cgroups are lost if their handler had begun when the daemon was killed", async () => {
     host.writeHandler('say("begun") coroutine.yield()');
     await host.start("retry = false\n");
     await host.scratch.runToEnd("a.scope/job");

@@ -32,7 +32,7 @@ const NOTHING = new Uint8Array();
 
 const UID = 61_000;
 
-/** Runs a command as root of another user namespace. */
+/** Returns the start of a command line that runs a program as root of another user namespace. */
 const rootElsewhere = (uid: number) => [...as({ uid }), "unshare", "--user", "--map-root-user"];
 
 const quotas = {
@@ -109,7 +109,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     return { strangers: connections, last };
   }
 
-  /** Adds and forgets a stranger, until it is disconnected unchecked. @returns how often */
+  /** Adds and forgets a stranger until it is disconnected unchecked. @returns how often */
   function flood(stranger: Connection): number {
     // From now on, each stranger becomes a client, as when the service stops. Its end is counted.
     clients.endWaiting();

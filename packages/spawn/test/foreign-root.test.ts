@@ -55,7 +55,7 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
             "names",
             "proc",
           ]);
-          // An init has the daemon's root, and does not show the root of the system.
+          // An init has the daemon's root: it must not give access to the root of the system.
           const [init] = daemon.childPids();
           const own = `/proc/${daemon.pid}/root/`;
           expect(identity(own)).not.toBe(identity(root.directory));
@@ -116,7 +116,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
          mount --move /mnt "${directory}"`,
     ],
     [
-      "is refused if its file format is a link",
+      "is refused if its file `format` is a link",
       (directory) =>
         `mount -t tmpfs none /mnt; mkdir /mnt/names; printf '${FORMAT.trim()}\\n' >/mnt/real;
          ln -s real /mnt/format; mount --move /mnt "${directory}"`,

@@ -1,4 +1,4 @@
-/** Tests that an idle daemon gives the memory that only its start needed back to the kernel. */
+/** Tests that an idle daemon returns to the kernel the memory that only its start needed. */
 import { readFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";

@@ -295,7 +295,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
   });
 
-  it("reload --signal fails for a mistake in the configuration, and the daemon counts that", async () => {
+  it("reload --signal fails for a mistake in the configuration, and the daemon counts the failure", async () => {
     const one = await start();
     for (const text of ["[reaper]\ncheck_seconds = 'x'\n", "[reaper"]) {
       const { failedReloads } = await daemonMetrics(one);

@@ -23,7 +23,7 @@ function set(name: string, attribute: string, value: string | Buffer): void {
   closeSync(fd);
 }
 
-/** Returns the attributes in a release: the cgroup's own first, then those of each one above it. */
+/** Returns the attributes in a release: the cgroup's own first, then those of each ancestor. */
 async function xattrs(index: number): Promise<string[][]> {
   const { record } = await until("the release", () => program.releases[index]);
   return record.xattrs.map((table) =>
@@ -42,7 +42,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     await scratch.remove();
   });
 
-  it("has the attributes of the cgroup, and of the cgroups above it, that anybody may read", async () => {
+  it("has the attributes that anybody may read, of the cgroup and of the cgroups above it", async () => {
     scratch.make("x.slice/bp.scope/a/b");
     set("x.slice", "user.slice", "1");
     set("x.slice/bp.scope/a", "user.account", "\xff\0");

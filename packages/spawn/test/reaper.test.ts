@@ -124,7 +124,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     scratch.make("bp.scope/a/b/c");
     scratch.make("bp.scope/a/d");
     const program = await start();
-    // Found cgroups are reported even without accounting, since there may be records of them.
+    // Even without accounting, these cgroups are reported, since there may be records of them.
     await program.journalUntil("them to be deleted", () => !exists("bp.scope/a"));
     const order = reaped(program);
     expect([...order].sort()).toEqual(["a", "a/b", "a/b/c", "a/d"]);

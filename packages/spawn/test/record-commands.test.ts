@@ -196,7 +196,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[numbers[1], RecordState.WAITING]]);
   });
 
-  it("names the damaged files", async () => {
+  it("list names the damaged files", async () => {
     await append(record(1), record(2));
     const [file] = readdirSync(journal);
     const path = join(journal, file ?? "");
@@ -274,7 +274,7 @@ describe("on the files of a journal", () => {
     expect(stdout).not.toContain("no answer");
   });
 
-  it("retry refuses an older report of a cgroup, and takes the latest one by its id", async () => {
+  it("retry refuses an older report of a cgroup, and takes the latest report by the cgroup's id", async () => {
     const [older, latest, alone] = await append(record(1, 1), record(1, 2), record(2));
     await mark(
       ...[older, latest, alone].map((number): Mark => [number, RecordState.PARKED, "no answer"]),
@@ -334,7 +334,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[third, RecordState.WAITING]]);
   });
 
-  it("fails without a change if the disk takes no writes", async () => {
+  it("drop fails without a change if the disk takes no writes", async () => {
     const [number] = await append(record(1));
     for (const limit of [0, 64]) {
       const { status, stdout, stderr } = await shell(
@@ -347,7 +347,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[number, RecordState.WAITING]]);
   });
 
-  it("uses the reserve if the disk is full", async () => {
+  it("drop uses the reserve if the disk is full", async () => {
     const [first, second] = await append(record(1), record(2));
     // The journal has created its reserve of 4 MiB.
     const script = [
@@ -364,7 +364,7 @@ describe("on the files of a journal", () => {
     expect(JSON.parse(listed)).toEqual([expect.objectContaining({ number: second })]);
   });
 
-  it("reports what is wrong with the journal's directory", async () => {
+  it("list reports what is wrong with the journal's directory", async () => {
     const lock = tryLockJournal(journal);
     expect(await run("list")).toMatchObject({
       status: 75,

@@ -125,7 +125,7 @@ describe.skipIf(cannotRun)("requests", () => {
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
-    // The init's root is the daemon's, not the store: root in the namespace can look into it.
+    // The init's root is the daemon's, not the store: the namespace's root user can look into it.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };

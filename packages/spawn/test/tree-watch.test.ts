@@ -189,7 +189,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["~/a/b"]);
   });
 
-  it("knows the right directories in the end, however many come and go at once", () => {
+  it("ends with the right directories, however many come and go at once", () => {
     const tree = open();
     start(tree);
     for (let i = 0; i < 200; i++) {
@@ -226,7 +226,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["started"]);
   });
 
-  it("waits for no directory that is refused for a reason other than a shortage", () => {
+  it("does not wait for a directory that is refused for a reason other than a shortage", () => {
     make("a");
     root.withDirectory = () => {
       throw Object.assign(new Error(), { code: "EACCES" });
@@ -241,7 +241,7 @@ describe("TreeWatch", () => {
     const tree = open();
     start(tree);
     news(tree);
-    // Two kinds of events in turn, because the kernel merges equal ones; its queue holds 16,384.
+    // Two kinds of events in turn: the kernel would merge equal events. Its queue holds 16,384.
     for (let i = 0; i < 9000; i++) {
       mkdirSync(join(directory, "a/x"));
       rmdirSync(join(directory, "a/x"));

@@ -102,7 +102,7 @@ export class TestClient implements Disposable {
     return this.receive();
   }
 
-  /** Requests namespaces or a lease. @throws Error with the daemon's message if it sends an ERROR */
+  /** Requests namespaces or a lease. @throws Error with the message of an ERROR */
   ask(name: string, wanted: Wanted): Answer {
     const raw = this.exchange(request(name, wanted));
     if (raw.kind === "handles") return raw.answer;

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const SOURCE = fileURLToPath(new URL("controllers.c", import.meta.url));
 
-/** Gives the same figures to all cgroups that a daemon sees. The caller disposes of it. */
+/** Gives the same figures to all cgroups that a daemon sees. The caller disposes of this object. */
 export class Controllers implements Disposable {
   readonly #directory = mkdtempSync(join(tmpdir(), "controllers-"));
   readonly #library = join(this.#directory, "controllers.so");

@@ -65,7 +65,7 @@ export interface DaemonOptions {
   readonly passed?: readonly { readonly fd: number; readonly name: string }[];
   /** The address at which the daemon listens; by default a new one. */
   readonly address?: string;
-  /** A file, such as cgroup.procs, to which the daemon's pid is written before it is executed. */
+  /** A file, such as cgroup.procs, that gets the daemon's pid before the daemon starts. */
   readonly cgroupProcs?: string;
   /** The directory of the journal; by default in `directory`, which is removed at the end. */
   readonly journal?: string;

@@ -10,7 +10,7 @@ const LIMIT_MS = 1500;
 /** The limit even on the busiest machine: far less than a daemon that hangs would take. */
 export const PATIENCE_MS = 6000;
 
-/** How often the tests repeat each state, for the times that `npx vitest run test/stop` prints. */
+/** How often each test is repeated, to measure the times that `npx vitest run test/stop` prints. */
 export const REPEATS = Number(process.env["STOP_REPEATS"] ?? 0);
 
 /** The times that a test file measures. Prints them as a table after all tests of the file. */
@@ -41,7 +41,7 @@ export class EndTimes {
     const durationMs = performance.now() - startMs;
     const state = expect.getState().currentTestName ?? "";
     this.#times.set(state, [...(this.#times.get(state) ?? []), durationMs]);
-    // The daemon cannot have been stalled for longer than any process on the machine was.
+    // The daemon's stalls are part of the time in which some process on the machine was stalled.
     const stalledMs = tryReadStalledMs();
     const limitMs =
       startStalledMs === undefined || stalledMs === undefined
@@ -61,7 +61,7 @@ export class EndTimes {
 }
 
 /**
- * Returns for how many milliseconds, since the system was booted, any process has waited for a
+ * Returns for how many milliseconds, since the system was booted, some process has waited for a
  * processor or a disk; undefined if the kernel does not measure this time.
  * @see https://docs.kernel.org/accounting/psi.html
  */

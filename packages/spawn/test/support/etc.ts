@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 export class PrivateEtc {
   readonly #directory = mkdtempSync(join(tmpdir(), "etc-"));
-  /** The directory in which the daemon finds scripts with default names; its path outside. */
+  /** The directory for scripts with default names: its path outside the mount namespace. */
   readonly scripts = join(this.#directory, "cm4all/spawn");
 
   constructor() {
@@ -24,7 +24,7 @@ export class PrivateEtc {
     writeFileSync(join(this.#directory, "group"), groups);
   }
 
-  /** Returns a command that starts a program in a mount namespace with this directory on /etc. */
+  /** Returns a command that starts a program in a mount namespace whose /etc is this directory. */
   get wrapper(): readonly string[] {
     const script = 'mount --bind "$0" /etc && exec "$@"';
     const unshare = ["unshare", "--mount", "--propagation", "private"];

@@ -25,7 +25,8 @@
  *                      a second connection. Prints both answers, and `closed`. The actions:
  *         drop         gives up all capabilities
  *         namespace    enters a user namespace of its own
- *         exec         gives up ambient capabilities and executes itself, so that it has none
+ *         exec         gives up ambient capabilities and executes itself, so that it has no
+ *                      capabilities
  *         PROGRAM      connects and executes PROGRAM, which asks over that connection
  *         PROGRAM@MS   the same after MS milliseconds
  *         orphan       connects, and ends before another process asks over that connection
@@ -407,7 +408,7 @@ race(const char *name, int count, const char *program, const void *bytes, size_t
 		ssize_t received = recv(fd, answer, sizeof(answer), 0);
 		/* The command of the first packet: ERROR is 0. */
 		int kind = received > 10 && answer[10] != 0;
-		/* Strangers that ask too often get no answer. */
+		/* In a flood, strangers get no answer. */
 		if (received > 0) {
 			lengths[kind] = received;
 			memcpy(kinds[kind], answer, received);

@@ -23,7 +23,7 @@ export interface Credentials {
   readonly capabilities?: readonly string[];
 }
 
-/** Returns a command that runs the command in its further arguments with these credentials. */
+/** Returns the start of a command line that runs a program with these credentials. */
 export function as(credentials: Credentials): string[] {
   const { uid = STRANGER, gid = STRANGER, groups = [], capabilities = [] } = credentials;
   const sets = capabilities.map((name) => `+${name}`).join(",");

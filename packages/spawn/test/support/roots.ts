@@ -34,7 +34,7 @@ export class FakeRoot implements Disposable {
   }
 
   /**
-   * Returns a command that runs the command in its further arguments in the chroot.
+   * Returns the start of a command line that runs a program in the chroot.
    * @param isMount true if the root of the chroot is to be a mount point
    */
   chroot(isMount: boolean): string[] {

@@ -1,7 +1,7 @@
 /* Makes cgroups and uses them, for tests with many cgroups. To use a cgroup is to start a process
-   in it, which ends at once.
+   in it that ends at once.
    usage: runs MODE BASE PREFIX COUNT RATE
-   leave    makes and uses the cgroups BASE/PREFIX-0, BASE/PREFIX-1, ...; prints a line
+   leave    makes and uses COUNT cgroups, BASE/PREFIX-0, BASE/PREFIX-1, ...; prints a line
             "PREFIX-0 INODE" for each of them
    churn    makes the same COUNT cgroups and uses them again and again, until it is killed; prints
             a line for each thousand uses
