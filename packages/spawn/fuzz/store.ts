@@ -1,4 +1,4 @@
-/** Fuzzes what a restart does: it reads the directories of names in the namespaces' store. */
+/** Fuzzes how a restarted daemon reads the directories of names in the namespaces' store. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

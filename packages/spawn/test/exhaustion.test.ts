@@ -99,7 +99,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(client.tryReceive(MSG_DONTWAIT)).toBeUndefined();
     setLimit(daemon, limit);
     expect(client.receive().kind).toBe("handles");
-    // In about five turns, the daemon tries to accept; without pauses, it would do so in thousands.
+    // The daemon tries to accept in about five turns of its loop; without pauses, in thousands.
     expect((await turns()) - before).toBeLessThan(50);
     expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
   });

@@ -41,7 +41,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
         spawn("sleep", ["100"], { stdio: "ignore" }),
       );
     });
-    // The child ends before the init, which waits for it, is reaped.
+    // The init would wait for the child, so the child has to end first.
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));

@@ -367,7 +367,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("JournalFails");
     });
 
-    /** Makes the records of cgroups 120 KB long, by extended attributes of their scope. */
+    /** Makes the records of cgroups 120 KB long, with extended attributes of their scope. */
     function enlargeRecords({ scratch }: AccountingHost): void {
       const scope = openSync(join(scratch.path, "a.scope"), "r");
       for (let i = 0; i < 30; i++) setXattr(scope, `user.filler${i}`, Buffer.alloc(4000, "x"));

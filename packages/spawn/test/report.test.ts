@@ -37,7 +37,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       hba: ["local all postgres,reports trust", "local all all peer"],
     });
     const client = await connectTo(server);
-    // A report that root makes connects to the server as the user nobody, by default. The server
+    // By default, a report that root makes connects to the server as the user nobody. The server
     // admits only that user to the role nobody.
     await client.query("CREATE ROLE nobody LOGIN; GRANT fleet_reader TO nobody");
     await client.end();
@@ -176,7 +176,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(withoutTime(stdout)).toBe(withoutTime(usual));
   });
 
-  // In a separate /dev, which a defect may damage.
+  // The test uses a separate /dev, which a defect may damage.
   it.each(['"$@" /dev/stdout | cat', '"$@" /dev/stdout >"$OUT"; cat "$OUT"'])(
     "writes to devices, and does not replace them: %s",
     (script) => {

@@ -54,7 +54,7 @@ describe.skipIf(cannotRun)("requests", () => {
     }
   });
 
-  it("keep a user namespace for each payload", () => {
+  it("keep a user namespace for each pair of maps", () => {
     using client = daemon.connect();
     const ask = (user: { uidMap?: string; gidMap?: string }) =>
       client.inodes("payloads", { user }).user;
