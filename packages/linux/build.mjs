@@ -17,7 +17,7 @@ const flags = [
   // The addon has the same bytes wherever it is built: -g would record the directory.
   ...["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g0"],
   ...["-fPIC", "-shared", "-fvisibility=hidden"],
-  // Node has Node-API's functions itself, so they stay undefined here.
+  // Node itself has the functions of Node-API, so they stay undefined here.
   ...["-isystem", join(dirname(headers), "include")],
   ...words(process.env["LDFLAGS"]),
   ...["-Wl,-z,relro,-z,now"],
@@ -29,7 +29,7 @@ const compiler = findCompiler();
 if (compiler === undefined) {
   // An addon that was built earlier, when there was a compiler, may not match the present source.
   rmSync(outfile, { force: true });
-  // packages/dev/setup.mjs sets the variable, and has then already reported the lack of a compiler.
+  // If the variable is set, packages/dev/setup.mjs has already reported the lack of a compiler.
   if (process.env["CM4ALL_COMPILER"] === undefined) console.log(NO_COMPILER);
 } else {
   // A running program may have the old file mapped, and would crash if it were overwritten.

@@ -1,5 +1,5 @@
 /**
- * The developers' commands of this package, bundled and run: `node tools.mjs suites FOLDER`,
+ * Bundles and runs the developers' commands of this package: `node tools.mjs suites FOLDER`,
  * `node tools.mjs fuzz SECONDS [SEED]`, `node tools.mjs zones [TIMES]`.
  */
 import { spawnSync } from "node:child_process";
@@ -18,7 +18,7 @@ if (name === BUILD) {
   }))
     await bundle({ entry, outfile: `dist/${tool}.js`, budgetKiB: 1000, stays: true });
 } else {
-  // Bundles are made in the package's directory; the command's files are relative to ours.
+  // Bundles are made in the package's directory; the paths in arguments are relative to ours.
   const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), BUILD], {
     cwd: import.meta.dirname,
     stdio: ["ignore", "ignore", "inherit"],

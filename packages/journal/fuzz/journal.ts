@@ -1,4 +1,4 @@
-/** Segments of a journal, as they may be read from a disk. */
+/** Fuzzes the segments of a journal, as they may be read from a disk. */
 
 import { crc32 } from "node:zlib";
 import type { Subject } from "@cm4all/testing/fuzz";
@@ -7,7 +7,7 @@ import { NoRecord } from "../src/errors.ts";
 import { FRAME_HEADER_SIZE } from "../src/frame.ts";
 import { Journal } from "../src/journal.ts";
 
-/** A directory in memory, which keeps all that is written. */
+/** A directory in memory. Files keep all that is written. */
 class Memory implements JournalDirectory {
   readonly files = new Map<string, Buffer>();
 

@@ -68,7 +68,7 @@ describe("a segment", () => {
     expect(troubles).toEqual([]);
   });
 
-  it("keeps a damaged record", async () => {
+  it("is kept if it has a damaged record", async () => {
     const numbers: number[] = [];
     for (let i = 0; i < 200; i++) numbers.push(await journal.append(record(`record ${i}`)));
     await journal.settle();
@@ -109,7 +109,7 @@ describe("a segment that cannot be rewritten", () => {
     vi.useRealTimers();
   });
 
-  /** Marks nine of ten records as gone; the first record stays. */
+  /** Marks nine out of ten records as gone; the first record stays. */
   async function finishMost(): Promise<void> {
     const marks = numbers.filter((_, i) => i % 10 > 0);
     await Promise.all(marks.map((number) => journal.mark(number, RecordState.GONE)));
@@ -122,7 +122,7 @@ describe("a segment that cannot be rewritten", () => {
     ["open", FIRST],
     ["create", `${FIRST}.tmp`],
     ["rename", `${FIRST}.tmp`],
-  ])("because %s fails holds up no others, and is retried after a while", async (call, name) => {
+  ])("because %s fails holds up no other, and is tried again after a while", async (call, name) => {
     disk.fail = (aCall, aName) => {
       if (aCall !== call || aName !== name) return undefined;
       tries++;
@@ -144,37 +144,37 @@ describe("a segment that cannot be rewritten", () => {
     await journal.append(record("after the pause"));
     await journal.settle();
     expect(tries).toBe(2);
-    // Records could be written all the time.
+    // Writes of records never failed.
     expect(troubles).toEqual([]);
     expect(stuck).toEqual([`${FIRST}: simulated EIO`]);
 
     disk.fail = () => undefined;
     vi.advanceTimersByTime(PAUSE_MS);
-    await journal.append(record("the disk is well"));
+    await journal.append(record("the disk works again"));
     await journal.settle();
     expect(disk.files().get(FIRST)?.cached.length).toBeLessThan(OPTIONS.segmentBytes / 2);
     expect(journal.state(numbers[0] ?? 0)).toBe(RecordState.WAITING);
   });
 
-  it("is rewritten later, although the failed rewrite has left its file", async () => {
+  it("is rewritten later, although the failed rewrite has left its temporary file", async () => {
     disk.fail = (call, name) =>
       name === `${FIRST}.tmp` && ["rename", "remove"].includes(call) ? "EIO" : undefined;
     await finishMost();
     disk.fail = () => undefined;
     vi.advanceTimersByTime(PAUSE_MS);
-    await journal.append(record("the disk is well"));
+    await journal.append(record("the disk works again"));
     await journal.settle();
     expect(disk.files().get(FIRST)?.cached.length).toBeLessThan(OPTIONS.segmentBytes / 2);
     expect([...disk.files().keys()].filter((file) => file.endsWith(".tmp"))).toEqual([]);
   });
 
-  it("because the disk is full leaves the room to segments that need less", async () => {
+  it("because the disk is full leaves the free space to segments that need less", async () => {
     await journal.close();
     await disk.remove("reserve");
     journal = await Journal.open(disk, { ...OPTIONS, reserveBytes: 0 });
     await journal.settle();
     const isFirst = (number: number) => number < 2 ** 25;
-    // In the first segment two fifths of the records stay, in the others a tenth.
+    // In the first segment two fifths of the records stay; in the other segments, a tenth.
     const finished = numbers.filter((number, i) => (isFirst(number) ? i % 5 > 1 : i % 10 > 0));
     const markBytes = frameSize(1) * finished.length + 2 * encodeHeader(0).length;
     disk.capacityBytes = disk.usedBytes + markBytes + 1000;

@@ -1,8 +1,8 @@
 /**
- * Frees the room of records that are done with, one segment at a time.
+ * Frees the space of records that are gone, one segment at a time.
  *
- * A mark has to stay for as long as any file has its record, or the record would come back at
- * the next start. So a segment without live records is removed when no mark in it is about a
+ * A mark has to stay as long as any file has its record; otherwise the record would come back at
+ * the next start. So a segment without live records is removed only when no mark in it is about a
  * record in another file, and each removal is on the disk before the next one begins.
  */
 
@@ -24,7 +24,7 @@ import {
 /** The time for which a segment that could not be removed or rewritten is left alone. */
 const PAUSE_MS = 10_000;
 
-/** The part of a segment that is kept. */
+/** What a rewrite keeps of a segment. */
 interface Collected {
   readonly kept: readonly Frame[];
   readonly dropped: number;
@@ -62,7 +62,7 @@ export class Compaction {
   }
 
   /**
-   * Removes a segment that nothing needs. Returns true if it has removed one.
+   * Removes a segment that nothing needs. Returns true if a segment was removed.
    * @throws system errors of syncing the directory
    */
   tryRemove(active: Segment | undefined): Promise<boolean> {
@@ -73,7 +73,7 @@ export class Compaction {
   }
 
   /**
-   * Rewrites a segment that is worth rewriting. Returns true if there was one.
+   * Rewrites a segment that is worth rewriting. Returns true if there was such a segment.
    * @throws system errors of syncing the directory
    */
   tryRewrite(active: Segment | undefined): Promise<boolean> {
@@ -87,8 +87,8 @@ export class Compaction {
   }
 
   /**
-   * Takes `step` with the segments that `isMeant` accepts, the oldest first, until it succeeds with
-   * one of them. Returns false if it succeeds with none.
+   * Calls `step` with the segments that `isMeant` accepts, the oldest first, until one of the calls
+   * succeeds. Returns false if none does.
    */
   async #tryFirst(
     isMeant: (segment: Segment) => boolean,
@@ -102,7 +102,7 @@ export class Compaction {
         this.#endPausesForRoom();
         return true;
       } catch (error) {
-        // Perhaps only this file has a fault, or is too large for the remaining room.
+        // Perhaps only this file has a fault, or is too large for the remaining space.
         this.#pause(segment, error);
         await this.#sync();
       }
@@ -118,7 +118,7 @@ export class Compaction {
     else this.#onFailure(segment, errorText(error));
   }
 
-  /** Ends the pauses of segments that the disk had no room for: by now it has more room. */
+  /** Ends the pauses of segments for which the disk had no room: by now it has more room. */
   #endPausesForRoom(): void {
     for (const segment of this.#lackRoom) segment.pausedUntilMs = Number.NEGATIVE_INFINITY;
     this.#lackRoom.clear();
@@ -132,14 +132,14 @@ export class Compaction {
 
   #isToRewrite(segment: Segment): boolean {
     if (segment.isWorthRewriting) return !this.#overtaking().has(segment.sequence);
-    // It becomes stale again when more of its records are done with.
+    // The segment becomes stale again when more of its records are gone.
     segment.isStale = false;
     return false;
   }
 
   /**
-   * Returns true if the segment has to stay because of its damage. The marks in it are unknown,
-   * and only the file itself shows, at each start, that there may have been some (see
+   * Returns true if the segment has to stay because of its damage. Marks in it may be unreadable,
+   * and only the file itself shows, at each start, that there may have been such marks (see
    * Segments.doubtfulFor).
    */
   #isWitness(segment: Segment): boolean {
@@ -185,12 +185,12 @@ export class Compaction {
       return this.#remove(segment);
     // After a start every segment is stale, even one whose marks are all needed.
     if (dropped === 0) return;
-    // A rewrite would lose the damaged bytes. To keep the whole file costs little: damage is rare.
+    // A rewrite would lose the damaged bytes. Keeping the whole file costs little: damage is rare.
     if (segment.isDamaged || !isWhole) return;
     const header = encodeHeader(segment.sequence);
     const bytes = Buffer.concat([header, encodeFrames(kept)]);
     const name = `${segment.name}${TEMPORARY_SUFFIX}`;
-    // A rewrite that failed may have left the file, if that could not be removed either.
+    // An earlier rewrite that failed may have left the file behind, if removing it failed, too.
     await this.#removeIfThere(name);
     const file = await this.#directory.create(name);
     try {
@@ -202,7 +202,7 @@ export class Compaction {
       await file.close();
     }
     if (this.#overtaking().has(segment.sequence)) {
-      // The next rewrite drops the records that have gone while this one read the segment.
+      // The next rewrite drops the records that were marked as gone during this one.
       segment.isStale = true;
       return this.#directory.remove(name);
     }
@@ -213,7 +213,7 @@ export class Compaction {
       await this.#directory.remove(name).catch(() => undefined);
       throw error;
     }
-    // States may have changed in the meantime: they are taken from the old table now.
+    // States may have changed in the meantime, so they are taken from the old table only here.
     const table = new RecordTable();
     segment.marked.clear();
     segment.marks = 0;
@@ -240,8 +240,8 @@ export class Compaction {
   }
 
   /**
-   * Returns the frames that are still needed, with copies of their payloads, the number of
-   * those that are not, and whether all live records were there; undefined if the file was
+   * Returns the frames that are still needed, with copies of their payloads, the number of frames
+   * that are not needed, and whether all live records were there; undefined if the file was
    * removed.
    */
   async #collect(segment: Segment): Promise<Collected | undefined> {
@@ -257,7 +257,7 @@ export class Compaction {
         if (!this.#isNeeded(frame, segment)) dropped++;
         else {
           if (kind === FrameKind.RECORD) records++;
-          // Of several marks of a record only the last one is kept, at its place.
+          // Of several marks of a record, only the last one is kept, in its own place.
           const key = `${kind} ${number}`;
           if (kept.delete(key)) dropped++;
           kept.set(key, { ...frame, payload: Buffer.from(payload) });
@@ -286,7 +286,7 @@ export class Compaction {
     const markedIn = this.#segments.markedIn(number);
     // A later mark of the same record is in another file.
     if (markedIn !== undefined && markedIn !== segment.sequence) return false;
-    // A mark of a record in another file is needed for as long as that file has the record.
+    // A mark of a record in another file is needed as long as that file has the record.
     return this.#segments.find(number) === segment ? isLive : state !== undefined;
   }
 }

@@ -18,7 +18,7 @@ function openFlags(name: string): number {
     try {
       if (readlinkSync(`/proc/self/fd/${fd}`) !== join(path, name)) continue;
     } catch {
-      // It was the descriptor of readdir, which is closed now.
+      // It was the descriptor of readdir, which is closed by now.
       continue;
     }
     const [, flags = ""] =
@@ -36,7 +36,7 @@ async function expectSynced(name: string, file: JournalFile): Promise<void> {
   }
 }
 
-it("returns from a write only when the bytes are on the disk", async () => {
+it("opens files so that a write returns only when its bytes are on the disk", async () => {
   await expectSynced("new", await directory.create("new"));
   await expectSynced("new", await directory.reopen("new"));
 });

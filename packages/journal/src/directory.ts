@@ -1,6 +1,6 @@
 /**
- * The operations that a journal needs of its directory. An interface, because the effects of a
- * power failure can only be tried on a simulated disk.
+ * The operations on its directory that a journal needs. They are an interface, because the
+ * effects of a power failure can be tried only on a simulated disk.
  */
 import { constants, fstatSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, statfs, unlink } from "node:fs/promises";
@@ -11,14 +11,14 @@ import { makeDirectories } from "@cm4all/linux";
 export interface JournalFile {
   /**
    * Writes all bytes at `position`, and returns when they are on the disk.
-   * @throws Error if the file was removed: nobody would find the bytes there
+   * @throws Error if the file was removed: the bytes would be lost
    */
   write(bytes: Buffer, position: number): Promise<void>;
   /** Reads into `buffer` and returns the number of bytes; 0 at the end of the file. */
   read(buffer: Buffer, position: number): Promise<number>;
   /** Returns when everything that was written to the file is on the disk. @see fdatasync(2) */
   sync(): Promise<void>;
-  /** Cuts off what comes after the first `length` bytes. @see ftruncate(2) */
+  /** Cuts off everything after the first `length` bytes. @see ftruncate(2) */
   truncate(length: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -32,7 +32,7 @@ export interface JournalDirectory {
   open(name: string): Promise<JournalFile>;
   /** Opens an existing file for writing and reading. */
   reopen(name: string): Promise<JournalFile>;
-  /** Renames a file, which replaces any file that has the new name. */
+  /** Renames a file. A file that already has the new name is replaced. */
   rename(from: string, to: string): Promise<void>;
   remove(name: string): Promise<void>;
   /** Returns when the names in the directory are on the disk. @see fsync(2) */
@@ -41,13 +41,13 @@ export interface JournalDirectory {
   freeBytes(): Promise<number>;
 }
 
-/** The files contain the names and usage of customers' processes, which nobody else may read. */
+/** Only the owner may read the files: they contain names and usage of customers' processes. */
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
 /**
- * Makes a write return only when it is on the disk. A separate fdatasync(2) would be another
- * round trip through libuv's threads, which costs more than the call itself.
+ * Makes a write return only when its bytes are on the disk. A separate fdatasync(2) would be
+ * another round trip through libuv's threads, which costs more than the call itself.
  * @see open(2), O_DSYNC
  */
 const WRITTEN = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_DSYNC;
@@ -100,7 +100,7 @@ export class DiskDirectory implements JournalDirectory {
     this.path = path;
   }
 
-  /** Creates the directory, and those above it, if they are missing. */
+  /** Creates the directory and its parent directories if they are missing. */
   async make(): Promise<void> {
     await makeDirectories(this.path, DIRECTORY_MODE);
   }

@@ -1,6 +1,6 @@
 /** The failures of a journal that a caller has to distinguish. */
 
-/** A record could not be written to the journal: the caller keeps it and tries again later. */
+/** A record could not be written: the caller keeps it and tries again later. */
 export class JournalError extends Error {
   override readonly name: string = "JournalError";
 }
@@ -15,7 +15,7 @@ export class JournalClosed extends JournalError {
   override readonly name = "JournalClosed";
 }
 
-/** The record that was asked for is not in the journal, or it is damaged. */
+/** The requested record is not in the journal, or is damaged. */
 export class NoRecord extends Error {
   override readonly name = "NoRecord";
 }

@@ -10,14 +10,14 @@
  *     20      u32   size of the payload in bytes
  *     24            the payload, then zeros up to a multiple of 8
  *
- * A batch is a set of frames that was written and synced at once: if one of its frames is
- * there, everything before the batch was on the disk. Frames of older versions have a distance
- * of 0, with which a gap before them counts as damage.
+ * A batch is a set of frames that are written and synced together: if one of its frames is
+ * there, everything before the batch was on the disk. In frames that older versions wrote, the
+ * distance is 0; a gap before such a frame counts as damage.
  *
  * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
- * multiple of 8. MAGIC begins with a zero byte, which JSON text never contains, so that a
- * payload of JSON cannot look like a frame: a reader may look for the next MAGIC after a
- * damaged frame without being misled by text that a stranger chose.
+ * multiple of 8. MAGIC begins with a zero byte, which JSON text never contains, so a payload of
+ * JSON cannot look like a frame: after a damaged frame, a reader may look for the next MAGIC
+ * without being misled by text that a stranger chose.
  */
 import { crc32 } from "node:zlib";
 
@@ -56,7 +56,7 @@ export function frameSize(size: number): number {
   return Math.ceil((FRAME_HEADER_SIZE + size) / ALIGNMENT) * ALIGNMENT;
 }
 
-/** Writes a frame at `offset`, where the bytes must be zero, and returns the offset after it. */
+/** Writes a frame at `offset`, where the bytes must be zero, and returns the offset of its end. */
 function writeFrame(target: Buffer, offset: number, frame: Frame, batchDistance: number): number {
   const { kind, number, payload } = frame;
   target.writeUInt32LE(MAGIC, offset);
@@ -70,12 +70,12 @@ function writeFrame(target: Buffer, offset: number, frame: Frame, batchDistance:
   return offset + frameSize(payload.length);
 }
 
-/** Encodes frames that are written and synced at once, after others that are on the disk. */
+/** Encodes frames that are written and synced together, after frames that are on the disk. */
 export function encodeBatch(frames: readonly Frame[]): Buffer {
   return encode(frames, (offset) => offset);
 }
 
-/** Encodes frames of a file that nobody sees before all of them are on the disk. */
+/** Encodes frames of a file that is not used before all of them are on the disk. */
 export function encodeFrames(frames: readonly Frame[]): Buffer {
   return encode(frames, () => 0);
 }

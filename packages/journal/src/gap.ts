@@ -2,19 +2,19 @@
  * Bytes in a segment that are part of no whole frame: either the rest of a batch that a power
  * failure has cut off before it was confirmed, or damage.
  *
- * It was a power failure if both conditions hold:
+ * The cause was a power failure if both of these conditions hold:
  * - Nothing shows that the batch was on the disk: all frames after the gap, if there are any,
- *   are of a batch that begins at the gap or before it. A later batch would have been written
+ *   belong to a batch that begins at the gap or before it. A later batch would have been written
  *   after a sync.
  * - The write is visibly incomplete: the file ends within a frame, or a sector of the gap is
- *   still zero (a file grows, or a reserve of zeros is overwritten). JSON contains no zeros, so
- *   a flipped bit or a foreign sector does not look like that. If no frame follows, the sector
- *   has to belong to the frame that begins the gap, provided that its header is there: after
- *   the last frame a reserve has zeros anyway.
+ *   still zero (a write extends the file or overwrites the zeros of a reserve). JSON contains no
+ *   zero bytes, so neither a flipped bit nor a sector of another file looks like that. If no
+ *   frame follows, and the header of the frame that begins the gap is there, the zero sector has
+ *   to belong to that frame: after its last frame a reserve has zeros anyway.
  *
- * Then the rest of the batch after the gap is dropped, as if the write had been cut off at the
- * gap. A confirmed batch in which the disk has zeroed sectors before anything else was
- * written cannot be distinguished from this: the bytes are the same.
+ * After a power failure, the rest of the batch after the gap is dropped, as if the write had been
+ * cut off at the gap. A confirmed batch in which the disk zeroed sectors before anything else was
+ * written cannot be distinguished from a batch that was cut off: the bytes are the same.
  */
 import { type Frame, payloadEnd, type StoredFrame } from "./frame.ts";
 
@@ -38,9 +38,9 @@ export class Gap {
    */
   #frameEnd = Number.POSITIVE_INFINITY;
   #hasFrameLostSector = false;
-  /** True if the file ends within a frame, and no other follows. */
+  /** True if the file ends within a frame, and no other frame follows. */
   #isCutOff = false;
-  /** Whole frames after the gap, of the batch that contains it. */
+  /** Whole frames after the gap that belong to the batch that contains the gap. */
   readonly held: { readonly frame: Frame; readonly offset: number }[] = [];
 
   /** Begins a gap. @param start its offset in the segment */
@@ -49,7 +49,7 @@ export class Gap {
     this.#end = start;
   }
 
-  /** Adds bytes that are part of no frame, after earlier ones or after a frame. See Visitor. */
+  /** Adds bytes that are part of no frame and follow earlier bytes or a frame. See Visitor. */
   add(bytes: Buffer, offset: number, isCutOff: boolean): void {
     this.#isCutOff = isCutOff;
     if (this.bytes === 0) this.#frameEnd = offset + (payloadEnd(bytes) ?? Number.POSITIVE_INFINITY);
@@ -76,7 +76,7 @@ export class Gap {
   }
 
   /**
-   * Holds a whole frame that follows, until the nature of the gap is known.
+   * Holds back a whole frame that follows the gap, until it is known whether the gap is damage.
    * @returns false, without effect, if the frame shows that the gap is damage
    */
   tryHold({ batchDistance, ...frame }: StoredFrame, offset: number): boolean {
@@ -88,7 +88,7 @@ export class Gap {
   }
 
   /**
-   * Returns true if a power failure has cut off the write; to be called at the end of the
+   * Returns true if a power failure has cut off the write. To be called at the end of the
    * segment.
    */
   isTorn(): boolean {

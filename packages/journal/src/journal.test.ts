@@ -48,7 +48,7 @@ describe("a journal", () => {
     await again.close();
   });
 
-  it("frees the room of records that are gone, and keeps those that are parked", async () => {
+  it("frees the space of records that are gone, and keeps records that are parked", async () => {
     const disk = new SimulatedDisk(seeded(2));
     const journal = await Journal.open(disk, OPTIONS);
     const parked = await journal.append(payload("parked"));
@@ -72,7 +72,7 @@ describe("a journal", () => {
     await again.close();
   });
 
-  it("rewrites nothing again at startup, and no marks that are all needed", async () => {
+  it("rewrites nothing at startup if all records and marks are needed", async () => {
     const disk = new SimulatedDisk(seeded(3));
     const first = await Journal.open(disk, OPTIONS);
     const numbers = await Promise.all(
@@ -117,13 +117,13 @@ describe("a journal", () => {
   );
 
   it.each(["mark", "markLater"] as const)(
-    "writes nothing after it is closed, and answers each %s that comes while it closes",
+    "writes nothing after it is closed, and rejects each %s that comes while it is being closed",
     async (method) => {
       const disk = new SimulatedDisk(seeded(6));
       const journal = await Journal.open(disk, OPTIONS);
       const numbers: number[] = [];
       for (let i = 0; i < 100; i++) numbers.push(await journal.append(payload(`record ${i}`)));
-      // Then the reader has a file open, and closing it takes a turn of the event loop.
+      // After this, the reader has a file open, and closing it takes a turn of the event loop.
       await journal.read(numbers[0] ?? 0);
       await journal.settle();
       let isClosed = false;
@@ -150,7 +150,7 @@ describe("a journal", () => {
     },
   );
 
-  it("goes on beyond eight digits of a segment's number", async () => {
+  it("goes on with nine digits after the segment number 99999999", async () => {
     const disk = new SimulatedDisk(seeded(5));
     const file = await disk.create("99999999.journal");
     await file.write(encodeHeader(99_999_999), 0);
@@ -186,7 +186,7 @@ describe("a journal", () => {
     await journal.close();
   });
 
-  it("refuses records beyond its limit, and takes marks all the same", async () => {
+  it("refuses records beyond its limit, but still accepts marks", async () => {
     const disk = new SimulatedDisk(seeded(3));
     const limitBytes = 1024 * 1024 + 20_000;
     const journal = await Journal.open(disk, {
@@ -212,7 +212,7 @@ describe("a journal", () => {
 });
 
 describe("a damaged journal", () => {
-  /** Returns the bytes of a journal of one segment with a few records, one of them gone. */
+  /** Makes a journal of one segment with a few records, one of them gone. */
   async function made(): Promise<{ disk: SimulatedDisk; name: string; bytes: Buffer }> {
     const disk = new SimulatedDisk(seeded(4));
     const journal = await Journal.open(disk, OPTIONS);
@@ -224,7 +224,7 @@ describe("a damaged journal", () => {
     return { disk, name, bytes: Buffer.from(disk.files().get(name)?.cached ?? []) };
   }
 
-  it("has the whole records before the byte at which it is cut off, and no start fails", async () => {
+  it("keeps whole records before the byte at which it is cut off, and can be opened", async () => {
     const { disk, name, bytes } = await made();
     let last = -1;
     for (let length = 0; length <= bytes.length; length++) {
@@ -248,7 +248,7 @@ describe("a damaged journal", () => {
     expect(last).toBe(5);
   });
 
-  it("has all other records after any single bit has flipped, and reports the damage", async () => {
+  it("loses at most one record when any single bit flips, and reports the damage", async () => {
     const { disk, name, bytes } = await made();
     for (let bit = 0; bit < bytes.length * 8; bit += 5) {
       const file = disk.files().get(name);
@@ -277,8 +277,9 @@ describe("a damaged journal", () => {
 });
 
 /**
- * Runs a daemon four times that appends and marks, meets errors of the disk at any call, and is
- * killed, loses its power or stops. Checks at each start what has to be true of its journal.
+ * Simulates four runs of a daemon. Each appends and marks records, meets disk errors at any call,
+ * and ends by a kill, a power failure or a regular stop. Checks at each start what has to be true
+ * of the journal.
  */
 async function torture(seed: number): Promise<void> {
   const random = seeded(seed);
@@ -303,7 +304,7 @@ async function torture(seed: number): Promise<void> {
     for (const { file, what } of journal.damage) throw new Error(`${file}: ${what}`);
     const found = await contents(journal);
     for (const [id, states] of found) {
-      if (states.length > 1) throw new Error(`${id} stands ${states.length} times`);
+      if (states.length > 1) throw new Error(`${id} is there ${states.length} times`);
       const certain = promised.get(id);
       const [state] = states;
       if (state === undefined) continue;
@@ -313,7 +314,7 @@ async function torture(seed: number): Promise<void> {
     }
     for (const [id, { states }] of promised)
       if (!found.has(id) && !states.has(RecordState.GONE)) throw new Error(`${id} is lost`);
-    // The records that are there now are certain from here on.
+    // From here on, the records that are there now are certain.
     promised.clear();
     doubtful.clear();
     const numbers = new Map<string, number>();
@@ -337,7 +338,7 @@ async function torture(seed: number): Promise<void> {
             promised.set(id, { states: new Set([RecordState.WAITING]) });
             numbers.set(id, number);
           },
-          // The daemon keeps the original, and tries again.
+          // The daemon keeps the record, and tries again.
           () => (random() < 0.5 && !disk.isDown ? append(id) : undefined),
         ),
       );
@@ -359,7 +360,7 @@ async function torture(seed: number): Promise<void> {
       work.push(
         marked.then(
           () => {
-            // Marks are on the disk in their order.
+            // Marks reach the disk in the order in which they were made.
             if (order.get(id) === latest) certain.states = new Set([state]);
           },
           () => undefined,
@@ -433,8 +434,8 @@ describe("reading", () => {
   });
 });
 
-describe("the states of records", () => {
-  it("are counted, also after the next start, and are kept until they are gone", async () => {
+describe("records", () => {
+  it("are counted by state, also after the next start, until they are gone", async () => {
     const disk = new SimulatedDisk(seeded(8));
     const states = [RecordState.ACCOUNTED, RecordState.PARKED, RecordState.REPLACED];
     const open = () => Journal.open(disk, OPTIONS);

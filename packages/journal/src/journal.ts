@@ -1,8 +1,9 @@
 /**
  * A journal of records on disk. A record that was appended survives a crash and a power
- * failure, until it is marked as done with.
+ * failure until it is marked as gone, which means that it is no longer needed. A mark gives a
+ * record a new state.
  *
- * Invariant: a promise of `append` or `mark` resolves after a sync that covers it.
+ * Invariant: the promise that `append` or `mark` returns resolves after a sync of what was written.
  */
 import { Compaction } from "./compaction.ts";
 import type { JournalDirectory } from "./directory.ts";
@@ -16,26 +17,26 @@ import { type Damage, recordNumber, type Segment, Segments } from "./segments.ts
 import { takeNumber, Writer } from "./writer.ts";
 
 export interface JournalOptions {
-  /** Appends are refused beyond this many bytes; marks are always taken. */
+  /** Appends are refused beyond this many bytes; marks are always accepted. */
   readonly limitBytes: number;
   /** A new segment is begun when the last one has reached this size. */
   readonly segmentBytes: number;
-  /** The room on the disk that is kept for marks, in addition to the limit. */
+  /** The space on the disk that is kept for marks, in addition to the limit. */
   readonly reserveBytes: number;
 }
 
 export const DEFAULT_OPTIONS: JournalOptions = {
   limitBytes: 1024 * 1024 * 1024,
   segmentBytes: 16 * 1024 * 1024,
-  // The marks of all records of a segment fit into it, after which the segment can be removed.
+  // The reserve holds the marks of all records of a segment, which can then be removed.
   reserveBytes: 4 * 1024 * 1024,
 };
 
 /** The part of the limit, in bytes, that appends leave to marks. */
 const MARK_BYTES = 1024 * 1024;
-/** The time after a failure until marks are tried again. */
+/** The time between a failed write of marks and the next attempt. */
 const RETRY_MS = 1000;
-/** The time that a mark of `markLater` waits for another write that takes it along. */
+/** The time that a mark of `markLater` waits for another write that can include it. */
 const LATER_MS = 50;
 
 export class Journal {
@@ -56,7 +57,7 @@ export class Journal {
   onTrouble: ((error: string | undefined) => void) | undefined;
   /** Called with damage that is found after the journal was opened; for the log. */
   onDamage: ((damage: Damage) => void) | undefined;
-  /** Called with the reason why the room of a file cannot be freed; for the log. */
+  /** Called with the reason why the space of a file cannot be freed; for the log. */
   onStuck: ((file: string, reason: string) => void) | undefined;
 
   /** The damage that was found when the journal was opened; for the log. */
@@ -85,8 +86,8 @@ export class Journal {
   }
 
   /**
-   * Opens the journal and reads its records. The caller has locked the directory, and closes
-   * the journal.
+   * Opens the journal and reads its records. The caller must have locked the directory, and has
+   * to close the journal.
    * @throws system errors if the directory cannot be read
    */
   static async open(
@@ -102,7 +103,7 @@ export class Journal {
     return journal;
   }
 
-  /** The number of records that are not done with. */
+  /** The number of records that are not gone. */
   get live(): number {
     return this.#segments.live;
   }
@@ -112,7 +113,7 @@ export class Journal {
     return this.#segments.count(state);
   }
 
-  /** Changes the limit; records that are over it stay. */
+  /** Changes the limit. Records stay, even if they take more than a lower limit. */
   set limitBytes(limitBytes: number) {
     this.#options = { ...this.#options, limitBytes };
   }
@@ -126,25 +127,25 @@ export class Journal {
     return this.#segments.bytes;
   }
 
-  /** The reason why the last write failed; undefined after a successful one. */
+  /** The reason why the last write failed; undefined if it succeeded. */
   get lastError(): string | undefined {
     return this.#lastError;
   }
 
-  /** Returns the state of a record; undefined if there is none of that number. */
+  /** Returns the state of a record; undefined if no record has that number. */
   state(number: number): RecordState | undefined {
     return this.#segments.state(number);
   }
 
   /**
    * Returns the name of a damaged file in which a later mark of a record may have been lost;
-   * undefined if its state is certain. A new mark makes it certain.
+   * undefined if the record's state is certain. A new mark makes the state certain.
    */
   doubtfulFor(number: number): string | undefined {
     return this.#segments.doubtfulFor(number);
   }
 
-  /** Iterates over the records that are not done with, oldest first, above number `after`. */
+  /** Iterates over the records that are not gone and have numbers above `after`, oldest first. */
   *records(after = -1): Generator<{ number: number; state: RecordState }> {
     for (const { sequence, table } of this.#segments.all()) {
       if (recordNumber(sequence, table.length) <= after) continue;
@@ -188,7 +189,7 @@ export class Journal {
 
   /**
    * Gives a record a state at once. The promise resolves when the mark is on the disk; the write is
-   * tried again until the disk takes it. Without effect for a record that is gone.
+   * tried again until it succeeds. Has no effect on a record that is gone.
    * @param note the reason, for people
    * @throws JournalClosed
    */
@@ -199,8 +200,8 @@ export class Journal {
   }
 
   /**
-   * Does the same as `mark`, but writes the mark together with whatever comes next, or 50 ms
-   * later if nothing comes: a separate write wakes another thread and waits for the disk.
+   * Does the same as `mark`, but writes the mark together with the next operation, or after 50 ms
+   * if none comes: a separate write would wake another thread and wait for the disk.
    * @throws JournalClosed (rejects)
    */
   markLater(number: number, state: RecordState): Promise<void> {
@@ -227,13 +228,13 @@ export class Journal {
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
       if (this.#writer.isIdle || this.#isClosing) return;
-      // The disk has refused something. Marks are tried again later, but new records at once.
+      // After a failed write, marks are tried again later, but new records are tried at once.
       if (!isTaken && this.#writer.hasMarksAlone) this.#startIn(RETRY_MS);
       else this.#start();
     });
   }
 
-  /** Begins to write after `delayMs` at the latest, unless it is writing already. */
+  /** Begins to write after `delayMs` at the latest, unless a write is already running. */
   #startIn(delayMs: number): void {
     if (this.#work !== undefined || this.#writer.isIdle) return;
     if (this.#isClosing) this.#start();
@@ -250,15 +251,16 @@ export class Journal {
   }
 
   /**
-   * Writes waiting operations, batch after batch, and tidies up when there are none.
-   * @returns false if the disk has refused something
+   * Writes waiting operations, batch after batch, and tidies up when none are left.
+   * @returns false if the last write has failed
    */
   async #run(): Promise<boolean> {
     let hasMadeRoom = false;
     for (;;) {
       while (!this.#writer.isIdle) {
         if (!(await this.#writer.tryWrite())) {
-          // Only once between two successful writes: each failed write may leave an empty segment.
+          // At most once between two successful writes, because each failed write may leave an
+          // empty segment.
           if (hasMadeRoom || !this.#writer.lacksRoom || !(await this.#makeRoom())) return false;
           hasMadeRoom = true;
           continue;
@@ -266,7 +268,7 @@ export class Journal {
         hasMadeRoom = false;
         if (this.#isCrowded) await this.#tidy(false);
       }
-      // What there is to tidy up is found when the journal is opened again.
+      // Anything left to tidy up is found when the journal is opened again.
       if (this.#isClosing) return true;
       await this.#writer.keepReserve();
       const hasMore = await this.#tidy(true);
@@ -274,12 +276,12 @@ export class Journal {
     }
   }
 
-  /** True if room is to be made although there is other work. */
+  /** True if space is to be freed even while operations are waiting. */
   get #isCrowded(): boolean {
     return this.bytes > this.#options.limitBytes / 2 || this.#segments.all().length > 4;
   }
 
-  /** Frees the room of a segment. Returns true if there was something to do. */
+  /** Frees the space of a segment. Returns true if there was something to do. */
   async #tidy(isIdle: boolean): Promise<boolean> {
     const active = this.#writer.segment;
     try {
@@ -287,16 +289,15 @@ export class Journal {
       const isNeeded = isIdle || this.bytes > this.#options.limitBytes / 2;
       return isNeeded && (await this.#compaction.tryRewrite(active));
     } catch {
-      // The next step tries again to sync the directory. If the disk is faulty, writes fail and
-      // report it.
+      // The next step tries again to sync the directory. A faulty disk is reported by writes.
       return false;
     }
   }
 
   /**
-   * Removes files that nothing needs, and rewrites those that can be smaller, because the disk is
-   * full. Records that are done with go with their file even if their marks are not on the disk
-   * yet. Returns true if there was such a file.
+   * Frees space on a full disk: removes files that nothing needs, and rewrites files that can be
+   * smaller. Records that are gone are dropped even if their marks are not on the disk yet. Returns
+   * true if there was such a file.
    */
   async #makeRoom(): Promise<boolean> {
     let hasRoom = false;
@@ -304,7 +305,7 @@ export class Journal {
       while (await this.#compaction.tryRemove(this.#writer.segment)) hasRoom = true;
       while (await this.#compaction.tryRewrite(this.#writer.segment)) hasRoom = true;
     } catch {
-      // The failed write was reported.
+      // The write that failed before this was reported.
     }
     return hasRoom;
   }
@@ -315,7 +316,10 @@ export class Journal {
     if (isNew) this.onTrouble?.(error);
   }
 
-  /** At startup nobody listens yet, so the first failures are reported later. */
+  /**
+   * Reports a failure, unless it is the one that was last reported for the segment. At startup
+   * `onStuck` is not set yet; a failure is then reported when it happens again.
+   */
   #tellStuck(segment: Segment, reason: string): void {
     if (this.onStuck === undefined || segment.toldFailure === reason) return;
     segment.toldFailure = reason;
@@ -343,16 +347,16 @@ export class Journal {
   }
 
   /**
-   * Waits until all operations so far, except those of `markLater`, are written, or refused by the
-   * disk.
+   * Waits until all operations so far, except those of `markLater`, have been written or have
+   * failed.
    */
   async settle(): Promise<void> {
     while (this.#work !== undefined) await this.#work;
   }
 
   /**
-   * Tries once to write all waiting operations, and closes the files. Operations that were not
-   * written are rejected.
+   * Tries once to write all waiting operations, closes the files, and rejects the operations that
+   * were not written.
    */
   async close(): Promise<void> {
     if (this.#isClosed) return;

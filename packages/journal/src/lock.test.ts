@@ -11,10 +11,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-/** Tries the lock in a process of its own. @see flock(1) */
+/** Tries to lock the directory in another process. Returns 0 if that succeeds. @see flock(1) */
 const others = () => spawnSync("flock", ["--nonblock", directory, "true"]).status;
 
-it("has one owner at a time, in this process and in others", () => {
+it("a lock has one owner at a time, in this process and in others", () => {
   const lock = tryLockJournal(directory);
   expect(tryLockJournal(directory)).toBeUndefined();
   expect(others()).toBe(1);
@@ -24,7 +24,7 @@ it("has one owner at a time, in this process and in others", () => {
   expect(lock).toBeDefined();
 });
 
-it("reports what is wrong with the directory", () => {
+it("locking fails if the directory is missing or is a file", () => {
   expect(() => tryLockJournal(join(directory, "missing"))).toThrow("ENOENT");
   writeFileSync(join(directory, "file"), "");
   expect(() => tryLockJournal(join(directory, "file"))).toThrow("ENOTDIR");

@@ -1,16 +1,16 @@
 /**
  * Reads a file that may have unreadable blocks. Such a block is replaced by zeros, which count as
- * damage when frames are looked for, and the blocks after it are used.
+ * damage when frames are looked for, and the blocks after it are still used.
  */
 import { isErrno } from "@cm4all/linux";
 import type { JournalFile } from "./directory.ts";
 
-/** The size of a block that is given up. */
+/** The size of the blocks that are read separately after an error, in bytes. */
 const BLOCK_SIZE = 4096;
 
 /**
- * If there are more unreadable blocks than this, the disk fails as a whole, perhaps only for a
- * time.
+ * With more unreadable blocks than this, reading fails: the whole disk has a fault, which may be
+ * temporary.
  */
 const MAX_BAD_BLOCKS = 64;
 
@@ -28,7 +28,7 @@ export class PatientReader {
     return this.#badBlocks * BLOCK_SIZE;
   }
 
-  /** Reads like JournalFile. @throws system errors, but not EIO of a few blocks */
+  /** Reads like JournalFile. @throws system errors; EIO only after MAX_BAD_BLOCKS blocks */
   async read(buffer: Buffer, position: number): Promise<number> {
     try {
       return await this.#file.read(buffer, position);

@@ -41,7 +41,7 @@ describe("reading on", () => {
     expect(await readOn(numbers.at(-1) ?? 0)).toEqual([]);
   });
 
-  it("leaves out records that are gone, even if they were marked after it began", async () => {
+  it("leaves out records that are gone, even if they were marked after it had begun", async () => {
     for (const number of numbers.slice(0, 100)) await journal.mark(number, RecordState.GONE);
     expect(await readOn(-1, 3)).toEqual([100, 101, 102]);
     const found: unknown[] = [];
@@ -59,7 +59,7 @@ describe("reading on", () => {
     expect(found).toHaveLength(COUNT);
     const bad = found.filter((each) => typeof each === "string");
     expect(new Set(bad)).toEqual(new Set(["simulated EIO"]));
-    // A block has up to nine of them.
+    // A block has up to nine records.
     expect(bad.length).toBeLessThan(10);
   });
 
@@ -73,7 +73,7 @@ describe("reading on", () => {
 });
 
 describe("notes", () => {
-  it("are those of the latest marks, wherever these are", async () => {
+  it("are those of the latest marks, in whichever segments these are", async () => {
     const [a = 0, b = 0, c = 0] = numbers;
     await journal.mark(a, RecordState.PARKED, "first");
     await journal.mark(b, RecordState.PARKED, "b");
@@ -101,7 +101,7 @@ describe("an unreadable block", () => {
     for (let i = 0; i < 2; i++) {
       let visited = 0;
       await journal.visit(() => visited++);
-      // A block has up to nine of them.
+      // A block has up to nine records.
       expect(visited).toBeGreaterThan(COUNT - 10);
       expect(visited).toBeLessThan(COUNT);
     }
@@ -112,7 +112,7 @@ describe("an unreadable block", () => {
     expect(journal.live).toBeGreaterThan(COUNT - 10);
   });
 
-  it("is never tidied away", async () => {
+  it("is never dropped by a rewrite", async () => {
     disk.unreadable = { name: "00000002.journal", from: 20_000, to: 20_001 };
     const ofSecond = numbers.filter((number) => Math.floor(number / 2 ** 24) === 2);
     for (const number of ofSecond.slice(0, -1)) await journal.mark(number, RecordState.GONE);

@@ -21,7 +21,7 @@ export type Entry =
       readonly kind: "record";
       readonly number: number;
       readonly state: RecordState;
-      /** Valid during the call. */
+      /** Valid only during the call. */
       readonly payload: Buffer;
     }
   | {
@@ -35,7 +35,7 @@ export type Entry =
 export interface ReadRecord {
   readonly number: number;
   readonly state: RecordState;
-  /** Valid during the call. */
+  /** Valid only during the call. */
   readonly payload: Buffer | Error;
 }
 
@@ -60,7 +60,7 @@ export class Reader {
 
   /** Returns a record. @throws NoRecord if it is gone or damaged; system errors */
   async read(number: number): Promise<Buffer> {
-    // Reads run one after another: they share an open file, which each may replace.
+    // Reads run one after another: they share an open file, which each read may replace.
     const read = this.#lastRead.then(() => this.#read(number));
     this.#lastRead = read.catch(() => undefined);
     return read;
@@ -72,8 +72,8 @@ export class Reader {
       try {
         return await this.#tryRead(number);
       } catch (error) {
-        // This is expected if the file was rewritten in the meantime: then the record is
-        // elsewhere.
+        // This is expected if the file was rewritten in the meantime: then the record is at
+        // another offset.
         if (!(error instanceof NoRecord)) throw error;
         if (this.#segments.find(number)?.table === table) throw error;
       }
@@ -111,9 +111,9 @@ export class Reader {
   }
 
   /**
-   * Calls `visit` for each record that is not done with and has a number above `after`, in
-   * order, until it returns false. For many records this is faster than `read`.
-   * @throws system errors of opening; those of reading are passed to `visit`
+   * Calls `visit` for each record that is not gone and has a number above `after`, in order, until
+   * `visit` returns false. For many records this is faster than `read`.
+   * @throws system errors of opening a file; errors of reading it are passed to `visit`
    */
   async readOn(after: number, visit: (record: ReadRecord) => boolean): Promise<void> {
     let last = after;
@@ -160,9 +160,9 @@ export class Reader {
   }
 
   /**
-   * Reads the journal from its beginning and calls `visit` for each record that is not done
-   * with, and for each mark of these records. Notes are in the marks, of which the last one
-   * counts. Unreadable parts are passed over and reported.
+   * Reads the journal from its beginning and calls `visit` for each record that is not gone, and
+   * for each mark of such a record. Notes are in the marks; the last mark of a record counts.
+   * Unreadable parts are skipped and reported.
    */
   async visit(visit: (entry: Entry) => void): Promise<void> {
     for (const segment of this.#segments.all()) await this.#visitSegment(segment, visit);
@@ -195,8 +195,8 @@ export class Reader {
       });
       if (damagedBytes > 0) this.#isDamaged(segment, damageOf(segment, damagedBytes));
     } catch (error) {
-      // The segment was written by a newer version, as was reported when the journal was opened.
-      // The other segments are still read.
+      // This program does not know the segment's format, as was reported when the journal was
+      // opened. The other segments are still read.
       if (error instanceof UnknownSegment) return;
       if (!isErrno(error, "EIO")) throw error;
       this.#isDamaged(segment, { file: segment.name, what: errorText(error) });
@@ -213,8 +213,8 @@ export class Reader {
   }
 
   /**
-   * Opens the file of a segment. Returns undefined if it was removed, by the journal or, although
-   * it is still needed, by somebody else.
+   * Opens the file of a segment. Returns undefined if the file was removed, by the journal or,
+   * although still needed, by somebody else.
    */
   async #tryOpen(segment: Segment): Promise<JournalFile | undefined> {
     try {
@@ -232,14 +232,14 @@ export class Reader {
   }
 }
 
-/** A part of a file in memory, for frames that follow each other. */
+/** A part of a file in memory, for reading frames that follow each other. */
 class Window {
   readonly #file: JournalFile | undefined;
   readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   #start = 0;
   #length = 0;
 
-  /** @param file owned by the caller; undefined if it was removed */
+  /** @param file owned by the caller; undefined if the file was removed */
   constructor(file: JournalFile | undefined) {
     this.#file = file;
   }

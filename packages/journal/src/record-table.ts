@@ -1,7 +1,7 @@
 /**
  * The offsets and states of the records of a segment, and the segments of their latest marks.
- * In a long outage a million records wait. So a record is not an object, but takes five bytes here,
- * and four more once any record of its segment was marked as anything other than gone.
+ * In a long outage a million records may wait. So a record is not an object: it takes five bytes
+ * here, and four more once any record of its segment has been marked as anything other than gone.
  */
 
 /** The state of a record in the journal. */
@@ -14,7 +14,7 @@ export const RecordState = {
   PARKED: 2,
   /** It is no longer needed. */
   GONE: 3,
-  /** Its handler is done; it is kept for later reports of the same cgroup. */
+  /** Its handler is done; the record is kept for later reports of the same cgroup. */
   ACCOUNTED: 4,
   /** Another record is being written in its place. */
   REPLACED: 5,
@@ -31,12 +31,12 @@ export function tryRecordState(value: number | undefined): RecordState | undefin
 
 export class RecordTable {
   /**
-   * Offsets by the record's index in its segment; 0 (the segment's header) if it is not in the
-   * file.
+   * The offset of each record, by its index in the segment; 0, where the header is, if the record
+   * is not in the file.
    */
   #offsets = new Uint32Array(64);
   #states = new Uint8Array(64);
-  /** Sequence numbers, by index, of the segments with the latest marks; 0 if there is none. */
+  /** The segment with the latest mark of each record, by the record's index; 0 if there is none. */
   #marks: Uint32Array | undefined;
   #length = 0;
   #present = 0;
@@ -63,7 +63,7 @@ export class RecordTable {
     return this.#counts[state] ?? 0;
   }
 
-  /** Adds a record of the file; without effect if it was added before. */
+  /** Adds a record of the file; has no effect if the record was added before. */
   add(index: number, offset: number, state: RecordState = RecordState.WAITING): void {
     if (this.has(index)) return;
     if (index >= this.#offsets.length) this.#grow(index + 1);
@@ -108,7 +108,7 @@ export class RecordTable {
   }
 
   /**
-   * Notes the segment of the latest mark of a record. Most records are marked once, as gone:
+   * Notes the segment with the latest mark of a record. Most records are marked once, as gone:
    * for them nothing is noted.
    */
   setMarkedIn(index: number, sequence: number): void {

@@ -1,4 +1,4 @@
-/** A full disk: marks have room that is kept for them. */
+/** A full disk: the reserve has room for marks. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { JournalError } from "./errors.ts";
 import { Journal } from "./journal.ts";
@@ -48,14 +48,14 @@ describe("on a full disk", () => {
     await journal.mark(first, RecordState.GONE);
     await expect(journal.append(record(4))).rejects.toThrow(/ENOSPC/);
     await journal.mark(second, RecordState.PARKED, "because");
-    // The marks were written, but the trouble lasts: the disk takes no records.
+    // The marks were written, but the trouble lasts: records cannot be written.
     expect(troubles).toEqual(["simulated ENOSPC"]);
     disk.capacityBytes = Number.POSITIVE_INFINITY;
     vi.advanceTimersByTime(10_000);
     await journal.append(record(5));
     expect(troubles).toEqual(["simulated ENOSPC", undefined]);
     expect(disk.files().get("reserve")?.cached.length).toBe(8192);
-    // The part of the earlier reserve that was not needed is given back.
+    // The part of the earlier reserve that was not needed is free again.
     const sizes = [...disk.files()].map(([name, { cached }]) =>
       name === "reserve" ? 0 : cached.length,
     );
@@ -88,7 +88,7 @@ describe("on a full disk", () => {
     expect(journal.count(RecordState.PARKED)).toBe(350);
   });
 
-  it("a daemon that starts uses the reserve of an earlier one for its marks", async () => {
+  it("a daemon that starts uses the reserve of an earlier daemon for its marks", async () => {
     const [first = 0] = await append(1);
     fillDisk();
     await journal.close();
@@ -102,7 +102,7 @@ describe("on a full disk", () => {
     expect(journal.bytes).toBeLessThan(1000);
   });
 
-  it("no reserve is made that would take the last room from others", async () => {
+  it("no reserve is made if it would leave little space to others", async () => {
     await journal.close();
     disk = new SimulatedDisk(() => 0.5);
     disk.capacityBytes = 10_000;
@@ -189,7 +189,7 @@ describe("on a full disk", () => {
       expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
     });
 
-    it("segments whose records are forgotten in turns make room", async () => {
+    it("segments whose records are marked as gone alternately make room", async () => {
       const older = await append(150);
       const newer = await append(150);
       const [last = 0] = await append(1);
@@ -203,7 +203,7 @@ describe("on a full disk", () => {
       expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
     });
 
-    it("a later segment stays until earlier records are forgotten", async () => {
+    it("a later segment stays until marks of earlier records are written", async () => {
       const older = await append(150);
       const newer = await append(150);
       await append(1);
@@ -223,7 +223,7 @@ describe("on a full disk", () => {
     it("segments of which little is needed make room", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       fillDisk();
-      // The needed records have to be written anew before the old file is removed.
+      // The needed records have to be written to a new file before the old one is removed.
       disk.capacityBytes += 4000;
       const kept = numbers.filter((_, i) => i % 60 === 0);
       const gone = numbers.filter((number) => !kept.includes(number));

@@ -1,9 +1,9 @@
 /**
- * Room on the disk that is kept for marks: the outcome of handlers has to be recorded even if
- * the disk is full, or no handler could be called although the database works.
+ * Space on the disk that is kept for marks: the outcome of handlers has to be recorded even if
+ * the disk is full. Otherwise no handler could be called, although the database works.
  *
  * The reserve is a file whose blocks are allocated. When the disk is full it becomes a segment,
- * and marks overwrite its zeros. Blocks that were freed instead could be taken by anybody.
+ * and marks overwrite its zeros. If its blocks were freed instead, others could take them.
  */
 import { isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
@@ -15,12 +15,12 @@ const NAME = "reserve";
 const PAUSE_MS = 10_000;
 
 /**
- * The multiple of the reserve's size that has to be free before the reserve is made, so that others
- * are left as much room as it takes.
+ * The reserve is made only if this multiple of its size is free. So it leaves to other files at
+ * least as much space as it takes.
  */
 const DISTANCE = 2;
 
-/** Returns true if an error says that the disk, or a quota, is full. */
+/** Returns true if an error means that the disk is full, or a quota is used up. */
 export function isDiskFull(error: unknown): boolean {
   return isErrno(error, "ENOSPC", "EDQUOT");
 }
@@ -45,7 +45,7 @@ export class Reserve {
     return this.#isThere;
   }
 
-  /** True if the reserve is missing and it is time to try again. */
+  /** True if the reserve is missing and it is time for another attempt to make it. */
   get isDue(): boolean {
     return !this.#isThere && this.#bytes > 0 && performance.now() - this.#triedMs >= PAUSE_MS;
   }
@@ -60,7 +60,7 @@ export class Reserve {
     }
   }
 
-  /** Makes the reserve, if the disk has room. @returns true if it exists */
+  /** Makes the reserve, if the disk has room. @returns true if the reserve exists */
   async tryMake(): Promise<boolean> {
     if (!this.isDue) return this.#isThere;
     this.#triedMs = performance.now();
@@ -89,8 +89,8 @@ export class Reserve {
    * @throws system errors
    */
   async become(name: string): Promise<JournalFile> {
-    // The file is opened before it is renamed: a caller that gets no file removes any file that is
-    // called `name`.
+    // The file is opened before it is renamed: if this method fails, the caller removes any file
+    // that is called `name`.
     const file = await this.#directory.reopen(NAME);
     try {
       // The caller syncs the directory.

@@ -1,4 +1,4 @@
-/** Divides a file into frames and bytes that are part of none. */
+/** Divides a file into frames and bytes that are part of no frame. */
 import {
   frameSize,
   isWholeButForSize,
@@ -22,9 +22,10 @@ export interface Visitor {
 
 /** Reads a file to its end. Returns its size. @throws system errors of reading */
 export async function scan(source: PatientReader, visitor: Visitor): Promise<number> {
-  // The buffer is reused: new ones for a gigabyte would occupy memory until they are collected.
+  // The buffer is reused: to read a gigabyte, new buffers would occupy memory until they are
+  // collected.
   let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
-  /** The bytes before `base` are done with. */
+  /** The offset, in the file, of the first byte in the buffer. */
   let base = 0;
   let rest = 0;
   for (;;) {
@@ -40,8 +41,8 @@ export async function scan(source: PatientReader, visitor: Visitor): Promise<num
 }
 
 /**
- * Visits the frames in the window. Returns how many bytes are done with: all, if it reaches the
- * end of the file.
+ * Visits the frames and the junk in the window. Returns how many bytes were visited: all of them if
+ * the window reaches the end of the file.
  */
 function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visitor): number {
   let offset = 0;
@@ -50,7 +51,7 @@ function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visit
     if (frame === "incomplete" && !isAtEnd) return offset;
     if (frame !== undefined && frame !== "incomplete") {
       visitor.frame(frame, base + offset);
-      // The zeros after the last frame may be missing, or not read yet.
+      // The zeros with which the frame ends may be missing, or not read yet.
       offset += frameSize(frame.payload.length);
       continue;
     }
@@ -63,8 +64,8 @@ function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visit
 }
 
 /**
- * Returns the end of the junk if no further frame begins in this window: such a frame is looked
- * for in the next window, with the same alignment.
+ * Returns the end of the junk if no further frame begins in this window. The next frame is then
+ * looked for in the next window, with the same alignment.
  */
 function endOfJunk(length: number, offset: number, isAtEnd: boolean): number {
   return isAtEnd ? length : length - ((length - offset) % 8);

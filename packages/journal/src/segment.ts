@@ -1,4 +1,4 @@
-/** Reading a segment: a file of frames, the first of which is its header. */
+/** Reads a segment, which is a file of frames, and makes its header and its marks. */
 
 import type { JournalFile } from "./directory.ts";
 import { NoRecord } from "./errors.ts";
@@ -15,7 +15,7 @@ import { PatientReader } from "./patient-reader.ts";
 import { type RecordState, tryRecordState } from "./record-table.ts";
 import { scan } from "./scan.ts";
 
-/** The version of the format that this program writes, and the newest that it reads. */
+/** The version of the format that this program writes, and the newest version that it reads. */
 export const FORMAT_VERSION = 1;
 
 /** Returns the frame with which the segment of that sequence number begins. */
@@ -29,13 +29,13 @@ export function encodeHeader(sequence: number): Buffer {
   return encodeFrames([headerFrame(sequence)]);
 }
 
-/** Returns the frame that gives a record a state. @param note the reason, UTF-8 */
+/** Returns the frame that gives a record a state. @param note the reason, for people */
 export function markFrame(number: number, state: RecordState, note = ""): Frame {
   const payload = Buffer.concat([Buffer.from([state]), Buffer.from(note)]);
   return { kind: FrameKind.MARK, number, payload };
 }
 
-/** Decodes the payload of a MARK; returns undefined if it has a state of a newer version. */
+/** Decodes the payload of a MARK; returns undefined if only a newer version has that state. */
 export function tryDecodeMark(payload: Buffer): { state: RecordState; note: string } | undefined {
   const state = tryRecordState(payload[0]);
   return state === undefined ? undefined : { state, note: payload.toString("utf8", 1) };
@@ -43,15 +43,15 @@ export function tryDecodeMark(payload: Buffer): { state: RecordState; note: stri
 
 /** The result of reading a segment. */
 export interface Findings {
-  /** Bytes that are part of no whole frame, and whose write may have been confirmed. */
+  /** The number of bytes that are part of no whole frame, and may have been confirmed. */
   readonly damagedBytes: number;
-  /** Bytes at the end that do not count: zeros, or a write that was never confirmed. */
+  /** The number of bytes at the end that do not count: zeros, or a write that was not confirmed. */
   readonly tornBytes: number;
   /** The end of the last whole frame that counts. */
   readonly end: number;
 }
 
-/** Thrown if a file is not a segment, or a segment of a newer version: the file is left alone. */
+/** Thrown if a file is not a segment, or is one of a newer version: the file is left alone. */
 export class UnknownSegment extends Error {
   override readonly name = "UnknownSegment";
 }
@@ -113,14 +113,14 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns true if a frame is the record of that number, and not a mark with the same number. */
+/** Returns true if a frame is the record with that number, and not a mark of that record. */
 export function isRecord(frame: Frame, number: number): boolean {
   return frame.kind === FrameKind.RECORD && frame.number === number;
 }
 
 /**
  * Returns the record at `offset`.
- * @throws NoRecord if there is no whole frame of that number; system errors of reading
+ * @throws NoRecord if no whole frame of that record is there; system errors of reading
  */
 export async function readRecord(
   file: JournalFile,

@@ -5,18 +5,18 @@ import { FrameKind } from "./frame.ts";
 import { RecordState, RecordTable } from "./record-table.ts";
 import { type Findings, readSegment, tryDecodeMark } from "./segment.ts";
 
-/** The suffix of a segment that is being rewritten. */
+/** The suffix of a file that is still being made: a rewritten segment or a reserve. */
 export const TEMPORARY_SUFFIX = ".tmp";
 /** The suffix of a segment whose damaged bytes are kept for a person to look at. */
 export const DAMAGED_SUFFIX = ".damaged";
 
 /**
- * A record's number consists of its segment's sequence number and its index there, so that it
- * leads to its segment, and is never used again even if a segment cannot be read.
+ * A record's number consists of its segment's sequence number and its index in that segment. So
+ * the number leads to the segment, and is never used again, even if a segment cannot be read.
  */
 const RECORDS_PER_SEGMENT = 2 ** 24;
 
-/** Returns the number of a record, by its segment and its place among the records there. */
+/** Returns the number of the record with this index in this segment. */
 export function recordNumber(sequence: number, index: number): number {
   return sequence * RECORDS_PER_SEGMENT + index;
 }
@@ -26,7 +26,7 @@ export function sequenceOf(number: number): number {
   return Math.floor(number / RECORDS_PER_SEGMENT);
 }
 
-/** Returns the place of a record among those of its segment. */
+/** Returns the index of a record in its segment. */
 export function indexOf(number: number): number {
   return number % RECORDS_PER_SEGMENT;
 }
@@ -44,22 +44,22 @@ function tryParseName(name: string): number | undefined {
   return sequence <= MAX_SEQUENCE && segmentName(sequence) === name ? sequence : undefined;
 }
 
-/** One file of the journal, as far as it is known in memory. */
+/** What is kept in memory about one file of the journal. */
 export class Segment {
   readonly sequence: number;
   readonly name: string;
   table = new RecordTable();
   /** The size up to the end of the last frame that is on the disk. */
   bytes = 0;
-  /** True if it has damage, which is kept when its records are done with. */
+  /** True if it has damage: then its file is kept, even when all of its records are gone. */
   isDamaged = false;
   /** True if a compaction may find something to drop. */
   isStale = false;
   /** The time until which a compaction leaves the segment alone, by `performance.now()`. */
   pausedUntilMs = Number.NEGATIVE_INFINITY;
-  /** The last reported reason why its room is not given back. */
+  /** The last reported reason why its space could not be freed. */
   toldFailure: string | undefined;
-  /** The sequence numbers of other segments with records that marks in this one are about. */
+  /** The sequence numbers of other segments whose records are marked in this segment. */
   readonly marked = new Set<number>();
 
   constructor(sequence: number) {
@@ -74,7 +74,7 @@ export class Segment {
   marks = 0;
   obsoleteMarks = 0;
 
-  /** True if a rewrite saves enough: at least half of its records or marks are not needed. */
+  /** True if a rewrite saves enough: half or more of the records or marks are not needed. */
   get isWorthRewriting(): boolean {
     const { present, live } = this.table;
     if (present === 0 || 2 * live <= present) return true;
@@ -88,7 +88,7 @@ export interface Damage {
   readonly what: string;
 }
 
-/** Returns the report of a segment with this many unusable bytes. */
+/** Returns the report that a segment has this many damaged bytes. */
 export function damageOf({ name }: Segment, bytes: number): Damage {
   return { file: name, what: `${bytes} damaged bytes` };
 }
@@ -121,8 +121,8 @@ export class Segments {
   }
 
   /**
-   * Returns a list of the segments, the oldest first, which does not change when a segment is
-   * added or removed.
+   * Returns the segments, oldest first, in a list that does not change when a segment is added or
+   * removed.
    */
   all(): Segment[] {
     return [...this.#segments.values()];
@@ -175,8 +175,8 @@ export class Segments {
 
   /**
    * Returns the name of a damaged file that may have held a later mark of a record than the
-   * known one; undefined if there is none. Marks are in the record's segment or in later ones,
-   * so a mark after the damage ends the doubt.
+   * latest known mark; undefined if there is no such file. Marks are in the record's segment or in
+   * later segments, so a mark in a segment after the damaged one ends the doubt.
    */
   doubtfulFor(number: number): string | undefined {
     if (this.#lastDamaged === undefined) return undefined;
@@ -184,7 +184,7 @@ export class Segments {
     return latest <= this.#lastDamaged.sequence ? this.#lastDamaged.name : undefined;
   }
 
-  /** Returns true if segments before `segment` have records, which marks in it may be about. */
+  /** Returns true if earlier segments have records: marks in `segment` may be about these. */
   hasRecordsBefore(segment: Segment): boolean {
     return this.all().some(
       ({ sequence, table }) => sequence < segment.sequence && table.present > 0,
@@ -196,13 +196,13 @@ export class Segments {
     return this.#segments.has(sequence);
   }
 
-  /** Returns the segment whose file has the record, done with or not. */
+  /** Returns the segment whose file has the record, even if the record is gone. */
   find(number: number): Segment | undefined {
     const segment = this.#segments.get(sequenceOf(number));
     return segment?.table.has(indexOf(number)) === true ? segment : undefined;
   }
 
-  /** Returns the state of a record by its number; undefined if there is none. */
+  /** Returns the state of a record; undefined if no record has that number. */
   state(number: number): RecordState | undefined {
     return this.#segments.get(sequenceOf(number))?.table.state(indexOf(number));
   }
@@ -216,9 +216,9 @@ export class Segments {
   }
 
   /**
-   * Reads the segments of earlier runs and syncs them. A run that was killed may have left its
-   * last writes only in the kernel's memory, and a later power failure must not undo the
-   * decisions that are based on them. Returns the damage.
+   * Reads the segments of earlier runs and syncs them: a run that was killed may have left its
+   * last writes only in the kernel's memory, and a power failure must not undo decisions that are
+   * based on these writes. Returns the damage.
    * @param names the names of the files in the directory
    * @throws system errors of the directory itself, and of writing to the disk
    */
@@ -276,7 +276,7 @@ export class Segments {
 
 /**
  * Cuts off the bytes after the last frame: the rest of a write, or the zeros of a reserve. If
- * the disk refuses that, the next start finds them again.
+ * that fails, the next start finds the bytes again.
  */
 async function tryCut(directory: JournalDirectory, { name, bytes }: Segment): Promise<void> {
   try {

@@ -1,7 +1,7 @@
 /**
- * A disk for tests, which loses unsynced data when the power fails: afterwards it has any part
- * of the data that was written since the last sync, in units of a sector, and any of the
- * creations, renamings and removals of files.
+ * A disk for tests, which loses unsynced data when the power fails. Afterwards it has a random
+ * part of the data that was written since the last sync, in units of a sector, and a random
+ * choice of the creations, renamings and removals of files since then.
  */
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 
@@ -34,8 +34,8 @@ class Inode {
   }
 
   /**
-   * Writes a part of the bytes, as a failed write may. If the bytes do not extend the file, the
-   * part ends with a sector: the kernel copies whole pages.
+   * Writes a part of the bytes, as a failed write may do. If the bytes do not extend the file, the
+   * part ends at the end of a sector: the kernel copies whole pages.
    */
   writePart(bytes: Buffer, position: number, share: number): void {
     const end = position + Math.floor(share * bytes.length);
@@ -68,7 +68,7 @@ export class SimulatedDisk implements JournalDirectory {
   #names = new Map<string, Inode>();
   #changes: NameChange[] = [];
   readonly #random: Random;
-  /** Called before each call; returns the code of the error with which it fails, or undefined. */
+  /** Called before each call. Returns the code of the error with which that call fails, if any. */
   fail: (call: string, name?: string) => string | undefined = () => undefined;
   /** The capacity of the disk. */
   capacityBytes = Number.POSITIVE_INFINITY;
@@ -82,7 +82,7 @@ export class SimulatedDisk implements JournalDirectory {
   }
 
   async #call(call: string, name?: string): Promise<void> {
-    // As with a disk, other work runs in the meantime.
+    // As with a real disk, other work runs in the meantime.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#isDown) throw new Failure("EIO");
     const code = this.fail(call, name);
@@ -103,7 +103,7 @@ export class SimulatedDisk implements JournalDirectory {
     for (const inode of new Set(this.#names.values())) inode.loseUnsynced(this.#random);
   }
 
-  /** Ends the daemon as if it was killed: the kernel keeps all that was written. */
+  /** Acts as if the daemon had been killed: the kernel keeps all that was written. */
   kill(): void {
     this.#isDown = true;
   }
@@ -116,7 +116,7 @@ export class SimulatedDisk implements JournalDirectory {
     this.#isDown = false;
   }
 
-  /** Returns the files, to damage them. */
+  /** Returns the files, for tests that damage them. */
   files(): ReadonlyMap<string, { cached: Buffer; durable: Buffer }> {
     return this.#names;
   }
@@ -151,7 +151,7 @@ export class SimulatedDisk implements JournalDirectory {
     return this.capacityBytes - this.usedBytes;
   }
 
-  /** The room that is in use. */
+  /** The space that is in use. */
   get usedBytes(): number {
     let sum = 0;
     for (const { cached } of new Set(this.#names.values())) sum += cached.length;
@@ -172,7 +172,7 @@ export class SimulatedDisk implements JournalDirectory {
           bytes.length - Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.usedBytes));
         inode.write(bytes.subarray(0, Math.max(0, fits)), position);
         if (fits < bytes.length) throw new Failure("ENOSPC");
-        // Until the bytes are on the disk, the power can fail.
+        // The power can fail before the bytes are on the disk.
         await this.#call("sync");
         inode.sync();
       },

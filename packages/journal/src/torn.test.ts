@@ -1,4 +1,4 @@
-/** A write that a power failure has torn is distinguished from damage to confirmed records. */
+/** A write that a power failure has cut off is distinguished from damage to confirmed records. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { frameSize } from "./frame.ts";
 import { Journal } from "./journal.ts";
@@ -10,7 +10,7 @@ const SECTOR = 512;
 const NAME = "00000001.journal";
 
 let disk: SimulatedDisk;
-/** Bytes that were on the disk before the last batch. */
+/** The number of bytes that were on the disk before the last batch. */
 let confirmedBytes: number;
 /** The segment with its last batch. */
 let whole: Buffer;
@@ -31,7 +31,7 @@ async function start(): Promise<{ ids: string[]; isDamaged: boolean }> {
   return { ids, isDamaged: journal.damage.length > 0 };
 }
 
-/** Appends records at once: the first is written alone, and all others in the next batch. */
+/** Appends records together: the first is written alone, and all others in the next batch. */
 async function append(journal: Journal, prefix: string, count: number): Promise<number[]> {
   const ids = Array.from({ length: count }, (_, i) => `${prefix}${i}`);
   const numbers = await Promise.all(ids.map((id) => journal.append(record(id))));
@@ -52,7 +52,7 @@ const flipped = (offset: number): Buffer => {
   return bytes;
 };
 
-// The record b0 was confirmed, the rest of its `append` is the last batch.
+// The record b0 was confirmed; the other records of its `append` are the last batch.
 const EARLIER = ["a0", "a1", "b0"];
 const LATER = Array.from({ length: 19 }, (_, i) => `b${i + 1}`);
 
@@ -67,9 +67,9 @@ beforeEach(async () => {
   await journal.close();
 });
 
-describe("of a write that was never confirmed", () => {
+describe("a write that was never confirmed", () => {
   it.each([0, 8192])(
-    "any sectors may be left, before %d zeros of a reserve: the whole records before the first gap count",
+    "may leave any of its sectors, before %d zeros of a reserve: the whole records before the first gap count",
     async (zeros) => {
       const first = Math.floor(confirmedBytes / SECTOR);
       const sectors = Math.ceil(whole.length / SECTOR) - first;
@@ -94,14 +94,14 @@ describe("of a write that was never confirmed", () => {
     },
   );
 
-  it("nothing comes back, even if the rest cannot be cut off", async () => {
+  it("does not come back, even if the rest of it cannot be cut off", async () => {
     setBytes(Buffer.from(whole).fill(0, confirmedBytes, 2 * SECTOR));
     disk.fail = (call) => (call === "reopen" ? "EROFS" : undefined);
     for (let i = 0; i < 2; i++) {
       expect(await start()).toEqual({ ids: EARLIER, isDamaged: false });
       expect(disk.files().get(NAME)?.cached.length).toBe(whole.length);
     }
-    // Nothing comes back when the segment is rewritten, either.
+    // It does not come back when the segment is rewritten, either.
     const journal = await Journal.open(disk, OPTIONS);
     const [number = 0] = [...journal.records()].map((each) => each.number);
     await journal.mark(number, RecordState.GONE);
@@ -111,7 +111,7 @@ describe("of a write that was never confirmed", () => {
   });
 });
 
-describe("of what was confirmed", () => {
+describe("in confirmed batches", () => {
   it("a flipped bit is damage, wherever it is, and all other records are there", async () => {
     for (let at = confirmedBytes; at < whole.length; at += 3) {
       setBytes(flipped(at));
@@ -128,7 +128,7 @@ describe("of what was confirmed", () => {
       setBytes(Buffer.concat([flipped(at), Buffer.alloc(8192)]));
       const { ids, isDamaged } = await start();
       if (ids.length === 22) continue;
-      // With another size, the last frame may look like a larger one that was cut off.
+      // If its size is wrong, the last frame may look like a larger one that was cut off.
       if (at - lastFrame >= 20 && at - lastFrame < 24) continue;
       expect(isDamaged, `byte ${at}`).toBe(true);
       expect(ids).toHaveLength(21);

@@ -2,11 +2,11 @@
  * Writes frames to the disk, batch after batch.
  *
  * Invariants:
- * - An operation is confirmed when a write that contains it is on the disk. A write contains
+ * - An operation is confirmed when the write that contains it is on the disk. A write contains
  *   all operations that came while the write before it ran, up to BATCH_BYTES.
- * - Nothing is written after a write that failed: the file may have lost pages that the kernel
- *   considers written, and a second write would not report that (fsync(2), NOTES). The segment
- *   is left and a new one is begun.
+ * - After a failed write, nothing more is written to the same file: it may have lost pages that
+ *   the kernel considers written, and a second write would not report that (fsync(2), NOTES). A
+ *   new segment is begun.
  * - Records that a failed append may have left on the disk are marked as gone, on the disk,
  *   before anything else is written. So no record is there twice.
  * - Only marks are written to the reserve.
@@ -20,19 +20,19 @@ import { isDiskFull, type Reserve } from "./reserve.ts";
 import { headerFrame, markFrame } from "./segment.ts";
 import { indexOf, recordNumber, type Segment, type Segments, sequenceOf } from "./segments.ts";
 
-/** The most bytes in a write, unless a single frame is larger. */
+/** The maximum size of a write, unless a single frame is larger. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 export interface Operation {
-  /** Makes the frame when it is written, for the segment that it goes into. */
+  /** Makes the frame, at the time of the write, for the segment that it goes into. */
   readonly frame: (active: Active) => Frame;
   /** The size of the frame in bytes. */
   readonly size: number;
-  /** True for a mark, which is tried again until the disk takes it. */
+  /** True for a mark, whose write is tried again until it succeeds. */
   readonly isMark: boolean;
   /** The record that a mark is about. */
   readonly about?: number;
-  /** Called when it is on the disk. */
+  /** Called when the frame is on the disk. */
   readonly confirm: (frame: Frame) => void;
   readonly reject: (error: JournalError) => void;
 }
@@ -56,13 +56,13 @@ export class Writer {
   readonly #segments: Segments;
   readonly #segmentBytes: number;
   readonly #reserve: Reserve;
-  /** Called with the reason why a write has failed; with undefined after a successful one. */
+  /** Called with the reason why a write has failed; with undefined after a successful write. */
   readonly #tell: (error: string | undefined) => void;
   #active: Active | undefined;
   #queue: Operation[] = [];
   /** The numbers of records that a failed append may have left on the disk. */
   #disowned: number[] = [];
-  /** Set while the disk is full, as far as is known: then records are not even tried. */
+  /** Set while the disk is full, as far as is known: then no record is even tried. */
   #fullError: Error | undefined;
 
   constructor(
@@ -79,7 +79,7 @@ export class Writer {
     this.#tell = tell;
   }
 
-  /** The segment that is being written, which nobody else may change. */
+  /** The segment that is being written, which nothing else may change. */
   get segment(): Segment | undefined {
     return this.#active?.segment;
   }
@@ -93,16 +93,17 @@ export class Writer {
     return this.#fullError !== undefined && !this.#reserve.isThere && !this.isIdle;
   }
 
-  /** True if only marks wait. */
+  /** True if no records are waiting. */
   get hasMarksAlone(): boolean {
     return this.#queue.every(({ isMark }) => isMark);
   }
 
   /**
-   * Returns the sequence numbers of segments that have to stay until marks are written. Dropping
-   * a record that is gone has the effect of its mark, which must not come before that of an
-   * earlier mark about an older record: a replaced record would come back if the later record
-   * that replaces it were forgotten first. So the oldest segment may always be removed.
+   * Returns the sequence numbers of segments that have to stay until waiting marks are written.
+   * Dropping a record that is gone has the same effect as writing its mark. This effect must not
+   * come before that of an earlier mark that waits for a record in an older segment: if a record
+   * that replaces an older one were dropped first, the older record would come back. Only later
+   * segments are affected, so the oldest segment may always be removed.
    */
   overtaking(): ReadonlySet<number> {
     const found = new Set<number>();
@@ -123,14 +124,15 @@ export class Writer {
 
   /**
    * Writes a batch.
-   * @returns false if the disk does not take it: then its marks are in the queue again
+   * @returns false if the write fails and there is no reserve to try next; the marks stay in the
+   * queue
    */
   async tryWrite(): Promise<boolean> {
     if (this.#fullError !== undefined && !this.hasMarksAlone) await this.#lookForRoom();
     const batch = this.#takeBatch();
     if (batch.length === 0) return true;
     if (await this.#tryWriteBatch(batch)) return true;
-    // With the room of the reserve, the next attempt may succeed.
+    // With the space of the reserve, the next attempt may succeed.
     return this.#fullError !== undefined && this.#reserve.isThere && !this.isIdle;
   }
 
@@ -140,7 +142,7 @@ export class Writer {
     // Records that are tried in vain would delay the marks in their batch.
     const hasRoom = isThere ? await this.#reserve.hasRoomBeside() : await this.#reserve.tryMake();
     if (!hasRoom) return this.#refuseRecords();
-    // If no mark was written meanwhile, the reserve was not needed, and is not the active segment.
+    // The reserve became the active segment only if marks were written while the disk was full.
     if (this.#active?.isReserve === true) await this.leave();
     this.#fullError = undefined;
   }
@@ -200,7 +202,7 @@ export class Writer {
     this.#tell(undefined);
   }
 
-  /** Notes frames that may or may not be in the segment's file. */
+  /** Notes that frames may or may not be in the segment's file. */
   #disown(segment: Segment, frames: readonly Frame[]): void {
     let offset = segment.bytes;
     for (const { kind, number, payload } of frames) {
@@ -221,7 +223,7 @@ export class Writer {
     for (const { isMark, reject } of batch) if (!isMark) reject(cannotWrite(error));
   }
 
-  /** Returns the segment to write to, after all disowned records are marked as gone on the disk. */
+  /** Returns the segment to write to, once all disowned records are marked as gone on the disk. */
   async #prepare(): Promise<Active> {
     if (this.#active !== undefined && this.#active.segment.bytes < this.#segmentBytes)
       return this.#active;
@@ -240,7 +242,7 @@ export class Writer {
       return this.#active;
     } catch (error) {
       await this.leave();
-      // The segment has nothing in it that counts.
+      // Nothing in the segment counts yet.
       if (await this.#tryRemove(segment)) this.#segments.giveBack(segment);
       else this.#segments.remove(segment);
       throw error;
@@ -263,12 +265,12 @@ export class Writer {
     return { file: await this.#directory.create(name), isReserve: false };
   }
 
-  /** Ends the writing of a segment. */
+  /** Closes the segment that is being written, if there is one. */
   async leave(): Promise<void> {
     const active = this.#active;
     this.#active = undefined;
-    // Otherwise the rest of the reserve would be occupied, and not counted, until the segment
-    // is removed.
+    // Otherwise the rest of the reserve would stay allocated, without being counted, until the
+    // segment is removed.
     if (active?.isReserve === true)
       await active.file.truncate(active.segment.bytes).catch(() => undefined);
     // The writes have reported all errors that close(2) could report.

@@ -1,7 +1,7 @@
 /**
- * A program that opens the journal in a directory, prints what it finds, appends and marks, and
- * prints each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Tests run it under strace, which
- * makes one of its system calls fail, or kills it in that call.
+ * A program that opens the journal in a directory, prints the records that it finds, appends and
+ * marks records, and prints each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Tests run it
+ * under strace, which makes one of its system calls fail, or kills it in that call.
  */
 import { writeSync } from "node:fs";
 import { DiskDirectory, Journal, JournalClosed, RecordState } from "../src/index.ts";
@@ -17,7 +17,7 @@ const STATES = [
 
 const [, , path = "", prefix = "", count = "0"] = process.argv;
 
-/** Prints a line before the next system call on the journal. */
+/** Prints a line at once, so before the next system call on the journal. */
 function say(...words: (string | number)[]): void {
   writeSync(1, `${words.join(" ")}\n`);
 }
@@ -25,7 +25,7 @@ function say(...words: (string | number)[]): void {
 async function live(): Promise<void> {
   const directory = new DiskDirectory(path);
   await directory.make();
-  // Segments so small that some are begun, rewritten and removed.
+  // The segments are so small that several are begun, rewritten and removed.
   const journal = await Journal.open(directory, {
     limitBytes: 1e9,
     segmentBytes: 300,
@@ -43,7 +43,7 @@ async function live(): Promise<void> {
       say("appended", name);
     } catch (error) {
       if (error instanceof JournalClosed) throw error;
-      // Like the daemon, which keeps the record and tries again.
+      // The daemon, too, tries the record again.
       say("refused", name);
       i--;
     }

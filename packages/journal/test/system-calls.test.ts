@@ -1,6 +1,6 @@
 /**
- * The journal on a real disk, while the system calls with which it writes fail, or its process is
- * killed in them: `npm run torture` tries each call of a process, `npm test` only a sample.
+ * Tests the journal on a real disk while the system calls with which it writes fail, or its process
+ * is killed in them. `npm run torture` tries each call of a process, `npm test` only a sample.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -18,7 +18,7 @@ const isTorture = process.env["TORTURE"] === "all";
 /** Every STEP-th call is tried. */
 const STEP = isTorture ? 1 : 13;
 
-/** The errors of each call, in addition to a kill, a faulty disk and a full one. */
+/** The faults of each call that only `npm run torture` tries, in addition to FAULTS. */
 const CALLS = {
   pwrite64: ["EDQUOT"],
   fdatasync: [],
@@ -27,18 +27,19 @@ const CALLS = {
   unlink: ["EROFS"],
   openat: ["EMFILE", "EROFS"],
 };
+/** A kill, a faulty disk and a full disk. */
 const FAULTS = ["signal=KILL", "error=EIO", "error=ENOSPC"];
 
 interface Life {
   /** The states of the records that were found, by name. */
   readonly found: ReadonlyMap<string, number>;
-  /** The states that each record may have, by name; among them undefined if it may be missing. */
+  /** The states that each record may have, by name; undefined stands for a missing record. */
   readonly possible: ReadonlyMap<string, readonly (number | undefined)[]>;
   readonly isWhole: boolean;
   readonly wasHit: boolean;
 }
 
-describe.skipIf(missing("strace") !== undefined)("the system calls of a journal", () => {
+describe.skipIf(missing("strace") !== undefined)("a journal loses nothing after a fault in", () => {
   beforeAll(() => {
     execFileSync("node", [join(import.meta.dirname, "build.mjs")], {
       cwd: join(import.meta.dirname, ".."),
@@ -51,7 +52,7 @@ describe.skipIf(missing("strace") !== undefined)("the system calls of a journal"
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-  /** @param injection for strace(1) */
+  /** @param injection the fault, as for the option inject of strace(1) */
   function live(prefix: string, count: number, injection?: string): Life {
     const trace = join(directory, "trace");
     const strace = ["strace", "-f", "-qq", "-o", trace, "-e", `inject=${injection}`];
@@ -63,7 +64,7 @@ describe.skipIf(missing("strace") !== undefined)("the system calls of a journal"
       env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
     });
     if (error !== undefined) throw error;
-    // Node itself may report that it could not even start; that is no failed assertion.
+    // Node itself may report that it could not even start, but no assertion may fail.
     expect(stderr).not.toContain("AssertionError");
     const hit = injection === undefined ? "" : readFileSync(trace, "utf8");
     return { ...parse(stdout), wasHit: /INJECTED|killed by SIGKILL/.test(hit) };

@@ -2,12 +2,12 @@
  * A system call for Node: the addon of src/addon.ts.
  *
  *     call(number, up to six integers) -> the result, or -errno
- *     numbers                          -> the numbers of these calls, by name
+ *     numbers                          -> the numbers of the calls that it makes, by name
  *
- * It makes the calls of the list below and no others. A call belongs on the list if it is made
- * often and if libc's function does nothing else: no clone, vfork or exec, no signals and no
- * set*id, for which libc does work of its own. Integers must be such that a double holds them
- * exactly. The caller is responsible for their meaning, above all for addresses.
+ * It makes the calls on the list below and no others. A call belongs on the list if it is made
+ * often and if libc's function does nothing but make the call: no clone, vfork or exec, no signals
+ * and no set*id, for which libc does work of its own. A double has to hold each integer exactly.
+ * The caller is responsible for the meaning of the integers, above all for addresses.
  *
  * The list has only calls that exist on every Linux architecture: epoll_pwait, not epoll_wait.
  */

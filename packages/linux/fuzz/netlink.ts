@@ -1,6 +1,6 @@
 /**
- * Fuzzes the parsers of the kernel's netlink answers, and of the mounts, whose names anybody may
- * choose.
+ * Fuzzes the parsers of the kernel's netlink answers and of mountinfo, which contains paths that
+ * anybody may choose.
  */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { parseMountinfo } from "../src/mountinfo.ts";

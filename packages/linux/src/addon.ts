@@ -12,7 +12,7 @@ export interface Addon {
    * @param number one of `numbers`
    * @param args at most six safe integers
    * @returns the result, or a negated errno
-   * @throws TypeError for anything else
+   * @throws TypeError for other arguments
    */
   readonly call: (number: number, ...args: number[]) => number;
   /**

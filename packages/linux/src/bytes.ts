@@ -1,6 +1,6 @@
 /**
- * Reads and writes integers in the machine's byte order, as structures of the kernel have them,
- * with a check of the bounds. Pure.
+ * Reads and writes integers in the machine's byte order, as in structures of the kernel, and checks
+ * the bounds. Pure.
  */
 import { endianness } from "node:os";
 
@@ -29,7 +29,7 @@ export class ByteReader {
   }
 
   /**
-   * Advances, and returns the position before.
+   * Advances, and returns the previous position.
    * @throws RangeError if fewer than `length` bytes are left
    */
   #advance(length: number): number {

@@ -8,7 +8,7 @@ import { type ExitReason, P_PID, reap, WNOHANG } from "./wait.ts";
 const KEEP_ALIVE_MS = 1000;
 
 /**
- * Waits for the end of a child, and reaps it. Node must not wait for the child itself.
+ * Waits for the end of a child, and reaps it. Node itself must not wait for this child.
  * @param pid the pid of a child that nobody has reaped
  */
 export function childExit(pid: number): Promise<ExitReason> {

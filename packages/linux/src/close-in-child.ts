@@ -29,7 +29,7 @@ export class ClosingChild {
     return true;
   }
 
-  /** Reaps the child if it has ended. Returns whether there is no child any more. */
+  /** Reaps the child if it has ended. Returns true if no child is left. */
   tryReap(): boolean {
     if (this.#pid !== undefined && reap(P_PID, this.#pid, WNOHANG) === undefined) return false;
     this.#pid = undefined;

@@ -41,7 +41,7 @@ describe("the code for control messages", () => {
     expect(parseControl(control).fds).toEqual([]);
   });
 
-  it("has room for as many descriptors as the kernel takes", () => {
+  it("has room for as many descriptors as the kernel accepts", () => {
     expect(SCM_MAX_FD).toBe(253);
     expect(encodeRights(new Array(SCM_MAX_FD).fill(0))).toHaveLength(controlSpace(4 * 253));
   });
@@ -54,7 +54,7 @@ describe("the code for control messages", () => {
     expect(() => writeRights(control, [5, 6, 7])).toThrow("3 descriptors do not fit");
   });
 
-  it("takes nothing else for credentials", () => {
+  it("takes no other message for credentials", () => {
     const message = (level: number, type: number, payloadBytes: number) => {
       const control = Buffer.alloc(controlSpace(payloadBytes));
       control.writeUInt32LE(16 + payloadBytes, 0);

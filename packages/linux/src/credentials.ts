@@ -3,8 +3,8 @@
  * @see setresuid(2), setgroups(2)
  *
  * The functions of glibc change the ids of all threads. Node's functions are not used, because they
- * refuse to work if Node may use io_uring, whose requests would keep the old user. That does not
- * matter if the process executes another program right afterwards.
+ * refuse to work if Node may use io_uring, whose requests would keep the old user. Such requests
+ * do not matter if the process executes another program right afterwards.
  */
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";

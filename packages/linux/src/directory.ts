@@ -1,7 +1,7 @@
 /**
  * Calls relative to an open directory, for code that makes them for thousands of entries. Through
- * the addon they cost a fraction of Node's functions, which walk a path from the root and throw
- * where these return a value. Without the addon, Node's functions are used.
+ * the addon they cost a fraction of what Node's functions cost: those walk a path from the root,
+ * and throw where these calls return a value. Without the addon, Node's functions are used.
  * @see openat(2), statx(2), unlinkat(2)
  */
 import { constants, fstatSync, lstatSync, openSync, type Stats } from "node:fs";
@@ -84,8 +84,9 @@ let text: NativeMemory | undefined;
 
 /**
  * Returns the text, at most 64 KiB, of a file that the kernel generates at the first read, with
- * one character for each byte. Returns undefined if there is no such file, if it has been removed
- * (ENODEV), or if the kernel was started without the feature that it belongs to (EOPNOTSUPP).
+ * one character for each byte. Returns undefined if there is no such file, if it is removed before
+ * it is read (ENODEV), or if the kernel was started without the feature to which the file belongs
+ * (EOPNOTSUPP).
  * @throws SyscallError
  */
 export function tryReadTextAt(directoryFd: number, path: RelativePath): string | undefined {
@@ -115,7 +116,7 @@ export interface FileStatus {
   readonly links: number;
   /** The type and permissions, as in `st_mode`. */
   readonly mode: number;
-  /** Milliseconds since 1970; undefined if the file system does not keep it. */
+  /** The time of creation in milliseconds since 1970; undefined if the file system has none. */
   readonly birthMs: number | undefined;
 }
 

@@ -8,7 +8,7 @@ import { allocateNative, type NativeMemory } from "./memory.ts";
 export const EPOLLIN = 0x1;
 export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
-/** Reports a change once, not as long as the condition lasts. */
+/** Reports each change once, instead of reporting a condition as long as it lasts. */
 export const EPOLLET = 0x80000000;
 
 const EPOLL_CLOEXEC = 0o2000000;
@@ -23,8 +23,8 @@ const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
 const EVENT_BYTES = DATA_OFFSET + 8;
 
 /**
- * Tokens are 53-bit integers, written as two 32-bit integers, because that saves making a BigInt
- * for each.
+ * Tokens are 53-bit integers, written as two 32-bit integers: this saves making a BigInt for each
+ * token.
  */
 const TOKEN_HIGH = 2 ** 32;
 
@@ -83,7 +83,7 @@ export class Epoll {
 
   /**
    * Waits for events, for which `dispatch` then calls a handler.
-   * @param timeoutMs rounded up to whole milliseconds; undefined to wait without end
+   * @param timeoutMs rounded up to whole milliseconds; undefined to wait without a limit
    * @returns the number of events; 0 also if a signal interrupted the wait
    */
   fetch(timeoutMs: number | undefined): number {
@@ -111,7 +111,7 @@ export class Epoll {
     return count;
   }
 
-  /** Closes the epoll instance. The owners of the watched descriptors close those. */
+  /** Closes the epoll instance. The watched descriptors are left to their owners. */
   close(): void {
     this.#fd.close();
   }

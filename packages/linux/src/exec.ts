@@ -17,9 +17,10 @@ const libc = {
 
 /**
  * Executes the program `file`, which is searched for in PATH unless it contains a slash. The
- * program gets the namespaces of the calling thread, default signal dispositions (Node ignores
- * some signals, and the program would inherit that) and the standard descriptors; Node has made
- * all others close-on-exec when it started. Returns only by throwing.
+ * program gets the namespaces of the calling thread, the standard descriptors, and default signal
+ * dispositions (Node ignores some signals, and the program would inherit that). Node's own
+ * descriptors are close-on-exec. At its start, Node also sets this flag on inherited descriptors,
+ * but above 15 only up to the first unused number. Returns only by throwing.
  * @param ignoredSignals the numbers of signals that the program is to ignore
  * @throws SyscallError such as ENOENT; this program can then do nothing but report it
  */

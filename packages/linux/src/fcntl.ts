@@ -1,4 +1,4 @@
-/** Sets flags of descriptors, and makes room for them. @see fcntl(2) */
+/** Sets flags of descriptors, and makes room for more descriptors. @see fcntl(2) */
 import { closeSync, openSync, readdirSync } from "node:fs";
 import { EBADF, EINVAL } from "./errno.ts";
 import { check } from "./errors.ts";
@@ -21,8 +21,9 @@ export function setCloseOnExec(fd: number): void {
 }
 
 /**
- * Closes all inherited descriptors from `first` on. To be called before anything else opens
- * descriptors that are not close-on-exec: Node opens all of its own close-on-exec.
+ * Closes the descriptors from `first` on that programs started by this process would inherit. To be
+ * called before anything else opens descriptors that are not close-on-exec: Node opens all of its
+ * own close-on-exec.
  */
 export function closeInherited(first: number): void {
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
@@ -35,7 +36,7 @@ export function closeInherited(first: number): void {
 }
 
 /**
- * Makes calls that would have to wait fail with EAGAIN, for everybody who uses the open file
+ * Makes calls that would have to wait fail with EAGAIN. This applies to all users of the open file
  * description.
  */
 export function setNonBlocking(fd: number): void {
@@ -44,12 +45,12 @@ export function setNonBlocking(fd: number): void {
 }
 
 /**
- * Makes the kernel's table of this process's descriptors large enough for `count` of them, or for
- * nearly as many as RLIMIT_NOFILE permits. Otherwise the kernel doubles the table whenever it is
- * full. In a process with threads it then waits until no CPU reads the old one (synchronize_rcu in
- * fs/file.c of Linux), 5 to 20 ms, in which the thread that opens a descriptor does nothing else.
- * The table never shrinks; it takes 8 bytes for each descriptor.
- * @throws SyscallError, or an error of Node: ENOMEM, EMFILE; the table is then as it was
+ * Makes the kernel's table of this process's descriptors large enough for `count` of them. If
+ * RLIMIT_NOFILE is lower, the table gets room for more than half of that limit. Without this call,
+ * the kernel doubles the table whenever it is full. In a process with threads, the thread that
+ * opens a descriptor then waits, for 5 to 20 ms, until no CPU reads the old table (synchronize_rcu
+ * in fs/file.c of Linux). The table never shrinks; it takes 8 bytes for each descriptor.
+ * @throws SyscallError, or an error of Node: ENOMEM, EMFILE; the table is then unchanged
  */
 export function reserveDescriptors(count: number): void {
   const fd = openSync("/", O_PATH);

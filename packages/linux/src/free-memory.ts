@@ -7,19 +7,20 @@ const libc = { malloc_trim: intFunction("malloc_trim", 1) };
 
 /**
  * How long, in milliseconds, a thread should have been idle before it frees memory, and then before
- * it does so again. A collection gives back the space for short-lived objects only if less than
- * 1,000 bytes a millisecond were allocated in the five seconds before. That is often not so the
- * first time: V8 counts what was allocated since the last collection, up to 16 MB. The second time
- * is more than five seconds after the first.
+ * it frees memory once more. A garbage collection gives back the space for short-lived objects only
+ * if less than 1,000 bytes a millisecond were allocated in the five seconds before. The first
+ * collection often does not give it back: V8 counts what was allocated since the last collection,
+ * up to 16 MB. The second collection comes more than five seconds after the first.
  */
 export const QUIET_MS = 5500;
 
 /**
- * Collects the garbage of the calling thread, and returns memory that libc keeps for all threads.
- * In a process that has become idle, neither happens by itself. It takes some tens of
- * milliseconds, in which the thread does nothing else and other threads that allocate memory may
- * have to wait. From then on the space for short-lived objects no longer grows in any thread: if
- * it grew to V8's limit of 16 MB, a daemon would keep 60 MB more after a burst of cgroups.
+ * Collects the garbage of the calling thread, and returns to the kernel the memory that libc keeps
+ * for all threads. In a process that has become idle, neither happens by itself. A call takes some
+ * tens of milliseconds, in which the thread does nothing else and other threads that allocate
+ * memory may have to wait. Afterwards the space for short-lived objects does not grow in any
+ * thread: if it grew to V8's limit of 16 MB, a daemon would keep 60 MB more after a burst of
+ * cgroups.
  * @see malloc_trim(3)
  */
 export function freeMemory(): void {
@@ -29,7 +30,7 @@ export function freeMemory(): void {
 
 function collectGarbage(): void {
   // These flags are not set on the command line: with either of them there, Node 20 compiles its
-  // own modules anew in each thread, which takes a third of the time of its start.
+  // own modules anew in each thread, which takes a third of the time that a thread's start takes.
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");
@@ -40,9 +41,9 @@ function collectGarbage(): void {
 export const MAX_PASSED_BYTES = 16 * 1024 * 1024;
 
 /**
- * Bounds the garbage of a thread through which large records pass: each leaves several copies of
- * itself. V8 does not collect them until there are many more; Node 24 leaves twice as much as
- * Node 20.
+ * Bounds the garbage of a thread through which large records pass. Each record leaves several
+ * copies of itself, which V8 does not collect until there are many more; with Node 24 there are
+ * twice as many as with Node 20.
  */
 export class GarbageBound {
   #bytes = 0;

@@ -5,12 +5,12 @@ const SIG_IGN = 1;
 
 const libc = { signal: intFunction("signal", 2) };
 
-/** The variable in which the launcher of a bundle passes the mask (packages/dev/launcher.mjs). */
+/** The variable in which a bundle's launcher (packages/dev/launcher.mjs) passes their mask. */
 const VARIABLE = "CM4ALL_SIGIGN";
 
 /**
  * Returns the numbers of the signals that were ignored when this program was started, and removes
- * the variable that lists them from the environment. Returns none without the launcher.
+ * the variable that lists them from the environment. Without the launcher, the result is empty.
  */
 export function takeIgnoredSignals(): number[] {
   const mask = process.env[VARIABLE] ?? "";

@@ -12,7 +12,7 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 const modeOf = (path: string) => statSync(path).mode & 0o777;
 
-it("makes missing directories with the mode, and leaves existing ones", async () => {
+it("makes missing directories with the mode, and leaves existing ones alone", async () => {
   await makeDirectories(join(directory, "a/b/c"), 0o700);
   expect(["a", "a/b", "a/b/c"].map((name) => modeOf(join(directory, name)))).toEqual([
     0o700, 0o700, 0o700,

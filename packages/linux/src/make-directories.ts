@@ -1,12 +1,13 @@
-/** Makes a directory and those above it, as `mkdir -p` does. */
+/** Makes a directory and its parent directories, as `mkdir -p` does. */
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { isErrno } from "./errors.ts";
 
 /**
- * Makes a directory and those above it that are missing. Node's own `recursive` option retries
- * without end if the parent exists and mkdir(2) nevertheless fails with ENOENT, as in /proc.
- * @param mode mode of all directories that are made
+ * Makes a directory and those of its parent directories that are missing. Node's own `recursive`
+ * option retries without end if the parent exists and mkdir(2) nevertheless fails with ENOENT, as
+ * in /proc.
+ * @param mode the mode of all directories that are made
  * @throws system errors of mkdir(2): EEXIST if something else is there
  */
 export async function makeDirectories(path: string, mode: number): Promise<void> {

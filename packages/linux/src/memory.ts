@@ -1,9 +1,9 @@
 /**
  * Allocates memory for the arguments of a call.
  *
- * A Buffer that is made for one call could be collected between the moment its address is taken
- * and the call. So strings and structures are written into one arena, which lives as long as its
- * thread. Calls are synchronous and never nest, so each starts at the beginning of the arena.
+ * The garbage collector could free a Buffer that is made for one call after its address is taken,
+ * but before the call. So strings and structures are written into one arena, which lives as long as
+ * its thread. Calls are synchronous and never nest, so each starts at the beginning of the arena.
  */
 import { type ByteString, bufferOf, latin1Of } from "./byte-string.ts";
 import { addressOf } from "./libc.ts";
@@ -52,7 +52,7 @@ export function allocate(lengthBytes: number): NativeMemory {
 }
 
 /**
- * Returns the address of a NUL-terminated copy; 0 (NULL) for undefined.
+ * Returns the address of a NUL-terminated copy of a string; 0 (NULL) for undefined.
  * @throws TypeError if the string contains a NUL, at which C would cut it off
  */
 export function cString(text: string | Buffer | undefined): number {
@@ -66,7 +66,7 @@ export function cString(text: string | Buffer | undefined): number {
   return memory.address;
 }
 
-/** Writes a string. Most strings are paths, so the common case makes no object. */
+/** Writes a string into the arena. No object is made unless the arena is full. */
 function writeString(text: string): number {
   arena ??= allocateNative(ARENA_BYTES);
   const start = used;

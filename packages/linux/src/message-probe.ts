@@ -1,6 +1,6 @@
 /**
- * Looks at the next message of a Unix socket without taking it: taking a message means closing
- * the descriptors in it, which can take as long as the sender likes.
+ * Looks at the next message of a Unix socket without receiving it: whoever receives a message has
+ * to close the descriptors in it, which can take as long as the sender likes.
  * @see recvmsg(2) MSG_PEEK, unix(7) SO_PASSCRED
  */
 import { controlSpace } from "./cmsg.ts";

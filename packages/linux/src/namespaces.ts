@@ -59,8 +59,8 @@ export function unshare(flags: number): void {
 }
 
 /**
- * Moves the calling thread into the namespace of `fd`. For a mount namespace, the thread must
- * have unshared `CLONE_FS`; its root and working directory become the root of the namespace. A
+ * Moves the calling thread into the namespace of `fd`. For a mount namespace, the thread must have
+ * unshared `CLONE_FS`; the thread's root and working directory become the namespace's root. A
  * PID namespace becomes that of the thread's future children.
  * @param type CLONE_NEW..., or 0 for any type, which systemd's RestrictNamespaces= refuses
  */
@@ -74,8 +74,8 @@ export function openOwnNamespace(type: NamespaceType): Fd {
 }
 
 /**
- * Returns the inode of the calling thread's own namespace, which distinguishes namespaces of one
- * type.
+ * Returns the inode of the calling thread's own namespace. The inode distinguishes namespaces of
+ * one type.
  * @see namespaces(7)
  */
 export function ownNamespaceInode(type: NamespaceType): number {
@@ -123,10 +123,9 @@ export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
 
 /**
  * Runs `work` with the calling thread in a mount namespace of its own, and then returns the
- * thread to the old one. Changes in the old namespace still propagate to the new one, but not the
- * other way.
- * From then on the thread shares its root, its working directory (both are then the root of the
- * mount namespace) and its umask with no other thread.
+ * thread to the old one. Mounts in the old namespace still propagate to the new one, but not the
+ * other way round. From then on the thread shares its root, its working directory (both are then
+ * the root of the mount namespace) and its umask with no other thread.
  * @param work must be synchronous
  */
 export function withNewMountNamespace<T>(work: () => T): T {
@@ -142,7 +141,7 @@ export function withNewMountNamespace<T>(work: () => T): T {
 
 function returnTo(own: Fd, type: NamespaceType): void {
   try {
-    // The type is named because systemd's RestrictNamespaces= refuses "any".
+    // The type is given because systemd's RestrictNamespaces= refuses 0, which means any type.
     setns(own.number, FLAGS[type]);
   } catch (error) {
     writeSync(2, `fatal: cannot return to the thread's own namespace: ${errorText(error)}\n`);

@@ -2,7 +2,7 @@ import { readlinkSync } from "node:fs";
 import { expect, it } from "vitest";
 import { withoutException } from "./node-call.ts";
 
-it("one of Node's functions returns what the system call does: a result, or a negated errno", () => {
+it("a function of Node returns what the system call would: a result, or a negated errno", () => {
   expect(withoutException(() => 3)).toBe(3);
   expect(withoutException(() => readlinkSync("").length)).toBe(-2);
 });

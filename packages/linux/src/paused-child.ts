@@ -1,8 +1,8 @@
 /**
  * A child process that shares our memory (CLONE_VM), has a stack of its own and waits in libc's
- * sleep(3). It runs no JavaScript; it exists for the resources that the kernel gives a process.
- * Its parent kills it. It does not sleep for ever, because a parent that is killed would leave it
- * behind, with copies of all its descriptors.
+ * sleep(3). It runs no JavaScript; it exists only for the resources that the kernel gives a
+ * process. Its parent kills it. The sleep is limited, because a parent that is killed would leave
+ * the child behind, with copies of all of the parent's descriptors.
  * @see clone(2)
  */
 import { check } from "./errors.ts";
@@ -13,7 +13,7 @@ import { SIGKILL } from "./pidfd.ts";
 const CLONE_VM = 0x00000100;
 const STACK_BYTES = 64 * 1024;
 
-/** Far more than the parent needs, even on an overloaded machine. */
+/** The limit of the sleep: far more than the parent needs, even on an overloaded machine. */
 const SLEEP_SECONDS = 20;
 
 const libc = { clone: intFunction("clone", 4), kill: intFunction("kill", 2) };
@@ -35,7 +35,7 @@ export class PausedChildStack {
     sleepAddress ??= functionAddress("sleep");
     const names = ["CLONE_VM", ...Object.keys(flags)].join("|");
     const value = Object.values(flags).reduce((all, flag) => all | flag, CLONE_VM);
-    // The ABI of x86-64 and arm64 wants the stack's top aligned to 16 bytes; bit
+    // The ABI of x86-64 and arm64 requires the stack's top to be aligned to 16 bytes. Bit
     // operations would cut the address to 32 bits.
     const top = this.#memory.address + STACK_BYTES;
     const child = libc.clone(sleepAddress, top - (top % 16), value, seconds);

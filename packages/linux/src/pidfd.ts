@@ -37,7 +37,7 @@ let haveIdentity: boolean | undefined;
 /**
  * Returns a number that is the same for all pidfds of a process and, until the next boot,
  * different from that of every other process, even if the pid is reused. Undefined before Linux
- * 6.9, which has no pidfs.
+ * 6.9, the first version with pidfs.
  */
 export function pidfdIdentity(pidfd: number): number | undefined {
   haveIdentity ??= statfsSync(`/proc/thread-self/fd/${pidfd}`).type === PID_FS_MAGIC;

@@ -37,8 +37,8 @@ export function dropBoundingSet(): void {
 
 /**
  * Denies other processes without CAP_SYS_PTRACE, including those of the same user, access to this
- * process: no ptrace(2), no pidfd_getfd(2), and its files in /proc belong to root. It does not
- * dump core, either. This does not apply to programs that it executes.
+ * process: no ptrace(2), no pidfd_getfd(2), and its files in /proc belong to root. This process
+ * does not dump core, either. None of this applies to programs that it executes.
  * @see PR_SET_DUMPABLE
  */
 export function shutOutTracers(): void {

@@ -1,11 +1,12 @@
 /** Parses `/proc/PID/stat`. Pure. @see proc_pid_stat(5) */
 
 /**
- * The length of a tick of USER_HZ, milliseconds. USER_HZ is 100 on every architecture of Debian.
+ * The length of a tick in milliseconds. USER_HZ, the number of ticks in a second, is 100 on every
+ * architecture of Debian.
  */
 export const TICK_MS = 10;
 
-/** The numbers of the fields, counted from 1 as in the manual page; they follow the name. */
+/** The numbers of fields after the process's name, counted from 1 as in the manual page. */
 export const ProcStatField = {
   PGRP: 5,
   TTY_NR: 7,

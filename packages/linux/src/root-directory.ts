@@ -9,14 +9,14 @@ const libc = {
 };
 
 /**
- * Makes an open directory the working directory. The thread must not share it with another thread
- * (`unshare(CLONE_FS)`). Node's process.chdir works only on the main thread.
+ * Makes an open directory the working directory. The thread must not share its working directory
+ * with another thread (`unshare(CLONE_FS)`). Node's process.chdir works only on the main thread.
  */
 export function changeDirectory(directoryFd: number): void {
   check(libc.fchdir(directoryFd), "fchdir", { directoryFd });
 }
 
-/** Makes an open directory the root and the working directory, as changeDirectory does. */
+/** Makes an open directory the root and the working directory. See changeDirectory. */
 export function changeRoot(directoryFd: number): void {
   changeDirectory(directoryFd);
   beginCall();

@@ -56,7 +56,7 @@ describe("encodeRefusal", () => {
     expect(run(arm64, X86_64, 1)).toBe(EPERM);
   });
 
-  it("allows threads and children, and refuses namespaces", () => {
+  it("allows new threads and children, and refuses new namespaces", () => {
     const THREAD = 0x3d0f00n;
     const FORK = 0x1200011n;
     for (const [program, arch, clone] of [

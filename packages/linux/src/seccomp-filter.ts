@@ -74,7 +74,7 @@ export type RefusedCall = keyof typeof NUMBERS;
 export const REFUSABLE_CALLS = Object.keys(NUMBERS) as readonly RefusedCall[];
 
 const AUDIT_ARCH = { x64: 0xc000003e, arm64: 0xc00000b7 } as const;
-/** The bit in the number of a call of the x32 ABI, which has the architecture of x86-64. */
+/** The bit in the numbers of calls of the x32 ABI, which has the same AUDIT_ARCH as x86-64. */
 const X32_SYSCALL_BIT = 0x40000000;
 
 /**
@@ -99,7 +99,7 @@ const DATA_ARGUMENT = 16;
 /** The size of `struct sock_filter`: u16 code, u8 jt, u8 jf, u32 k. */
 export const INSTRUCTION_BYTES = 8;
 
-/** A jump without a target for the outcome of its condition goes on with the next instruction. */
+/** If a jump has no target for the outcome of its condition, the next instruction is executed. */
 interface Instruction {
   readonly code: number;
   readonly value: number;
@@ -109,9 +109,8 @@ interface Instruction {
 
 /**
  * Returns a program with which these calls, and a clone(2) that would make a namespace, fail with
- * EPERM.
- * clone3(2), whose arguments a filter cannot see, fails with ENOSYS, so that libc uses clone(2).
- * Calls of another architecture's ABI are refused altogether. All other calls are allowed.
+ * EPERM. clone3(2), whose arguments a filter cannot see, fails with ENOSYS, so that libc uses
+ * clone(2). All calls of another architecture's ABI fail with EPERM. All other calls are allowed.
  * @returns an array of `struct sock_filter`
  */
 export function encodeRefusal(calls: readonly RefusedCall[], architecture: Architecture): Buffer {

@@ -14,8 +14,7 @@ const SUN_PATH_BYTES = 108;
 export function encodeUnixAddress(address: string | Buffer): Buffer {
   const bytes = typeof address === "string" ? Buffer.from(address) : address;
   const isAbstract = bytes[0] === 0x40;
-  // A path needs room for a NUL byte; an abstract name has none, because the length of the address
-  // says where it ends.
+  // A path needs room for a NUL byte. An abstract name needs none: it ends where the address ends.
   const limit = isAbstract ? SUN_PATH_BYTES : SUN_PATH_BYTES - 1;
   if (bytes.length === 0 || bytes.length > limit)
     throw new RangeError(

@@ -258,7 +258,7 @@ export class MessageBuffer {
 
   /**
    * Receives one message. The caller owns the descriptors in it. Returns undefined if there is
-   * none yet. If the peer of a seqpacket socket has closed, the message is empty.
+   * none yet. If the peer of a seqpacket socket has closed its end, the message is empty.
    * @see recvmsg(2)
    */
   receive(fd: number, flags = 0): ReceivedMessage | undefined {

@@ -12,7 +12,7 @@ const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 
-/** Sizes for glibc's opaque types, at least the actual 336, 80 and 128 bytes on x86-64. */
+/** Room for glibc's opaque types, whose actual sizes are 336, 80 and 128 bytes on x86-64. */
 const ATTRIBUTES_BYTES = 512;
 const FILE_ACTIONS_BYTES = 128;
 const SIGSET_BYTES = 128;
@@ -53,7 +53,7 @@ export interface SpawnOptions {
   readonly newSession?: boolean;
 }
 
-/** Throws if a function that returns an errno, not -1, has failed. */
+/** Throws if a function has failed that returns an errno instead of -1. */
 function checkSpawn(errno: number, syscall: string, path: string | Buffer): void {
   if (errno !== 0) throw new SyscallError(syscall, Math.abs(errno), { path: String(path) });
 }
@@ -153,9 +153,9 @@ export function spawnOrShell(options: SpawnOptions): number {
 }
 
 /**
- * Adds file actions that set up the descriptors of `stdio`, and close all others. dup2(2) in
- * ascending order must not overwrite a descriptor that is needed later, so each source has to lie
- * above all targets or be in its place already.
+ * Adds file actions that set up the descriptors of `stdio`, and close all others. The calls of
+ * dup2(2), in ascending order, must not overwrite a descriptor that is needed later, so each source
+ * has to lie above all targets or be its own target already.
  */
 function addStdio(
   actions: number,

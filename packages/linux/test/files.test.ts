@@ -43,7 +43,7 @@ describe("reserveDescriptors", () => {
   /** Returns the size of the kernel's table of this process's descriptors. @see proc_pid_status(5) */
   const tableSize = () =>
     Number(/^FDSize:\t(\d+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1]);
-  /** Changes the soft limit of this process. @returns the limit before */
+  /** Changes the soft RLIMIT_NOFILE of this process. @returns the previous limit */
   function limitDescriptors(soft: string): string {
     const args = ["--pid", String(process.pid), "--nofile"];
     const before = execFileSync("prlimit", [...args, "--raw", "--noheadings", "--output=SOFT"]);
@@ -51,7 +51,7 @@ describe("reserveDescriptors", () => {
     return before.toString().trim();
   }
 
-  it("makes room for as many as the limit permits, and leaves none open", () => {
+  it("makes room in the table as far as the limit permits, and leaves no descriptor open", () => {
     const open = readdirSync("/proc/self/fd");
     const before = limitDescriptors("1500");
     onTestFinished(() => void limitDescriptors(before));
@@ -132,7 +132,7 @@ describe("extended attributes", () => {
 });
 
 describe("FIFOs", () => {
-  it("distinguish having no writer from a silent writer", () => {
+  it("show whether they have a writer, even if it writes nothing", () => {
     const path = join(directory, "fifo");
     linux.mkfifo(path, 0o600);
     const reader = openSync(path, linux.O_NONBLOCK);

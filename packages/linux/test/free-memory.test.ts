@@ -20,7 +20,7 @@ function allocate(): void {
   }
 }
 
-it("gives back the space for short-lived objects, the second time at the latest", async () => {
+it("freeMemory gives back the space for short-lived objects in two calls at most", async () => {
   allocate();
   expect(newSpaceMiB()).toBeGreaterThan(8);
   freeMemory();
@@ -29,7 +29,7 @@ it("gives back the space for short-lived objects, the second time at the latest"
   expect(newSpaceMiB()).toBeLessThan(4);
 });
 
-it("collects garbage when so many bytes have passed, and not before", async () => {
+it("GarbageBound collects garbage once MAX_PASSED_BYTES have passed, and not before", async () => {
   const garbage = new GarbageBound();
   expect(await collectsGarbage(() => garbage.passed(MAX_PASSED_BYTES - 1))).toBe(false);
   expect(await collectsGarbage(() => garbage.passed(1))).toBe(true);

@@ -21,13 +21,13 @@ function numbersOf(header: string): Map<string, number> {
 }
 
 /**
- * Returns the number in the fifth instruction, the first one that compares the number of a call
- * with one that is refused.
+ * Returns the number in the fifth instruction, which is the first that compares the number of a
+ * call with the number of a refused call.
  */
 const numberIn = (program: Buffer) => program.readUInt32LE(4 * INSTRUCTION_BYTES + 4);
 
 it.skipIf(missing("gcc") !== undefined).each(["x64", "arm64"] as const)(
-  "the numbers of %s are those of its header",
+  "the numbers for %s are those in the kernel's header",
   (architecture) => {
     const header = HEADERS[architecture];
     // The header for x86-64 does not exist on arm64.

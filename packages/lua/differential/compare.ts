@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Case, generateCases } from "./generate.ts";
 import { printedByLuajit, printedByUs } from "./side-by-side.ts";
 
-/** The Lua program that prints `> EXPRESSION`, and then its results, for each line of a file. */
+/** The Lua program that prints `> EXPRESSION` and its results for each expression in a file. */
 const driver = join(import.meta.dirname, "../test/driver.lua");
 
 export interface Comparison extends Case {
@@ -34,7 +34,7 @@ function answers(printed: string): string[] {
     .map((answer) => comparable(answer.trimEnd()));
 }
 
-/** Replaces addresses, which differ between the interpreters, by a fixed word. */
+/** Replaces addresses, which differ between the interpreters, with a fixed word. */
 function comparable(answer: string): string {
   return answer.replace(
     /\b(table|function|thread|userdata|builtin): ?(?:builtin)?(?:0x[0-9a-f]+|#\d+|[0-9a-f]{6,})/g,

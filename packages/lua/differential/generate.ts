@@ -1,4 +1,4 @@
-/** Random expressions of Lua, the same for the same seed. */
+/** Generates random Lua expressions, the same ones for the same seed. */
 import { sequence } from "./side-by-side.ts";
 
 type Random = () => number;
@@ -13,7 +13,7 @@ export interface Case {
   readonly line: string;
 }
 
-/** Makes cases, the same number of each kind. */
+/** Generates `count` cases, equally many of each kind. */
 export function generateCases(count: number, seed: number): Case[] {
   const g = new Generator(sequence(seed));
   return Array.from({ length: count }, (_, i) => {
@@ -159,7 +159,7 @@ class Generator {
   }
 }
 
-/** Returns an argument that is no large number, because a function might count up to it. */
+/** Returns an argument that is not a large number, because a function might count up to it. */
 const argument = (g: Generator): string =>
   g.pick([
     () => String(g.int(-5, 5)),

@@ -5,7 +5,8 @@ import { loadFile } from "../src/compat/load.ts";
 import { fromBytes, type LuaFunction, lua, toBytes } from "../src/lua.ts";
 
 /**
- * Returns what a program prints in LuaJIT, whose executable $LUAJIT may name.
+ * Runs a program in LuaJIT, and returns what it prints. The environment variable LUAJIT may name
+ * LuaJIT's executable.
  * @throws Error if the program fails
  */
 export function printedByLuajit(program: string, ...args: string[]): string {
@@ -20,7 +21,7 @@ export function printedByLuajit(program: string, ...args: string[]): string {
 }
 
 /**
- * Returns what a program prints in a new Lua state of this process.
+ * Runs a program in a new Lua state of this process, and returns what it prints.
  * @param globals further global functions
  * @throws Error if the program fails
  */
@@ -47,8 +48,8 @@ export function printedByUs(
 }
 
 /**
- * Returns a generator of numbers from 0 up to 1, the same ones for the same seed, so that failures
- * can be reproduced.
+ * Returns a generator of pseudorandom numbers, at least 0 and less than 1. They are the same for
+ * the same seed, so that failures can be reproduced.
  */
 export function sequence(seed: number): () => number {
   let state = seed;

@@ -1,11 +1,11 @@
 /**
  * `npm run zones -- [TIMES [FIRST]]`: compares local time in LuaJIT and in our interpreter, at
- * TIMES random times in every zone of the system, from the zone with the number FIRST on. The
+ * TIMES random times in every time zone of the system, starting with zone number FIRST. The
  * environment variable LUAJIT may name LuaJIT's executable.
  */
 import { compareZones, systemZones } from "./zones.ts";
 
-/** The number of zones for each process of LuaJIT. */
+/** The number of zones that one LuaJIT process handles. */
 const BATCH = 50;
 
 const [times = "1000", first = "0"] = process.argv.slice(2);
@@ -14,7 +14,8 @@ let compared = 0;
 let differing = 0;
 for (let i = Number(first); i < zones.length; i += BATCH) {
   const batch = zones.slice(i, i + BATCH);
-  // The number of the first zone is the seed, so that FIRST repeats the times of a batch.
+  // The seed is the number of the batch's first zone: with that number as FIRST, the command
+  // repeats the times of the batch.
   for (const difference of compareZones(batch, Number(times), i)) {
     differing++;
     console.log(difference);

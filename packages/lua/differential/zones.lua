@@ -1,6 +1,6 @@
--- Reads lines `Z NAME` and `T SECONDS` from the file `arg[1]`; prints for each time the local time
--- in the zone, and the seconds that os.time makes of it. Our interpreter has a global `setzone`;
--- in LuaJIT the C library is called.
+-- Reads lines `Z NAME` and `T SECONDS` from the file `arg[1]`. For each time, prints the local time
+-- in the zone, and the seconds that os.time makes of the local time. In our interpreter, the caller
+-- has defined the global function `setzone`; in LuaJIT, `setzone` calls the C library.
 local setzone = setzone
 if not setzone then
   local ffi = require("ffi")
@@ -8,8 +8,9 @@ if not setzone then
   function setzone(name) ffi.C.setenv("TZ", name, 1) ffi.C.tzset() end
 end
 
--- mktime(3) first tries the offset that its last call found. In the hour that comes twice, this
--- decides between the two answers, so both interpreters begin with the same offset.
+-- mktime(3) first tries the UTC offset that its last call found. In the hour that occurs twice when
+-- clocks are set back, that offset decides between the two answers, so both interpreters begin with
+-- the same one.
 setzone("UTC0")
 os.time({ year = 2000, month = 1, day = 1 })
 

@@ -1,4 +1,4 @@
-/** Compares local time in the system's zones in LuaJIT and in our interpreter. */
+/** Compares local time in LuaJIT and in our interpreter, in the system's time zones. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,13 +20,13 @@ function isZone(name: string): boolean {
   try {
     return parseZoneFile(readFileSync(join(DIRECTORY, name))) !== undefined;
   } catch (error) {
-    // The name is that of a directory.
+    // This is a directory.
     if (error instanceof Error && "code" in error) return false;
     throw error;
   }
 }
 
-/** Returns times from 1605 to 2683, most of them from 1900 to 2106 or near a change of the zone. */
+/** Returns times from 1605 to 2683, most from 1900 to 2106 or near a transition of the zone. */
 function randomTimes(zone: string, count: number, random: () => number): number[] {
   const changes = zone.includes(",") ? [] : transitionTimes(zone);
   return Array.from({ length: count }, () => {
@@ -54,7 +54,7 @@ export interface ZoneDifference {
   ours: string;
 }
 
-/** Returns the first difference of each zone. */
+/** Returns the first difference in each zone that has any. */
 export function compareZones(
   zones: readonly string[],
   times: number,

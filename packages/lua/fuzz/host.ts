@@ -1,4 +1,4 @@
-/** Messages of a script host to the daemon. */
+/** Messages from a script host to the daemon. */
 import { bytesOfLatin1 } from "@cm4all/linux";
 import type { Subject } from "@cm4all/testing/fuzz";
 import { MessageReader } from "../src/message-reader.ts";
@@ -25,7 +25,10 @@ function readAll(input: Buffer, size: number): string[] {
   return read;
 }
 
-/** Puts the length of each line before it: random bytes would hardly ever be whole messages. */
+/**
+ * Makes a message of each line, that is, puts the line's length before it: random bytes would
+ * hardly ever be whole messages.
+ */
 function framed(input: Buffer): Buffer {
   const parts = input.toString("latin1").split("\n");
   return Buffer.concat(

@@ -1,12 +1,12 @@
 /**
  * Asks the daemon whether a run may begin to have effects: at most once for each run, and not after
- * its end.
+ * the run has ended.
  */
 import { type ByteString, textOf } from "@cm4all/linux";
 import type { HostChannel } from "./host-channel.ts";
 import type { BeginRequest } from "./runtime/effects.ts";
 
-/** The question for one run. */
+/** The question whether one run may begin. */
 class Beginning {
   readonly granted: Promise<void>;
   isAnswered = false;
@@ -65,7 +65,7 @@ export class Beginnings {
     };
   }
 
-  /** Passes on the daemon's answer; nobody waits for it if the run has ended. */
+  /** Passes on the daemon's answer; does nothing if the run has ended. */
   answered(run: number, refusal?: ByteString): void {
     const error = refusal === undefined ? undefined : new Error(textOf(refusal));
     this.#beginnings.get(run)?.answer(error);
@@ -74,7 +74,8 @@ export class Beginnings {
   /**
    * Notes that a run has ended; the daemon expects no question about it from then on. If the
    * handler has returned, the cgroup is accounted, and coroutines that the handler has left behind
-   * may have effects. If it has failed, it may be called again, so its coroutines may have none.
+   * may have effects. If the handler has failed, it may be called again, so its coroutines must not
+   * have effects.
    */
   ended(run: number, hasFailed: boolean): void {
     const refusal = hasFailed ? new Error("the handler that started this has failed") : undefined;

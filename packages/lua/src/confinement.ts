@@ -1,17 +1,17 @@
 /**
  * Gives up privileges of the script host before it reads the script: system calls that neither
- * a script nor a program started by it needs, but that the daemon's unit has to allow for the
- * daemon.
+ * a script nor a program started by it needs, but that the daemon's unit has to allow because the
+ * daemon needs them.
  */
 import { closeInherited, type RefusedCall, shutOutTracers, tryRefuseCalls } from "@cm4all/linux";
 import { HOST_FD } from "./host-fd.ts";
 
 /**
- * System calls, grouped like systemd's for the same purpose.
+ * The system calls that are refused, grouped like systemd's system call sets.
  * @see systemd.exec(5), SystemCallFilter=
  */
 const REFUSED: readonly RefusedCall[] = [
-  // Mounts and namespaces: the daemon's own business.
+  // Mounts and namespaces, which only the daemon needs.
   ...(["chroot", "mount", "mount_setattr", "move_mount", "open_tree", "pivot_root"] as const),
   ...(["fsconfig", "fsmount", "fsopen", "fspick", "setns", "umount2", "unshare"] as const),
   // Other processes: their memory, their descriptors.
@@ -31,11 +31,11 @@ const REFUSED: readonly RefusedCall[] = [
 
 /**
  * Confines this process and its children; cannot be undone.
- * @returns a text for the log if the kernel lacks something; otherwise undefined
+ * @returns a message for the log if the kernel has no seccomp filters; otherwise undefined
  */
 export function confine(): string | undefined {
   closeInherited(HOST_FD + 1);
-  // A script's children run as the same user, and could take our descriptor to the daemon.
+  // A script's children run as the same user, and could take our socket to the daemon.
   shutOutTracers();
   if (tryRefuseCalls(REFUSED)) return undefined;
   return "the kernel has no seccomp filters: scripts can make all system calls of their user";

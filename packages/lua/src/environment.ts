@@ -1,6 +1,7 @@
 /**
  * Passes environment variables that are not UTF-8 from the daemon to the script host. Node would
- * replace their undecodable bytes by U+FFFD, so one more variable carries them, in base64.
+ * replace their undecodable bytes with U+FFFD, so an additional variable carries all of these
+ * variables, in base64.
  */
 import { readFileSync } from "node:fs";
 import { bytesOfLatin1, setEnvironmentVariable } from "@cm4all/linux";
@@ -8,8 +9,8 @@ import { bytesOfLatin1, setEnvironmentVariable } from "@cm4all/linux";
 const VARIABLE = "CM4ALL_ENVIRONMENT";
 
 /**
- * Returns the variable that the host needs in addition, made from the environment of this
- * process.
+ * Returns the additional variable for the host, made from the environment of this process; nothing
+ * if all its variables are UTF-8.
  * @see proc_pid_environ(5)
  */
 export function undecodableVariables(): NodeJS.ProcessEnv {

@@ -21,7 +21,7 @@ export class HostChannel {
   /**
    * Opens the channel.
    * @param handle called for each request, also within `receiveUntil`, that is, while Lua code
-   * runs: then it must not run Lua code itself
+   * runs; in that case `handle` must not run Lua code itself
    */
   constructor(handle: (request: Request) => void) {
     this.#handle = handle;
@@ -31,8 +31,8 @@ export class HostChannel {
   }
 
   /**
-   * Sends a reply, and returns when the kernel has taken all of it. Node would keep the rest until
-   * the next turn of the event loop, which does not come while we block.
+   * Sends a reply, and returns when the kernel has taken all of it. Node would keep what the kernel
+   * does not take at once, until the next turn of the event loop; while we block, there is none.
    */
   send(reply: Reply): void {
     try {
@@ -45,7 +45,7 @@ export class HostChannel {
 
   /**
    * Blocks, and handles requests, until `isDone` returns true. Node has handed over all that it
-   * has read from the socket, so reading it here keeps the order of the requests.
+   * has read from the socket, so reading from the socket here keeps the order of the requests.
    */
   receiveUntil(isDone: () => boolean): void {
     while (!isDone()) {

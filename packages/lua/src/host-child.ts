@@ -15,7 +15,7 @@ export interface ChildOptions {
   /** Supplementary groups, by default none; ignored without a uid. */
   groups?: readonly number[] | undefined;
   env?: NodeJS.ProcessEnv | undefined;
-  /** The heap of the host, MiB. */
+  /** The size of the host's heap, in MiB. */
   memoryMiB: number;
   /** Standard output of the script; by default ours. */
   stdout?: "inherit" | number | undefined;
@@ -64,8 +64,8 @@ export class HostChild extends EventEmitter<{ ended: [how: string] }> implements
 }
 
 /**
- * Returns the command that changes the credentials; Node would set the uid, but no groups. A
- * number without a plus would be looked up as a name first.
+ * Returns the command that changes the credentials; Node would set the uid, but no supplementary
+ * groups. setpriv would look up a number without a plus sign as a name first.
  * @see setpriv(1)
  */
 function credentials({ uid, gid, groups = [] }: ChildOptions): string[] {

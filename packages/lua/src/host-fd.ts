@@ -1,2 +1,2 @@
-/** The descriptor on which the script host talks to the daemon. */
+/** The descriptor of the script host's socket to the daemon. */
 export const HOST_FD = 3;

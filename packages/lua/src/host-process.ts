@@ -1,10 +1,10 @@
-/** The process of a script host as its session sees it, in whichever way it was started. */
+/** The process of a script host as its session sees it, however it was started. */
 import type { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 
 interface HostProcessEvents {
-  /** The process or its connection has ended. Emitted once. @param how as far as it is known */
+  /** The process or its connection has ended. Emitted once. @param how as far as this is known */
   ended: [how: string];
 }
 
@@ -25,13 +25,13 @@ export interface HostProcess extends EventEmitter<HostProcessEvents> {
   kill(): void;
 }
 
-/** Returns Node's options for a script host. @param memoryMiB the script's heap */
+/** Returns Node's options for a script host. @param memoryMiB the size of the script's heap */
 export function nodeOptions(memoryMiB: number): string[] {
   return [
     `--max-old-space-size=${memoryMiB}`,
     // The memory reducer would wake an idle process every 8 s for as long as it lives.
     "--no-memory-reducer",
-    // No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason.
+    // No debugger on SIGUSR1; packages/dev/bundle.mjs gives the reason.
     "--inspect-port=192.0.2.1:9229",
   ];
 }
@@ -39,7 +39,7 @@ export function nodeOptions(memoryMiB: number): string[] {
 /** The memory that Node needs in addition to the heap. */
 const OVERHEAD_MIB = 256;
 
-/** Returns the memory that a process with this heap may use, MiB. */
+/** Returns the memory, in MiB, that a process with this heap may use. */
 export function mostMiB(memoryMiB: number): number {
   return memoryMiB + OVERHEAD_MIB;
 }

@@ -2,14 +2,14 @@
  * One process of the script host: requests to it, its replies, and its end.
  *
  * The process is not trusted. If it sends anything but a message of the protocol, or a message
- * out of turn, it is killed, and nothing further is read from it. `ProtocolError` names the
- * rule.
+ * out of turn, it is killed, and nothing further is read from it. `ProtocolError` names the rule
+ * that it broke.
  *
- * Invariants: every `run` is settled exactly once. While an answer is due there is a timer;
- * while none is due there is no timer, so that an idle daemon sleeps. The data that waits to be
+ * Invariants: every `run` is settled exactly once. While an answer is due, there is a timer;
+ * while none is due, there is no timer, so that an idle daemon sleeps. The data that waits to be
  * sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. An answer makes
  * room for the next request, and carries the number of the request that it answers. Numbers are
- * random, so that a host which does not read its requests cannot make room by guessing.
+ * random, so that a host that does not read its requests cannot make room by guessing numbers.
  */
 import { randomInt } from "node:crypto";
 import { EventEmitter } from "node:events";
@@ -34,13 +34,13 @@ import type { Handlers } from "./run-kinds.ts";
 import { TextBudget } from "./text-budget.ts";
 
 export interface SessionOptions extends HostSettings {
-  /** The heap of the host, MiB. */
+  /** The size of the host's heap, in MiB. */
   memoryMiB: number;
   /** A host that sends nothing for this time while an answer is due is killed. */
   answerTimeoutMs: number;
 }
 
-/** The state of the process. `unusable`: the script has a mistake. */
+/** The state of the process. `unusable` means that the script has a mistake. */
 export type Phase = "starting" | "ready" | "unusable";
 
 /** A run in the process. */
@@ -71,7 +71,7 @@ interface HostSessionEvents {
 }
 
 /**
- * The time that the process has to end once it is asked to. It is shorter than the time that
+ * The time that the process is given to end once it is asked to. It is shorter than the time that
  * the daemon has for stopping (STOP_TIMEOUT_MS of its main thread), so that the outcome of the
  * runs can still be recorded.
  */
@@ -100,7 +100,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #onIdle: (() => void) | undefined;
 
   /**
-   * Talks to a process; `ready`, `unusable`, `unfit` or `ended` follows.
+   * Begins a session with a process; `ready`, `unusable`, `unfit` or `ended` follows.
    * @param process owned by the session
    */
   constructor(process: HostProcess, options: SessionOptions) {
@@ -152,7 +152,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   }
 
   /**
-   * Runs the handler.
+   * Runs a handler.
    * @throws ProtocolError if the records are too long for a message; half of them may still fit
    */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
@@ -184,7 +184,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
 
   /**
    * Resolves when no handler is running, the process has ended, or the time is over. A second
-   * call ends the first.
+   * call makes the first one resolve.
    */
   async idle(timeoutMs: number): Promise<void> {
     this.#onIdle?.();
@@ -198,7 +198,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     });
   }
 
-  /** Ends the process and interrupts its handlers. Resolves when it has ended. */
+  /** Ends the process and interrupts its handlers. Resolves when the process has ended. */
   async stop(): Promise<void> {
     if (this.#hasEnded) return;
     const deadline = setTimeout(
@@ -322,12 +322,12 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #askingRun(number: number): RunningHandler {
     const running = this.#runOf(number);
     if (running.hasAsked || this.#bearsRepetition)
-      throw new ProtocolError("a question of a run that need not ask");
+      throw new ProtocolError("a question from a run that need not ask");
     running.hasAsked = true;
     return running;
   }
 
-  /** Answers a run that has asked. The process may end in the meantime. */
+  /** Answers a run that has asked for permission. The process may end in the meantime. */
   async #begin(number: number, running: RunningHandler): Promise<void> {
     let refusal: string | undefined;
     try {
@@ -349,7 +349,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     if (this.#running.size === 0) this.#onIdle?.();
   }
 
-  /** Passes on an unsolicited text, unless there are too many. */
+  /** Passes on unsolicited texts, unless there are too many. */
   #say(texts: readonly (ByteString | undefined)[], tell: () => void): void {
     const nowMs = performance.now();
     const leftOut = this.#texts.takeLeftOut(nowMs);
@@ -371,7 +371,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     const interrupted = this.#running;
     this.#running = new Map();
     const message = `the script host ended: ${reason}`;
-    // A run that was not allowed to begin has had no effect, or bears repetition anyway.
+    // A run that has not been allowed to have effects has had none, or bears repetition anyway.
     for (const { hasBegun, settle } of interrupted.values())
       settle({ type: "interrupted", message, effect: hasBegun ? "unanswered" : "none" });
     this.#onIdle?.();
@@ -382,7 +382,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
 }
 
 /**
- * Returns a number for a run or a ping: random, so that it cannot be guessed and does not come
+ * Returns a number for a run or a ping: random, so that it cannot be guessed and does not occur
  * twice.
  */
 function randomNumber(): number {

@@ -3,9 +3,9 @@
  * connection to a socket with Accept=yes. The connection is the host's descriptor 3.
  *
  * The peer credentials of this connection are systemd's. So the host sends its pid before it reads
- * a script, and the unit of that pid is read from the kernel: systemd has put the process there,
- * and a process without privileges cannot leave its unit. A host that hangs is ended through its
- * pidfd; then systemd ends whatever it has started.
+ * a script, and the unit of that pid is read from the kernel: systemd has put the process into the
+ * unit, and a process without privileges cannot leave its unit. A host that hangs is ended through
+ * its pidfd; then systemd ends whatever the host has started.
  * @see systemd.socket(5), cgroups(7)
  */
 import { EventEmitter } from "node:events";
@@ -29,11 +29,11 @@ import { misfitOf, parseUnit, type Unit } from "./unit.ts";
 export interface UnitOptions {
   /** The path of the socket with Accept=yes. */
   readonly socket: string;
-  /** The uid as which the script has to run; undefined means any but root's. */
+  /** The uid as which the script has to run; undefined means any uid but root's. */
   readonly uid: number | undefined;
 }
 
-/** The time that a host has to end after it has closed its connection. */
+/** The time that a host is given to end after it has closed its connection. */
 const END_MS = 1000;
 
 export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements HostProcess {
@@ -77,12 +77,13 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
 
   greet(pid: number): string | undefined {
     const pidfd = tryPidfdOpen(pid);
-    // The process may have ended since.
+    // The process may have ended in the meantime.
     if (pidfd === undefined) return "it has greeted for a process that is gone";
     this.#pidfd = pidfd;
     const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
     const uid = parseUid(readText(`/proc/${pid}/status`));
-    // If the process still exists now, these files were its own, and not those of a later process.
+    // If the process still exists, these files were its own, not those of a later process with its
+    // pid.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
       return "it has greeted for a process that is in no unit of ours";
@@ -109,7 +110,8 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   }
 
   #closed(): void {
-    // The host is about to exit, which is no failure of the unit. If it hangs, it is killed.
+    // The host is about to exit, which does not count as a failure of the unit. If it hangs, it is
+    // killed.
     if (!this.#isKilled) setTimeout(() => this.#end(), END_MS).unref();
     const unit = this.#unit?.name ?? "cm4all-spawn-accounting@*";
     const how = `its unit has ended; see journalctl -u '${unit}'`;

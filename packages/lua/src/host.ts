@@ -31,7 +31,7 @@ import { Runtime, ScriptError, type ScriptFailure } from "./runtime/index.ts";
 const SIGKILL = 9;
 /**
  * The number of runs in a row without enough memory after which the host ends, so that a fresh
- * one follows.
+ * host is started.
  */
 const STARVED_RUNS = 3;
 
@@ -42,7 +42,7 @@ class Host {
   #runtime: Runtime | undefined;
   #isStopping = false;
   #hasLostOutput = false;
-  /** The number of runs that have been started and whose outcome was not sent. */
+  /** The number of runs that have been started and whose outcome has not been sent. */
   #running = 0;
   /** The number of runs in a row without enough memory, because the script itself holds it. */
   #starved = 0;
@@ -52,7 +52,7 @@ class Host {
    */
   #waiting: (Request & { type: "run" })[] = [];
 
-  /** Sends the pid, before anything else; `start` follows. */
+  /** Sends the pid, before anything else; the daemon answers with `start`. */
   greet(): void {
     this.#channel.send({ type: "hello", pid: process.pid });
   }
@@ -190,7 +190,7 @@ function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
 export function runHost(): void {
   requireDaemon();
   const warning = prepareOrExit();
-  // These signals are for the daemon; a terminal or systemd sends them to us, too.
+  // These signals are meant for the daemon, but a terminal or systemd sends them to us, too.
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)
     process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
@@ -212,12 +212,12 @@ function requireDaemon(): void {
 
 /**
  * Prepares the process for a script, or ends it: an unconfined process runs no script.
- * @returns a text for the log if the kernel lacks something; otherwise undefined
+ * @returns a message for the log if the kernel has no seccomp filters; otherwise undefined
  */
 function prepareOrExit(): string | undefined {
   try {
-    // A script that blocks does not see the end of the socket. In a unit of its own, the parent
-    // is systemd, which stops the unit together with the daemon's.
+    // While a script blocks, the process does not notice that the daemon has closed the socket. In
+    // a unit of its own, the parent is systemd, which stops the unit together with the daemon's.
     setParentDeathSignal(SIGKILL);
     setThreadName("script host");
     becomeKillable();
@@ -231,8 +231,8 @@ function prepareOrExit(): string | undefined {
 
 /**
  * Ends the exemption from the kernel's OOM killer that the daemon's unit gives the daemon, and
- * that children inherit: a script that takes all memory has to go before the daemon. Raising the
- * value needs no privilege.
+ * that children inherit: a script that takes all memory has to be killed before the daemon.
+ * Raising oom_score_adj needs no privilege.
  * @see proc_pid_oom_score_adj(5)
  */
 function becomeKillable(): void {

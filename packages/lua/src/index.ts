@@ -1,7 +1,7 @@
 /**
- * The daemon's side: script-host.ts keeps a script host running, host-session.ts talks to its
- * process and trusts nothing that it says, host-unit.ts and host-child.ts start it. The script
- * host itself, host.ts, is `@cm4all/lua/host`, which only that process loads.
+ * The daemon's side: script-host.ts keeps a script host running, host-session.ts exchanges messages
+ * with its process and trusts none of them, host-unit.ts and host-child.ts start the process. The
+ * script host itself, host.ts, is `@cm4all/lua/host`, which only that process loads.
  */
 export { type CheckResult, checkScript } from "./check.ts";
 export type { Outcome, Run } from "./run.ts";

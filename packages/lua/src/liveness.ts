@@ -1,22 +1,23 @@
 /**
- * Watches a host that has work: its signs of life, and the memory that it uses. Without work
+ * Watches a host that has work: its signs of life, and the memory that it uses. Without work,
  * there is no timer.
  */
 import { mostMiB, residentBytes } from "./host-process.ts";
 
 export interface LivenessOptions {
-  /** A host that is silent for this time is condemned. */
+  /** If the host is silent for longer than this, `condemn` is called. */
   timeoutMs: number;
-  /** The heap that the host was given, MiB. */
+  /** The size of the host's heap, in MiB. */
   memoryMiB: number;
   pid(): number | undefined;
   /** Asks for a sign of life. */
   ping(): void;
   isBusy(): boolean;
+  /** Has the host killed. @param verdict the reason, for the log */
   condemn(verdict: string): void;
 }
 
-/** The interval of pings. */
+/** The interval between pings. */
 const PING_MS = 1000;
 
 export class Liveness {

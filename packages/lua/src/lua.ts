@@ -1,7 +1,6 @@
 /**
- * The C API of Lua, as our libraries use it. A string of Lua is a string of bytes; in
- * JavaScript it is a string of characters 0 to 255, one for each byte ("binary string",
- * Buffer's "latin1").
+ * The C API of Lua, as our libraries use it. A Lua string is a string of bytes; in JavaScript it
+ * is a string of characters 0 to 255, one for each byte ("binary string", Buffer's "latin1").
  */
 import { type ByteString, bytesOfText, errorText, latin1Of } from "@cm4all/linux";
 // Imported before fengari's modules, which it changes.
@@ -28,7 +27,7 @@ export function toBytes(text: string): LuaBytes {
 /** Returns bytes as a binary string. */
 export const fromBytes = latin1;
 
-/** Pushes a string, each character a byte. */
+/** Pushes a binary string. */
 export function pushText(L: LuaState, text: string): void {
   lobject.pushsvalue2s(L, new LuaString(text, undefined));
   if (L.top > L.ci.top) throw new Error("stack overflow");
@@ -60,14 +59,14 @@ export function pushValue(L: LuaState, value: string | number | boolean | undefi
 /** The number of values that LuaJIT has room for in a C function's frame. */
 const MAX_C_STACK = 8000;
 
-/** Makes room for results; returns false if a function may not have that many. */
+/** Makes room for results; returns false if a function cannot return that many. */
 export function checkResults(L: LuaState, count: number): boolean {
   return lua.lua_gettop(L) + count <= MAX_C_STACK && lua.lua_checkstack(L, count);
 }
 
 /**
- * Pushes nil and a message, the results of a function that fails for reasons outside of the
- * script. Returns their number.
+ * Pushes nil and a message, the results of a function that fails for reasons outside the script.
+ * Returns the number of results.
  */
 export function pushFailure(L: LuaState, message: string): number {
   lua.lua_pushnil(L);
@@ -86,8 +85,8 @@ export function checkText(L: LuaState, index: number): string {
 }
 
 /**
- * Like `checkText`, for a function that reads only a part of the string, or nothing, and counts
- * that itself: scripts call such functions for each byte of a long string.
+ * Like `checkText`, for a function that reads only a part of the string, or nothing, and itself
+ * counts what it reads: scripts call such functions for each byte of a long string.
  * @throws a Lua error for other types
  */
 export function checkTextInPart(L: LuaState, index: number): string {
@@ -124,7 +123,7 @@ export function raise(L: LuaState, message: string): never {
   return lauxlib.luaL_error(L, defs.to_luastring("%s"), toBytes(message));
 }
 
-/** Raises an error of JavaScript as an error of Lua with the same message. */
+/** Raises a JavaScript error as a Lua error with the same message. */
 export function raiseError(L: LuaState, error: unknown): never {
   return raise(L, latin1Of(bytesOfText(errorText(error))));
 }
@@ -155,8 +154,8 @@ export function pushLibrary(L: LuaState, functions: Record<string, LuaFunction>)
 }
 
 /**
- * Makes the library on top of the stack the global `name`, which `require` returns, too; pops
- * it.
+ * Pops the library on top of the stack, and makes it the global `name` and the result of
+ * `require(name)`.
  */
 export function setLibrary(L: LuaState, name: string): void {
   lauxlib.luaL_getsubtable(L, lua.LUA_REGISTRYINDEX, toBytes("_LOADED"));

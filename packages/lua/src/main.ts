@@ -1,4 +1,4 @@
-/** The script host as a program of its own, for tests: the daemon has it in its own bundle. */
+/** The script host as a program of its own, for tests; the daemon's bundle includes the host. */
 import { runHost } from "./host.ts";
 
 runHost();

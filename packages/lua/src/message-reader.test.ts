@@ -50,7 +50,7 @@ describe("MessageReader", () => {
       expect([...new MessageReader(MAX_REPLY_BYTES).push(stream.subarray(0, length))]).toEqual([]);
   });
 
-  it("gives the messages before rubbish", () => {
+  it("gives the messages that come before rubbish", () => {
     const bytes = Buffer.concat([encodeMessage({ type: "pong", number: 1 }), framed("rubbish\n")]);
     const values = new MessageReader(MAX_REPLY_BYTES).push(bytes);
     expect(values.next().value).toEqual({ type: "pong", number: 1 });
@@ -70,7 +70,7 @@ describe("MessageReader", () => {
     expect(readAll(new MessageReader(MAX_REPLY_BYTES), longest, 65_536)).toHaveLength(1);
   });
 
-  it("recognises rubbish of every kind", () => {
+  it("refuses rubbish of every kind", () => {
     for (const json of [
       "",
       " ",
@@ -94,7 +94,7 @@ describe("MessageReader", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * MAX_REPLY_BYTES);
   });
 
-  it("reads single bytes of a long message in linear time and memory", () => {
+  it("reads a long message byte by byte in linear time and memory", () => {
     const bytes = framed(`"${"x".repeat(MAX_REPLY_BYTES - 2)}"`);
     expect(readAll(new MessageReader(MAX_REPLY_BYTES), bytes, 1)).toHaveLength(1);
   });

@@ -1,22 +1,23 @@
 /** Splits a stream of bytes into the JSON values of its messages. Pure. */
 import { LENGTH_BYTES, ProtocolError } from "./protocol.ts";
 
-/** The number of bytes of an invalid message that an error quotes. */
+/** The number of characters of an invalid message that an error quotes. */
 const QUOTED = 100;
 const FIRST_BYTES = 4096;
 
 /**
- * Reads messages from a peer that need not be trusted. Its data is copied into a buffer that
- * grows as bytes come, so that a length prefix reserves no memory, and many small chunks take no
- * more memory than a large chunk. Checks only the length of a message, and that it is JSON.
+ * Reads messages from a peer that need not be trusted. Incomplete messages are copied into a buffer
+ * that grows as bytes arrive, so that a length prefix reserves no memory, and many small chunks
+ * take no more memory than one large chunk. Checks only the length of a message, and that it is
+ * JSON.
  */
 export class MessageReader {
   readonly #maxBytes: number;
-  /** The incomplete message, including its length. */
+  /** The incomplete message, including its length prefix. */
   #buffer = Buffer.alloc(0);
   #used = 0;
 
-  /** @param maxBytes the largest message, without its length */
+  /** @param maxBytes the size of the largest message, without its length prefix */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
@@ -49,8 +50,8 @@ export class MessageReader {
   }
 
   /**
-   * Returns the message at the beginning of `bytes`, without its length; undefined if it is
-   * incomplete.
+   * Returns the message at the beginning of `bytes`, without its length prefix; undefined if the
+   * message is incomplete.
    */
   #tryTake(bytes: Buffer): Buffer | undefined {
     if (bytes.length < LENGTH_BYTES) return undefined;

@@ -32,7 +32,7 @@ const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
 };
 const ALL = Object.values(REPLIES);
 
-/** JSON values that are put in the place of each field; hardly any field accepts one of them. */
+/** JSON values that are put in the place of each field; hardly any field accepts any of them. */
 const WRONG = [null, true, 0, -1, 1.5, 1e300, "", "none ", [], {}, ["done"], { type: "pong" }];
 
 /** Returns the paths of all fields. */
@@ -105,7 +105,7 @@ describe("parseReply", () => {
     expect(isAccepted(notice("\u{1f600}"))).toBe(false);
   });
 
-  it("refuses names that objects have from their prototype", () => {
+  it("refuses names that objects inherit from their prototype", () => {
     for (const type of ["constructor", "__proto__", "toString", "hasOwnProperty"])
       expect(isAccepted({ type })).toBe(false);
   });

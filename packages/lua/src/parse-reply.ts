@@ -1,7 +1,6 @@
 /**
- * Checks the replies of a script host. The host is not trusted: a script or its children may have
- * turned its process into anything. So a reply is built anew from fields that were checked, and
- * has no others. Pure.
+ * Checks the replies of a script host. The host is not trusted: a script may have taken over its
+ * process. So a reply is built anew from fields that were checked, and has no other fields. Pure.
  */
 import { type ByteString, bytesOfLatin1 } from "@cm4all/linux";
 import { MAX_TEXT, ProtocolError, type Reply } from "./protocol.ts";
@@ -112,8 +111,8 @@ const TYPES = Object.keys(READERS) as Reply["type"][];
 
 /**
  * Builds a reply from a JSON value.
- * @param value as JSON.parse gives it
- * @throws ProtocolError for any other value
+ * @param value a result of JSON.parse
+ * @throws ProtocolError if the value is not a reply
  */
 export function parseReply(value: unknown): Reply {
   const fields = new Fields(value, "a message");

@@ -13,7 +13,7 @@ import {
 } from "./protocol.ts";
 
 describe("the protocol", () => {
-  it("is a length in front of JSON", () => {
+  it("puts a length before the JSON", () => {
     const json = Buffer.from('{"type":"pong","number":1}');
     expect(encodeMessage({ type: "pong", number: 1 })).toEqual(
       Buffer.concat([Buffer.from([json.length, 0, 0, 0]), json]),

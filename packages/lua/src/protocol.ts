@@ -2,7 +2,7 @@
  * The messages that the daemon and the script host exchange over a Unix socket. Strings of bytes
  * pass unchanged: in JSON, each byte is one character. Pure.
  *
- *     u32 length          little-endian, of the object
+ *     u32 length          of the object, in bytes, little-endian
  *     a JSON object       UTF-8
  */
 import type { EncodedRecord, PackedRecord } from "@cm4all/cgroup";
@@ -44,7 +44,7 @@ export type Reply =
   | { type: "hello"; pid: number }
   | { type: "ready"; handlers: Handlers; warning?: ByteString }
   | ({ type: "unusable" } & Failure)
-  /** A run is about to have its first effect outside, and waits for `begun` or `refused`. */
+  /** A run is about to have its first effect, and waits for `begun` or `refused`. */
   | { type: "begin"; number: number }
   | { type: "done"; number: number }
   | ({ type: "failed"; number: number; effect: Effect; cause: FailureCause } & Failure)
@@ -58,13 +58,13 @@ export type Reply =
   /** The answer to a ping, with its number. */
   | { type: "pong"; number: number };
 
-/** The length to which messages of scripts are cut: a log line is for people. */
+/** The length, in bytes, to which texts of scripts are cut: people have to read them in the log. */
 export const MAX_TEXT = 16384;
-/** The largest request, without its length. */
+/** The size of the largest request, without its length prefix. */
 export const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
 /**
- * The largest reply, without its length: three texts, with six bytes for each control
- * character.
+ * The size of the largest reply, without its length prefix: room for three texts in which each
+ * control character takes six bytes.
  */
 export const MAX_REPLY_BYTES = 512 * 1024;
 export const LENGTH_BYTES = 4;

@@ -6,9 +6,9 @@
 interface RunKindRow {
   /** The global function that takes several cgroups in a list. */
   readonly list: string;
-  /** The global function that takes a single cgroup; not called if that of `list` is defined. */
+  /** The global function that takes a single cgroup; not called if the one for lists is defined. */
   readonly one: string;
-  /** True if it is called only in scripts whose handlers bear repetition. */
+  /** True if these functions are called only in scripts whose handlers bear repetition. */
   readonly needsRepetition: boolean;
 }
 

@@ -6,8 +6,8 @@ export interface Run {
   readonly kind: RunKind;
   /**
    * Called at most once, before the first effect of the run. The run waits until the promise is
-   * resolved, which says that its beginning is recorded. If it is rejected, the script gets the
-   * reason as an error. Never called if the handlers bear repetition.
+   * resolved, which means that the beginning of the run is recorded. If the promise is rejected,
+   * the script gets the reason as an error. Never called if the handlers bear repetition.
    */
   begin(): Promise<void>;
 }
@@ -19,9 +19,9 @@ export type Outcome =
       type: "failed";
       message: string;
       traceback?: string;
-      /** The effect that the handler had had outside the process by then. */
+      /** The effect that the handler had had outside the process when it failed. */
       effect: Effect;
       cause: FailureCause;
     }
-  /** The host ended before the handler did; `effect` is what is known of its effects. */
+  /** The host ended before the handler did; `effect` is what is known of the handler's effects. */
   | { type: "interrupted"; message: string; effect: Effect };

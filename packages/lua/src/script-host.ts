@@ -2,8 +2,8 @@
  * The daemon's side of the script host: starts a process, sends it requests, watches it, and
  * replaces it when it has ended.
  *
- * Invariants: there is one process at a time, a `HostSession`; the supervisor starts the
- * next one.
+ * Invariants: there is at most one process at a time, with its `HostSession`; the supervisor starts
+ * the next process.
  */
 import { EventEmitter } from "node:events";
 import type { EncodedRecord } from "@cm4all/cgroup";
@@ -18,7 +18,7 @@ import type { Outcome, Run } from "./run.ts";
 import { type Handlers, NO_HANDLERS } from "./run-kinds.ts";
 
 export interface ScriptHostOptions extends SessionOptions, ChildOptions {
-  /** The unit in which systemd starts hosts. Without it, or if that fails, a child is started. */
+  /** The unit in which systemd starts hosts. If it is not given, or fails, hosts are children. */
   unit?: UnitOptions;
   /** The number of handlers that may run at the same time; most of them wait. */
   maxRunning: number;
@@ -53,10 +53,10 @@ interface ScriptHostEvents {
   ended: [reason: string, restartInMs: number];
 }
 
-/** Pauses between processes for as long as no handler ends in any of them. */
+/** Pauses between processes, in ms, for as long as no handler ends in any of the processes. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
-/** If this many units in a row do not greet, systemd hangs: a busy machine is not the cause. */
+/** If this many units in a row do not greet, the cause is not a busy machine: systemd hangs. */
 const MAX_SILENT_UNITS = 5;
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
@@ -71,7 +71,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #handlers = UNKNOWN_HANDLERS;
   /** The process is being ended so that another one is started. */
   #startAgain = false;
-  /** The reason why the next process will be a child; after that a unit is tried again. */
+  /** The reason why the next process will be a child; after that child, a unit is tried again. */
   #childReason: string | undefined;
   /** The number of units in a row that were killed before they greeted. */
   #silentUnits = 0;
@@ -186,7 +186,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   /**
-   * Runs the handler for some cgroups: for a single cgroup if it takes no list.
+   * Runs the handler for some cgroups: for a single cgroup if the handler takes no list.
    * @throws Error if there is no room, or if the handler does not take that many
    */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {

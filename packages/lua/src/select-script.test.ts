@@ -57,7 +57,7 @@ describe("selectScript", () => {
     expect(select).toThrow("not a regular file");
   });
 
-  it("treats a missing directory, at any level, as one without scripts", () => {
+  it("treats a missing directory, at any level, as a directory without scripts", () => {
     rmSync(directory, { recursive: true });
     expect(select()).toEqual({ path: PACKAGED });
     rmSync(join(root, "a"), { recursive: true });

@@ -11,22 +11,23 @@ export interface SelectedScript {
 }
 
 /**
- * The name that the original has used since 0.14, and the one before. Its package did not rename
- * the scripts of administrators, so many machines have an accounting.lua that is no longer used.
+ * The name that the original has used since 0.14, and the name before that. The original's package
+ * did not rename administrators' scripts, so many machines have an accounting.lua that the original
+ * no longer used.
  */
 const NEW_NAME = "reaper.lua";
 const OLD_NAME = "accounting.lua";
 
-/** The greatest size of a script, which is read to see if it exists and is readable. */
+/** The greatest size of a script, in bytes. */
 const MAX_SCRIPT = 16 * 1024 * 1024;
 
 /**
- * Finds the script to use: `reaper.lua`, unless it is the one of the original's package, which
- * does nothing; otherwise `accounting.lua`, if it exists.
+ * Finds the script to use: `reaper.lua`, unless it does not exist or does nothing, like the one in
+ * the original's package; otherwise `accounting.lua`, if it exists.
  * @param directory `/etc/cm4all/spawn`
- * @param packaged the script that does nothing, for machines without one of their own
- * @throws the error of open(2) if a script exists but cannot be read: that is not the same as
- * no script, with which nothing would be accounted
+ * @param packaged the path of the packaged script, for machines that have neither script
+ * @throws the error of open(2) if a script exists but cannot be read: if the script were taken to
+ * be missing, nothing would be accounted
  */
 export function selectScript(directory: string, packaged: string): SelectedScript {
   const [newer, older] = [join(directory, NEW_NAME), join(directory, OLD_NAME)];

@@ -39,14 +39,14 @@ export class TextBudget {
     return "left out";
   }
 
-  /** Returns how many texts were left out since the last time, if it is time to report that. */
+  /** Returns how many texts were left out since the last report, if a report is due. */
   takeLeftOut(nowMs: number): number | undefined {
     if (this.#leftOut === 0 || nowMs - this.#beginMs < WINDOW_MS) return undefined;
     return this.takeAllLeftOut();
   }
 
   /**
-   * Returns how many texts were left out since the last time. Called directly when the host has
+   * Returns how many texts were left out since the last report. Called directly when the host has
    * ended.
    */
   takeAllLeftOut(): number {

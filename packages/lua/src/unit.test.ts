@@ -16,28 +16,34 @@ describe("parseUnit", () => {
   });
 
   it.each([
-    ["up to 257", "3-107-0"],
-    ["since 258", "3-4711-107-0"],
-    ["since 258, with the pidfd's inode", "3-18446744073709551615-107_18446744073709551615-0"],
+    ["up to systemd 257", "3-107-0"],
+    ["since systemd 258", "3-4711-107-0"],
+    [
+      "since systemd 258, with the pidfd's inode",
+      "3-18446744073709551615-107_18446744073709551615-0",
+    ],
   ])("finds the pid in an instance's name: %s", (_, instance) => {
     const name = `cm4all-spawn-accounting@${instance}.service`;
     const text = `0::${SLICE}/${name}\n`;
     expect(parseUnit(text, 107)).toEqual({ name, cgroup: `${SLICE}/${name}` });
-    // Neither the number, the cookie nor the inode is the pid.
+    // Neither the number nor the cookie nor the uid is the pid.
     for (const other of [3, 4711, 0]) expect(parseUnit(text, other)).toBeUndefined();
   });
 
   it.each([
-    ["nothing", ""],
-    ["of another connection", `0::${SLICE}/${NAME.replace("107", "108")}\n`],
-    ["of another user", `0::${SLICE}/${NAME.replace("-0.", "-1000.")}\n`],
-    ["of another user, since 258", `0::${SLICE}/${NAME.replace("107-0", "9-107_8-1000")}\n`],
-    ["with no number", `0::${SLICE}/${NAME.replace("@3-", "@")}\n`],
-    ["of another kind", `0::${SLICE}/cm4all-spawn.service\n`],
-    ["with such an ending", `0::${SLICE}/x-${NAME}\n`],
-    ["with more behind it", `0::${SLICE}/${NAME}x\n`],
-    ["of a controller", `4:memory:${SLICE}/${NAME}\n0::/\n`],
-  ])("finds none: %s", (_, text) => {
+    ["an empty text", ""],
+    ["the unit of another connection", `0::${SLICE}/${NAME.replace("107", "108")}\n`],
+    ["the unit of another user", `0::${SLICE}/${NAME.replace("-0.", "-1000.")}\n`],
+    [
+      "the unit of another user, since systemd 258",
+      `0::${SLICE}/${NAME.replace("107-0", "9-107_8-1000")}\n`,
+    ],
+    ["a name without the number", `0::${SLICE}/${NAME.replace("@3-", "@")}\n`],
+    ["another kind of unit", `0::${SLICE}/cm4all-spawn.service\n`],
+    ["a name with something before it", `0::${SLICE}/x-${NAME}\n`],
+    ["a name with something after it", `0::${SLICE}/${NAME}x\n`],
+    ["the cgroup of a controller of v1", `4:memory:${SLICE}/${NAME}\n0::/\n`],
+  ])("finds no unit of ours in: %s", (_, text) => {
     expect(parseUnit(text, 107)).toBeUndefined();
   });
 });
@@ -49,7 +55,7 @@ describe("misfitOf", () => {
     ["the named user", { wantedUid: 990 }],
     ["root, if it is named", { uid: 0, wantedUid: 0 }],
     ["no limit", { memoryMax: "max\n" }],
-    ["room enough", { memoryMax: `${384 * 1024 * 1024}\n` }],
+    ["enough memory", { memoryMax: `${384 * 1024 * 1024}\n` }],
   ])("accepts a unit with %s", (_, more) => {
     expect(misfitOf({ ...fit, ...more })).toBeUndefined();
   });

@@ -11,9 +11,9 @@ export interface Unit {
 }
 
 /**
- * Finds the unit in the text of /proc/PID/cgroup. systemd names an instance by the number, the
- * pid and the uid of the connection for which it was started; since 258 the socket's cookie is
- * before the pid, and `_` and the pidfd's inode are after it if the kernel has them.
+ * Finds the unit in the text of /proc/PID/cgroup. systemd names an instance after the number, the
+ * pid and the uid of the connection for which it was started. Since systemd 258, the socket's
+ * cookie is before the pid, and `_` and the pidfd's inode are after the pid if the kernel has them.
  * @param connector the pid of the process that has connected, as root
  * @returns undefined if the process belongs to no such unit
  * @see cgroups(7), and systemd.socket(5) on Accept=
@@ -32,9 +32,9 @@ export interface UnitFit {
   readonly uid: number;
   /** The text of memory.max; empty if there is none. */
   readonly memoryMax: string;
-  /** The uid that it has to have; undefined means any but root's. */
+  /** The uid that the process has to have; undefined means any uid but root's. */
   readonly wantedUid: number | undefined;
-  /** The memory that it may need, MiB. */
+  /** The memory that the process may need, in MiB. */
   readonly neededMiB: number;
 }
 

@@ -1,4 +1,4 @@
-/** Objects of ours that scripts hold as userdata. */
+/** Our objects that scripts hold as userdata. */
 import {
   argumentError,
   type LuaFunction,

@@ -1,5 +1,5 @@
--- Runs a specification written for busted; has as much of busted as the suites use. Prints `ok`
--- or `not ok` for each `it`.
+-- Runs a specification that was written for busted; implements as much of busted as the suites use.
+-- Prints `ok` or `not ok` for each `it`.
 local file = arg[1]
 local befores, afters, names = {}, {}, {}
 

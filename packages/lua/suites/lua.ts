@@ -1,6 +1,6 @@
 /**
  * Runs a Lua program as `luajit [-e CODE]... [FILE ARGUMENT...]` does, with our interpreter:
- * for suites, some of which start the interpreter themselves. With neither a file nor `-e`, or
+ * for test suites, some of which start the interpreter themselves. With neither a file nor `-e`, or
  * with the file `-`, the program is read from standard input.
  */
 import { readFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
- * `npm run suites -- FOLDER [SUITE]...`: runs the test suites of other projects below FOLDER, all
- * or those that are named, each program with LuaJIT and with our interpreter, and prints how many
- * tests pass. The environment variable LUAJIT may name LuaJIT's executable.
+ * `npm run suites -- FOLDER [SUITE]...`: runs all test suites of other projects below FOLDER, or
+ * the named ones. Each program is run with LuaJIT and with our interpreter; the output is how many
+ * tests pass with each. The environment variable LUAJIT may name LuaJIT's executable.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -11,7 +11,7 @@ import { type Suite, suites } from "./suites.ts";
 const ours = [process.execPath, join(import.meta.dirname, "lua.js")];
 const luajit = [process.env["LUAJIT"] ?? "luajit"];
 
-/** Replacements for modules in C that suites need. */
+/** Replacements for C modules that suites need. */
 const stubs = join(import.meta.dirname, "../suites/stubs/?.lua");
 
 /**
@@ -26,8 +26,8 @@ interface Tally {
 }
 
 /**
- * Runs a program, and counts each `ok` and `not ok`, or what luaunit's summary says; without these,
- * counts the program as one test.
+ * Runs a program, and counts each `ok` and `not ok`, or takes the figures of luaunit's summary.
+ * Without either, the program counts as one test.
  */
 function run(
   interpreter: readonly string[],
@@ -93,7 +93,7 @@ for (const suite of suites.filter(({ name }) => names.length === 0 || names.incl
     const got = run(ours, suite, folder, words);
     theirs.push(expected);
     own.push(got);
-    // Tests that LuaJIT does not pass either are left out.
+    // Tests that fail with LuaJIT, too, are left out.
     const differing = got.failed.filter((line) => !expected.failed.includes(line));
     for (const line of differing) console.log(`${suite.name}: ${name}: ${line}`);
   }

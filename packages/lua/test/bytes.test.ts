@@ -28,7 +28,7 @@ describe("bytes", () => {
       ).toBe(`${text}\n`);
   });
 
-  it("are names of files in both commands and functions", async () => {
+  it("name files in both commands and functions", async () => {
     const directory = mkdtempSync(join(tmpdir(), "lua-bytes-"));
     try {
       for (const name of [latin1("ä"), "M\xfc", "\xff"])
@@ -43,7 +43,7 @@ describe("bytes", () => {
     }
   });
 
-  it("that are not UTF-8 come from the environment, and reach that of commands", () => {
+  it("that are not UTF-8 come from the environment, and reach the environment of commands", () => {
     const directory = mkdtempSync(join(tmpdir(), "lua-bytes-"));
     try {
       const script = join(directory, "x.lua");

@@ -1,4 +1,4 @@
-/** The things that a script, and a program that it starts, cannot do. */
+/** Tests what a script, and a program that it starts, cannot do. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ afterAll(() => hosts?.[Symbol.dispose]());
 
 const USER = { uid: 65534, gid: 65534 };
 
-/** System calls that change nothing, and the errno that Linux gives an unprivileged user. */
+/** System calls that change nothing, and the errno that an unprivileged user gets from Linux. */
 const CALLS: Readonly<Record<string, { numbers: [number, number]; args: string; errno: string }>> =
   {
     mount: { numbers: [165, 40], args: "0, 0, 0, 0, 0", errno: "EFAULT" },
@@ -57,7 +57,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
   it("cannot make system calls that they do not need", async () => {
     const program = join(hosts.directory, "calls.pl");
     writeFileSync(program, `use Errno;\n$| = 1;\n${PROGRAM}`);
-    // First as the same user without a script host: there the kernel refuses for other reasons.
+    // First as the same user without a script host: there the calls fail for other reasons.
     const { stdout, stderr } = spawnSync("perl", [program], { ...USER, encoding: "utf8" });
     const wanted = Object.fromEntries(
       Object.entries(CALLS).map(([name, { errno }]) => [name, errno]),
@@ -70,7 +70,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
   });
 
   it("have only the descriptors 0, 1 and 2", async () => {
-    // The host inherits one more, as from a daemon that was started carelessly.
+    // The host inherits one more descriptor, as from a daemon that was started carelessly.
     const program = join(hosts.directory, "inherit.cjs");
     writeFileSync(
       program,
@@ -104,7 +104,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
     const victim = spawn("sleep", ["1000"], { ...USER, stdio: "ignore" });
     try {
       await once(victim, "spawn");
-      // The same attempts on a process that has nothing to hide, and on the host.
+      // The same attempts on a process that is not protected, and on the host.
       expect(intrude(victim.pid)).toEqual({ fd: "read", mem: "opened", pidfd_getfd: "got it" });
       expect(intrude(host.pid)).toEqual({ fd: "EACCES", mem: "EACCES", pidfd_getfd: "EPERM" });
     } finally {
@@ -134,7 +134,7 @@ function intrude(pid: number | undefined): Record<string, string> {
   );
 }
 
-it("a host that somebody starts by hand says in one line who starts it", () => {
+it("a host that is started by hand prints one line, which explains that the daemon starts it", () => {
   const { status, stderr } = spawnSync(process.execPath, [hosts.program], { encoding: "utf8" });
   expect({ status, stderr }).toEqual({
     status: 64,

@@ -1,4 +1,4 @@
-/** What the work of libraries costs a handler: counted, so that it is equal on all machines. */
+/** What the work of libraries costs a handler, in instructions: the same on all machines. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { budget } from "../src/compat/budget.ts";
 import { LuaString } from "../src/compat/lua-string.ts";
@@ -43,7 +43,7 @@ describe("the functions of the libraries", () => {
     vi.restoreAllMocks();
   });
 
-  it("cost by the length of a text that they are given", async () => {
+  it("have a cost that grows with the length of a text that they are given", async () => {
     const names = await printed(`
       local long = ("x"):rep(2^18)
       local libraries = { ["bit."] = bit, ["debug."] = debug, ["io."] = io, ["math."] = math,
@@ -102,7 +102,7 @@ describe("the functions of the libraries", () => {
   });
 
   it.each(["a == b", "a < b", "a <= b", "t[a]", "a + 1", "-a", "a .. b", "rawequal(a, b)"])(
-    "and operators cost by the length of their operands: %s",
+    "and operators have a cost that grows with the length of their operands: %s",
     async (expression) => {
       const [cost] = await printed(`
         local a, b, t = ("x"):rep(2^18), ("x"):rep(2^18 - 1) .. "y", {}
@@ -133,7 +133,7 @@ describe("the functions of the libraries", () => {
     expect(Number(twice) / Number(once)).toBeLessThan(2.1);
   });
 
-  it("take a text as a number without copying it, as keys and comparisons do", async () => {
+  it("do not copy a text that is used as a number, nor do keys and comparisons", async () => {
     const getstr = vi.spyOn(LuaString.prototype, "getstr");
     await printed(`
       local long = ("7"):rep(2^16)

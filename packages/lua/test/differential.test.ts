@@ -38,7 +38,7 @@ function luajits(file: string): string {
   return comparable(stdout);
 }
 
-/** Hides names: LuaJIT does not know the name of a library function that `pcall` calls; we do. */
+/** Hides names of library functions: if `pcall` calls one, LuaJIT does not show its name; we do. */
 function comparable(output: string): string {
   return output.replace(/"(?:snippet:\d+: )?(bad argument #\d+) to '[^']*'/g, "\"$1 to '?'");
 }
@@ -73,7 +73,7 @@ describe.skipIf(missing("luajit") !== undefined)("like LuaJIT, our Lua", () => {
       const start = [...present].join(",");
       const steps = Array.from({ length: 4 + Math.floor(random() * 14) }, () => {
         const key = 1 + Math.floor(random() * 10);
-        // LuaJIT makes room for elements that are nil and stay nil, too; we do not.
+        // LuaJIT also makes room for elements that are nil and stay nil; we do not.
         if (random() < 0.75 || !present.has(key)) {
           present.add(key);
           return `t[${key}] = ${key}`;
@@ -89,11 +89,11 @@ describe.skipIf(missing("luajit") !== undefined)("like LuaJIT, our Lua", () => {
     const differing = ours(file)
       .split("\n")
       .filter((line, i) => line !== expected[i]);
-    // In these, a collision in LuaJIT's hash decides when the table is rearranged.
+    // In the differing lines, a collision in LuaJIT's hash decides when the table is rearranged.
     expect(differing.length).toBeLessThanOrEqual(3);
   });
 
-  /** Runs the lines in both, and compares the output. */
+  /** Runs the lines in both interpreters, and compares the output. */
   function expectTheSame(name: string, lines: string[]): void {
     const file = join(scratch, name);
     writeFileSync(file, lines.join("\n"));
@@ -101,7 +101,7 @@ describe.skipIf(missing("luajit") !== undefined)("like LuaJIT, our Lua", () => {
   }
 });
 
-/** Returns a source of numbers from 0 to 1, the same each time, so that failures recur. */
+/** Returns a source of numbers from 0 to 1, the same each time, so that failures are repeatable. */
 function sequence(seed: number): () => number {
   let state = seed;
   return () => {

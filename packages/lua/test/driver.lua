@@ -1,4 +1,4 @@
--- Runs each line of the files in `arg` as an expression and prints what it returns:
+-- Evaluates each line of the files in `arg` as an expression, and prints the results:
 -- one value a line, numbers in full, strings quoted, errors as they are.
 arg = arg or ARGUMENTS
 

@@ -13,7 +13,7 @@ beforeAll(() => {
 beforeEach(() => outside.reset());
 afterAll(() => outside[Symbol.dispose]());
 
-/** Notes whether an effect was visible already when the run asked whether it may begin. */
+/** Notes whether an effect was already visible when the run asked whether it may begin. */
 class Asked {
   readonly seen: boolean[] = [];
   readonly begin;
@@ -55,7 +55,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(asked.begin.askSync).not.toHaveBeenCalled();
   });
 
-  it("waits and counts inside of pcall and in a coroutine", async () => {
+  it("waits and counts inside pcall and in a coroutine", async () => {
     const asked = asking();
     const loaded = load(
       `coroutine.wrap(function() pcall(function() ${code} error('caught') end) error('boom', 0) end)() coroutine.yield()`,
@@ -126,7 +126,7 @@ describe("no effect", () => {
     "os.remove('/nonexistent/x')",
     "os.rename('/nonexistent/x', '/nonexistent/y')",
     "io.open('/dev/full', 'w'):write('x')",
-  ])("comes of calls that fail, such as %s", async (body) => {
+  ])("comes from calls that fail, such as %s", async (body) => {
     const asked = new Asked(() => false);
     const isOpened = body.includes("/dev/full");
     const [main, code] = isOpened ? ["f = io.open('/dev/full', 'w')", "f:write('x')"] : ["", body];
@@ -190,8 +190,8 @@ describe("a run", () => {
 });
 
 /**
- * Gives scripts two functions: `request()`, which waits for an answer of the test, and
- * `disconnect()`, after which a failure is due to the connection.
+ * Gives scripts two functions: `request()`, which waits for an answer from the test, and
+ * `disconnect()`, after which the connection is the cause of a failure.
  */
 class Requests {
   readonly answers: ((came: "none" | "taken") => void)[] = [];
@@ -269,7 +269,7 @@ describe("a run that fails", () => {
     expect(await outcome).toMatchObject({ message: "boom", effect: "none", cause: "script" });
   });
 
-  it("is due to the connection if the database's library says so", async () => {
+  it("has the cause that the database library has set", async () => {
     using script = new TestScript("function cgroup_released() disconnect() error('boom', 0) end", {
       open: new Requests().open,
     });

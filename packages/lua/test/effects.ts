@@ -1,4 +1,4 @@
-/** All effects that scripts can have outside of their process without a database, for tests. */
+/** All effects that scripts can have outside their process without a database, for tests. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -11,7 +11,7 @@ import {
   socket,
 } from "@cm4all/linux";
 
-/** A directory and a socket in which effects are seen. */
+/** A directory and a socket at which effects can be seen. */
 export class Outside implements Disposable {
   readonly directory = mkdtempSync("/tmp/lua-effects-");
   readonly address = `@${this.directory}`;

@@ -1,4 +1,4 @@
-/** The scripts of examples/accounting that account into PostgreSQL, against a real server. */
+/** The scripts of examples/accounting that write to PostgreSQL, with a real server. */
 import { hostname } from "node:os";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
@@ -12,7 +12,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
 
   const query = async (sql: string) => (await client.query(sql)).rows;
 
-  /** Noon of a day, UTC, counted from today. */
+  /** Returns noon, in UTC, of a day that is counted from today. */
   const noon = (day: number) => {
     const today = new Date();
     return Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), today.getUTCDate() + day, 12);
@@ -36,7 +36,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
     await server?.stop();
   });
 
-  /** Makes the tables of an example, twice, because that is allowed, and empties them. */
+  /** Makes the tables of an example, twice, because its file may be run again; empties them. */
   async function prepare(name: string, tables: string): Promise<void> {
     await client.query(example(name));
     await client.query(example(name));
@@ -89,7 +89,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("bills each day for the usage of that day", async () => {
+    it("has the usage of each day on the bill of that day", async () => {
       const at = (day: number, seconds: number, ioReadBytes?: number) => ({
         path: "/a.scope/x",
         id: "boot:1",
@@ -100,7 +100,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       const running = (...told: Parameters<typeof at>) => ({ ...at(...told), isRunning: true });
       await root.run("postgres.lua", [running(-5, 3, 10), running(-5, 4, 10), running(-3, 10, 50)]);
       await root.run("postgres.lua", [at(-2, 10.5), { ...at(-2, 7), id: "boot:2" }]);
-      // Late, and for the second time.
+      // This report is late, and arrives for the second time.
       await root.run("postgres.lua", [running(-5, 3, 10)]);
       expect(
         await query(
@@ -115,7 +115,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("keeps the rows of an older table, which had one for each cgroup", async () => {
+    it("keeps the rows of an older table, which had one row for each cgroup", async () => {
       await client.query(`DROP TABLE cgroup_usage CASCADE;
         CREATE TABLE cgroup_usage (host text, id text, path text NOT NULL, report integer NOT NULL,
           reported timestamptz NOT NULL, age_seconds double precision, cpu_seconds double precision,
@@ -176,7 +176,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("counts running cgroups on the day of the measurement", async () => {
+    it("counts the usage of running cgroups on the day of the measurement", async () => {
       const path = root.make("/customers/a", "foo");
       const told = (day: string, cpuSeconds: number, isRunning = true) => ({
         path,

@@ -50,7 +50,7 @@ describe("alert.lua", () => {
     ]);
     expect(printed).toBe("foo: 2 processes killed for lack of memory, 0 not started\n");
     const receive = () => new MessageBuffer(4096, 0).receive(server.number, MSG_DONTWAIT)?.data;
-    // The magic, FADE_CHILDREN with three bytes, padding.
+    // The magic number, FADE_CHILDREN with three bytes, padding.
     expect(receive()?.toString("hex")).toBe("63046101" + "00030008" + "666f6f00");
     expect(receive()).toBeUndefined();
   });

@@ -1,4 +1,4 @@
-/** examples/accounting/fleet-distributed.sql: hosts divided among servers of this machine. */
+/** examples/accounting/fleet-distributed.sql: hosts divided among servers on this machine. */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { missing, Postgres } from "@cm4all/testing";
@@ -19,7 +19,7 @@ it.skipIf(missing("postgres", "psql") !== undefined)(
       const variables = [`shard=shard${i}`, `host=${shard.host}`, `port=${shard.port}`];
       const args = variables.flatMap((text) => ["-v", text]);
       const file = ["-f", join(EXAMPLES, "fleet-distributed.sql")];
-      // It may be run again.
+      // The file may be run again.
       psql(coordinator, ...args, ...file);
       psql(coordinator, ...args, ...file);
     }
@@ -42,12 +42,12 @@ it.skipIf(missing("postgres", "psql") !== undefined)(
     expect(psql(coordinator, "-c", "SELECT count(unbilled_days), count(*) FROM fleet_hosts")).toBe(
       "0|10\n",
     );
-    // Each shard is asked only for the day.
+    // Each shard is asked only for the rows of that day.
     const plan = psql(coordinator, "-c", `EXPLAIN (VERBOSE) ${bill}`);
     expect(plan.match(/Remote SQL: .*fleet_bill WHERE .*day = '/g)).toHaveLength(2);
     expect(plan.match(/Async Foreign Scan/g)).toHaveLength(2);
 
-    // The loss of a shard affects only its hosts.
+    // Without the second shard, the first still takes reports and makes bills.
     await second.pause();
     await report(first, 0, [4e6]);
     psql(first, "-c", "CALL bill_fleet()");

@@ -12,7 +12,7 @@ import { PgBouncer } from "./pg-bouncer.ts";
 import { TestScript } from "./script.ts";
 import { execute, REPLICATION_HBA, ServerDirectory, startStandby } from "./standby.ts";
 
-/** The number of hosts; an ordinary run of the tests has a sample of them. */
+/** The number of hosts; there are fewer in an ordinary run of the tests. */
 const SESSIONS = process.env["TORTURE"] === "all" ? 1000 : 40;
 /** The number of sessions with the server, for all hosts together. */
 const SERVER_SESSIONS = 20;
@@ -61,7 +61,7 @@ async function accountThroughFailures(servers: ServerDirectory): Promise<void> {
         measuredMs: Date.now(),
         cpuTotalUsec: 1e6,
       }));
-      // As the journal does: again, until the handler has succeeded.
+      // Like the daemon, calls the handler again until it has succeeded.
       while ((await script.outcome(...rows)) !== undefined) {
         failures++;
         await delay(200);
@@ -104,7 +104,7 @@ async function accountThroughFailures(servers: ServerDirectory): Promise<void> {
   ).toEqual([{ seconds: acknowledged.size / 2 }]);
 }
 
-/** Returns a host's script. Every other host uses another schema, through the same sessions. */
+/** Returns a host's script. Every second host uses another schema, through the same sessions. */
 function hostScript(bouncer: PgBouncer, i: number): TestScript {
   process.env["ACCOUNTING_HOST"] = `host-${i}`;
   const code = example("fleet.lua").replace(

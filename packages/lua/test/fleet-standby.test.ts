@@ -1,6 +1,6 @@
 /**
- * Tests what docs/fleet.md says about standbys: who waits for whom, and which of them has
- * everything.
+ * Tests the statements of docs/fleet.md about standbys: when a handler waits for them, and which
+ * standby has everything.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ async function accountWithStandbys(servers: ServerDirectory): Promise<void> {
     hba: REPLICATION_HBA,
     settings: SETTINGS,
   });
-  // Local, because there is no standby yet.
+  // Committed locally, because there is no standby yet.
   await execute(primary, `SET synchronous_commit = local; ${example("fleet.sql")}`);
   await primary.pause();
   const standBy = (name: string) => startStandby(primary, servers.for(name), { name });
@@ -59,8 +59,8 @@ async function accountWithStandbys(servers: ServerDirectory): Promise<void> {
   await late.pause();
   await untilAcknowledged("one");
   await other.pause();
-  // When the handler's time is over, the server stops waiting, and has the row on its own disk
-  // alone. The handler has failed, so the cgroup is reported again.
+  // When the handler's time is over, the server stops waiting, and has the row only on its own
+  // disk. The handler has failed, so the cgroup is reported again.
   expect(await report("none")).toMatchObject({ message: expect.stringContaining("5 s") });
   await other.resume();
   await untilAcknowledged("none");

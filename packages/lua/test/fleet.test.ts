@@ -1,4 +1,4 @@
-/** examples/accounting/fleet.lua and its tables, against a real server. */
+/** examples/accounting/fleet.lua and its tables, with a real server. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -30,7 +30,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     return connected;
   };
 
-  /** Noon of a day, UTC, counted from today. */
+  /** Returns noon, in UTC, of a day that is counted from today. */
   const noon = (day: number) => {
     const today = new Date();
     return Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), today.getUTCDate() + day, 12);
@@ -114,7 +114,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(
         await query(`SELECT *, extract(day FROM month) AS first FROM fleet_customer_months`),
       ).toEqual([{ ...figures, month: expect.any(Date), customer: "foo", first: "1" }]);
-      // What belongs to nobody is not among them.
+      // Usage that belongs to no customer is not included.
       expect(await query("SELECT * FROM fleet_days")).toEqual([
         { ...figures, day: expect.any(Date), cgroups: "2" },
       ]);
@@ -142,7 +142,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         { id: "none", ago: 0 },
         { id: "old", ago: 31 },
       ]);
-      // And partitions for future days can be made.
+      // Partitions for future days can still be made.
       await client.query("CALL make_fleet_days(20)");
     });
 
@@ -196,7 +196,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         { ago: 0, cpu_seconds: 8 },
       ];
       expect(await bill()).toEqual(expected);
-      // For the second time, and lower.
+      // The same reports for the second time, one of them with a lower figure.
       await root.run("fleet.lua", [running(-2, 11, noon(-4)), running(-4, 5, noon(-4))]);
       expect(await bill()).toEqual(expected);
     });
@@ -209,7 +209,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
       await root.run("fleet.lua", [
         { ...running(-1, 1), id: "boot:2" },
-        // Created after it was measured.
+        // According to this report, the cgroup was created after it was measured.
         { ...at(0, 3, noon(2)), id: "boot:2" },
       ]);
       expect(await bill()).toEqual([
@@ -218,7 +218,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    // In one of the two, it is now another day than in UTC.
+    // In one of these zones, it is always another day than in UTC.
     it.each(["Pacific/Kiritimati", "Etc/GMT+12"])(
       "days that begin at midnight UTC, even if the time zone is %s",
       async (zone) => {
@@ -249,7 +249,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("a report that comes while the bill is made, the next time", async () => {
+    it("a report that arrives while the bill is made, the next time", async () => {
       await client.query(CALL);
       const host = await connect();
       await host.query("BEGIN");
@@ -278,7 +278,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await sums()).toEqual(before);
     });
 
-    it("the difference to earlier days of a cgroup, without reading all of these days", async () => {
+    it("the difference to earlier days of a cgroup, without reading all of those days", async () => {
       await client.query(`INSERT INTO fleet_usage (host, id, day, path, cpu_seconds, io_bytes)
         SELECT 'a', 'b:' || n, (now() AT TIME ZONE 'UTC')::date - 1, '/x', 1, 1
         FROM generate_series(1, 50000) AS n`);
@@ -287,7 +287,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         SELECT max(cpu_seconds) FROM fleet_usage
         WHERE host = 'a' AND id = 'b:7' AND day < (now() AT TIME ZONE 'UTC')::date`);
       const plan = row?.["QUERY PLAN"][0].Plan;
-      // A page or two of each day; the index of that day alone has 400.
+      // One or two pages for each day; the index of the filled day alone has 400.
       expect(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]).toBeLessThan(150);
     });
 
@@ -356,7 +356,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
 
     it.each([
       ["long report", "BEGIN; SELECT count(*) FROM fleet_usage"],
-      // Only its locks: a pg_dump that is older than the server would refuse to run.
+      // Only the locks of pg_dump: one that is older than the server would refuse to run.
       [
         "pg_dump",
         `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
@@ -369,7 +369,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await reader.query(reading);
       const dropping = spawn("psql", daily(), { stdio: "inherit" });
       const ended = once(dropping, "exit");
-      // The old day goes when the reader has ended.
+      // The old day is not dropped before the reader has ended.
       await until(client, "SELECT FROM pg_inherits WHERE inhdetachpending");
       const host = await connect({ user: REAPER });
       await host.query("SET lock_timeout = '1ms'");
@@ -592,7 +592,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await expect(web2.query("DELETE FROM fleet_usage")).rejects.toThrow("permission denied");
     });
 
-    it("needs its password, and the daemon's own user, which has none, does not get in", async () => {
+    it("needs its password, and the daemon's own user, which has none, cannot log in", async () => {
       await expect(openAs("web1", "of web2")).rejects.toThrow("password authentication failed");
       await expect(openAs(REAPER, "")).rejects.toThrow(/password/);
     });
@@ -613,7 +613,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     });
   });
 
-  it("keeps the rows of the tables of an earlier version, whose hosts go on", async () => {
+  it("keeps the rows of an earlier version's tables, and the hosts of that version go on", async () => {
     await client.query("DROP OWNED BY fleet_owner");
     await client.query(`
       CREATE TABLE fleet_usage (day date NOT NULL, host text NOT NULL, id text NOT NULL,

@@ -15,7 +15,7 @@ function openBelow(directory: string): string[] {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
       return path.startsWith(directory) ? [path] : [];
     } catch {
-      // It was the descriptor of readdir, which is closed now.
+      // This was the descriptor of readdir, which is closed now.
       return [];
     }
   });
@@ -54,7 +54,7 @@ describe("a file that nothing refers to", () => {
       function cgroup_released() print(next_line(), another()) end`);
     for (const line of ["1\t1\n", "2\t2\n", "3\t3\n"]) {
       freeMemory();
-      // Finalizers are called in turns of the event loop.
+      // Finalizers are called in later turns of the event loop.
       await new Promise((resolve) => setTimeout(resolve, 20));
       expect(await script.handle()).toBe(line);
     }

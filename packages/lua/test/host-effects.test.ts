@@ -40,7 +40,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
   });
 });
 
-describe("a coroutine that goes on after its handler", () => {
+describe("a coroutine that continues after its handler", () => {
   /** Returns a script with a coroutine that waits for the resolution of a name. */
   const script = (rest: string) =>
     effectScript(
@@ -70,7 +70,7 @@ describe("a coroutine that goes on after its handler", () => {
     expect(await account(host)).toMatchObject({ type: "failed", effect: "none" });
     expect(await account(host, { report: 2 })).toEqual({ type: "done" });
     for (let i = 0; i < 1000 && hosts.printed === ""; i++) await delay(10);
-    // The coroutine of the second call printed this, that of the first nothing.
+    // The coroutine of the second call printed this; the coroutine of the first printed nothing.
     expect(hosts.printed).toMatch(/^true[^\n]*\n$/);
     expect(host.pid).toBe(pid);
   });

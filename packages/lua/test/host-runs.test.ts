@@ -1,4 +1,4 @@
-/** Tests runs from the side of the daemon and from that of a script host. */
+/** Tests runs from the side of the daemon and from the side of a script host. */
 import { EventEmitter, once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -125,7 +125,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     ["have not begun", "none", ""],
     ["have done nothing", "none", "os.remove('/nonexistent/x') print('begun')"],
     ["have done something", "taken", "os.remove(FILE) print('begun')"],
-  ])("a host that stops says that the runs it drops %s", async (_, known, done) => {
+  ])("a host that stops reports that the runs that it drops %s", async (_, known, done) => {
     const host = await hosts.start(
       `FILE = '${file()}' ${handler(`${done} print('waits') coroutine.yield()`)}`,
     );

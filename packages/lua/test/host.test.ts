@@ -145,7 +145,7 @@ describe("the script host", () => {
     const host = await hosts.start(
       handler("if cgroup.report == 2 then os.execute('sleep 100') end"),
       {
-        // On a busy machine it takes time to start.
+        // On a busy machine, a host takes time to start.
         answerTimeoutMs: 5000,
       },
     );

@@ -1,4 +1,4 @@
-/** Replaces the script host by a process that breaks the protocol in every way. */
+/** Replaces the script host with a process that breaks the protocol in many ways. */
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Calls handle with each request, except pings, which it answers, and stop, which ends it. */
+/** Calls handle with each request, except ping, which is answered, and stop, which ends us. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);
@@ -95,9 +95,13 @@ describe("a host that sends messages before it is asked", () => {
     ["a notice without a text", 'send({ type: "notice" })', 'a message with a bad "text"'],
     ["a string", 'send("done")', "a message that is not an object"],
     ["a type of its own", 'send({ type: "x" })', 'a message with a bad "type"'],
-    ["no JSON", 'raw(framed("rubbish"))', 'not a message: "rubbish"'],
-    ["no UTF-8", "raw(Buffer.from([1, 0, 0, 0, 0xff]))", 'not a message: "\ufffd"'],
-    ["nothing", 'raw(framed(""))', 'not a message: ""'],
+    ["a message that is not JSON", 'raw(framed("rubbish"))', 'not a message: "rubbish"'],
+    [
+      "a message that is not UTF-8",
+      "raw(Buffer.from([1, 0, 0, 0, 0xff]))",
+      'not a message: "\ufffd"',
+    ],
+    ["an empty message", 'raw(framed(""))', 'not a message: ""'],
     ["deep JSON", 'raw(framed("[".repeat(500000)))', `not a message: "${"[".repeat(100)}"`],
     ["a huge length", "raw(Buffer.alloc(4, 0xff))", "a message of 4294967295 bytes"],
     [
@@ -105,8 +109,8 @@ describe("a host that sends messages before it is asked", () => {
       'send({ type: "notice", text: "x".repeat(20000) })',
       'a message with a bad "text"',
     ],
-    ["done of no run", 'send({ type: "done", number: 1 })', "an answer to no run"],
-    ["a question of no run", 'send({ type: "begin", number: 1 })', "an answer to no run"],
+    ["done without a run", 'send({ type: "done", number: 1 })', "an answer to no run"],
+    ["a question without a run", 'send({ type: "begin", number: 1 })', "an answer to no run"],
     [
       "a run that is dropped",
       'send({ type: "dropped", number: 1, effect: "none" })',
@@ -200,14 +204,14 @@ describe("a host that has runs", () => {
       "an answer to no run",
     ],
     [
-      "a question of a run that is over",
+      "a question from a run that is over",
       "number => { send({ type: 'done', number }); send({ type: 'begin', number }); }",
       "an answer to no run",
     ],
     [
-      "two questions of a run",
+      "two questions from a run",
       "number => { send({ type: 'begin', number }); send({ type: 'begin', number }); }",
-      "a question of a run that need not ask",
+      "a question from a run that need not ask",
     ],
     [
       "a bad outcome",
@@ -250,16 +254,16 @@ describe("a host that has runs", () => {
       `READY.handlers.bearsRepetition = true; serve((number) => send({ type: "begin", number }));`,
     );
     void account(host);
-    expect(await ended(host)).toContain("a question of a run that need not ask");
+    expect(await ended(host)).toContain("a question from a run that need not ask");
   });
 
   it("cannot make the daemon keep data that it does not read", async () => {
-    // It has read nothing since it was ready, and answers runs that it has never seen.
+    // This host has read nothing since it was ready, and answers runs that it has never seen.
     const host = await start(
       `send(READY); for (let number = 1; ; number++) send({ type: "done", number });`,
       { maxRunning: 4 },
     );
-    // It has guessed too early.
+    // It has answered before there was a run.
     const first = await ended(host);
     expect(first).toBe("it broke the protocol: an answer to no run");
 
@@ -333,7 +337,7 @@ describe("a flood", () => {
     }
   });
 
-  it("of bytes that are no messages ends the host at the first length", async () => {
+  it("of bytes that are not messages ends the host at the first length", async () => {
     const host = make("for (;;) raw(Buffer.alloc(1 << 20, 0x01));");
     host.start();
     expect(await ended(host)).toBe("it broke the protocol: a message of 16843009 bytes");

@@ -100,7 +100,7 @@ export class PgBouncer implements AsyncDisposable {
     const ended = once(bouncer, "exit");
     bouncer.kill("SIGKILL");
     await ended;
-    // PgBouncer does not start if this file exists, because it assumes that it already runs.
+    // PgBouncer would not start, because it takes this file to be the socket of another PgBouncer.
     rmSync(join(this.#directory, ".s.PGSQL.6432"), { force: true });
   }
 

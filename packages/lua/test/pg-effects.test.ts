@@ -1,4 +1,4 @@
-/** The effects of runs in the database, and what is reported of them. */
+/** The effects of runs in the database, and what is reported about them. */
 import { bytesOfText } from "@cm4all/linux";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
@@ -39,7 +39,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
     return found.map(({ n }) => n);
   }
 
-  /** Returns the outcome of a run whose handler has this body, and its rows. */
+  /** Returns the outcome of a run whose handler has this body, and the rows that it leaves. */
   async function after(body: string, options: Options = {}, conninfo?: string) {
     using running = script(body, options, conninfo);
     const outcome = await running.outcome();
@@ -95,7 +95,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(
         await after("db:execute('SELECT 1')", { handlerTimeoutMs: 300 }, deaf.conninfo),
       ).toMatchObject({ effect: "none", cause: "connection" });
-      // A failure that is not due to the connection any more.
+      // The last statement was answered, so the connection is not the cause any more.
       expect(
         await after(
           `pg:new('host=/nonexistent'):execute('SELECT 1')
@@ -171,7 +171,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       });
     });
 
-    it("is unanswered if the answer to COMMIT does not come", async () => {
+    it("is unanswered if the answer to COMMIT does not arrive", async () => {
       await using proxy = await PgProxy.start(server);
       // CommandComplete "COMMIT" has 12 bytes, ReadyForQuery 6.
       for (const bytes of [-1, 0, 6, 12, 17]) {
@@ -188,7 +188,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await after(failing(INSERT), {}, proxy.conninfo)).toMatchObject({ effect: "taken" });
     });
 
-    it("cannot be begun inside of one that was begun by hand", async () => {
+    it("cannot be begun inside a transaction that was begun by hand", async () => {
       expect(
         await after(`db:execute('BEGIN') db:execute('INSERT INTO usage VALUES (1)')
           assert(db:transaction(function() end))`),
@@ -197,7 +197,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
   });
 
   describe("a transaction by hand", () => {
-    it("belongs to its run: others wait", async () => {
+    it("belongs to its run: other runs wait", async () => {
       using running = script(`
         if c.report == 1 then
           db:execute('BEGIN')
@@ -256,7 +256,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await after(commit, {}, proxy.conninfo)).toMatchObject({ effect: "unanswered" });
     });
 
-    it("does not go on in another session", async () => {
+    it("does not continue in another session", async () => {
       expect(
         await after(`db:execute('BEGIN') db:execute('INSERT INTO usage VALUES (1)')
           db:execute('SELECT pg_terminate_backend(pg_backend_pid())')
@@ -296,7 +296,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       );
       expect(first).toMatchObject({ effect: "none", cause: "script" });
       expect(second).toMatchObject({ effect: "none" });
-      // The same session, free for others.
+      // The session is the same as before, and free for other runs.
       expect(await running.handle({ report: 3 })).toBe(before);
       expect(await rows()).toEqual([]);
     });
@@ -327,7 +327,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).not.toContain(3);
     });
 
-    it("cancels over TCP, too, and nothing of others", async () => {
+    it("cancels over TCP, too, and cancels no statement of another handler", async () => {
       using running = script(
         `if c.report == 1 then db:execute("SELECT 'slow', pg_sleep(600)") else
          db:execute("SELECT 'other', pg_sleep(0.3)") end`,
@@ -352,7 +352,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([]);
     });
 
-    it("send nothing more, including those that have made it fail themselves", async () => {
+    it("send nothing more, not even a coroutine that has itself made the handler fail", async () => {
       const body = `local main = coroutine.running()
          coroutine.wrap(function()
            db:execute('SELECT 1')
@@ -366,7 +366,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
          assert(db:execute('SELECT 1')) error(refusal, 0)`,
       );
       expect(await running.outcome({ report: 1 })).toMatchObject({ cause: "script" });
-      // This handler says what the coroutine was told.
+      // This handler reports the error that the coroutine got.
       expect(await running.outcome({ report: 2 })).toMatchObject({
         message: bytesOfText("its handler has ended\n"),
       });

@@ -27,13 +27,13 @@ function findPsql(): string {
   return `/usr/lib/postgresql/${Math.max(...versions)}/bin/psql`;
 }
 
-/** The messages that a client has sent, or its error, and its other output. */
+/** The messages that a client has sent, and its error or other output. */
 interface Outcome {
   readonly sent: readonly Recorded[];
   readonly message: string;
 }
 
-/** The values that only we refuse. */
+/** The values that we refuse and libpq accepts. */
 const REFUSALS = [
   "client_encoding=LATIN1",
   "gssencmode=require",
@@ -101,7 +101,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
     return { sent: await recorded(), message: normal(said) };
   }
 
-  /** Returns what was recorded, without what psql says of itself. */
+  /** Returns what was recorded, without what psql adds of its own. */
   async function recorded(): Promise<Recorded[]> {
     const all = await recorder.take();
     const first = JSON.stringify(all[0]);
@@ -115,8 +115,8 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
   }
 
   /**
-   * Returns a message in one line, without expected differences: we look at numbers before we
-   * connect, and do not try again without TLS what was tried without it.
+   * Returns a message in one line, without expected differences: we check numbers before we
+   * connect, and do not repeat without TLS an attempt that was made without TLS.
    */
   function normal(text: string): string {
     return (
@@ -125,9 +125,9 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
         .trim()
         .replace(/^connection to server .* failed: (?=invalid integer)/, "")
         .replace(/^(.+) \1$/, "$1")
-        // libpq of Debian 13 has quotation marks there.
+        // The libpq of Debian 13 puts quotation marks around the name.
         .replace(/^invalid "(\w+)" value/, "invalid $1 value")
-        // libpq 17 tries with TLS what a server has refused without it (sslmode=allow).
+        // With sslmode=allow, libpq 17 tries again with TLS after a refusal without TLS.
         .replace(
           /(FATAL: .*) connection to server .*: server does not support SSL, but SSL was required$/,
           "$1",
@@ -144,7 +144,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
 
   const server = () => `hostaddr=127.0.0.1 port=${recorder.port} user=u dbname=d password=p`;
 
-  it("there is no option or variable that we do not know", () => {
+  it("all options and variables are known", () => {
     expect(keywords.size).toBeGreaterThan(30);
     const known = [...keywords.keys()].filter((name) => optionNames.includes(name));
     expect([...keywords.keys()].filter((name) => !known.includes(name))).toEqual([]);
@@ -152,7 +152,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
     expect(variables).toEqual(known.map((name) => [name, keywords.get(name)]));
   });
 
-  // Values that libpq takes, and some that it does not.
+  // Values that libpq accepts, and some that it does not.
   const VALUES: Record<string, string[]> = {
     service: ["nosuch"],
     user: ["bob", ""],
@@ -224,7 +224,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
   it("each option is implemented or refused by its name", async () => {
     const refused: string[] = [];
     for (const name of keywords.keys()) {
-      // Options of a later libpq are refused if they ask for something: see conninfo.test.
+      // VALUES has nothing for options that only a later libpq has, so these are not compared.
       for (const value of VALUES[name] ?? []) {
         const conninfo = `${server()} ${name}='${value}'`;
         if ((await compare(name, conninfo)) !== undefined) refused.push(`${name}=${value}`);
@@ -403,7 +403,7 @@ ldap://127.0.0.1/x
   }, 60_000);
 
   it("a uid without an entry in passwd needs a user among the options", () => {
-    // Node of Debian 13 lets nobody change the uid of this process.
+    // The Node of Debian 13 does not allow this process to change its uid.
     hasEntry = false;
     try {
       expect(resolveTarget("host=h user=u dbname=d", {})).toMatchObject({

@@ -28,7 +28,7 @@ import { printedBy } from "./script.ts";
 const fixtures = join(import.meta.dirname, "fixtures");
 const rootCert = join(fixtures, "server.crt");
 const otherCert = join(fixtures, "other.crt");
-/** The revocation list, by which the server's certificate is revoked. */
+/** The revocation list that revokes the server's certificate. */
 const revocations = join(fixtures, "server.crl");
 
 describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
@@ -127,7 +127,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("to the server that it means", async () => {
+  it("only to the server that is meant", async () => {
     const host = `host=localhost hostaddr=127.0.0.1 port=${server.port} dbname=postgres user=encrypted`;
     const verify = (mode: string, cert: string, to = host) =>
       attempt(`${to} sslmode=${mode} sslrootcert='${cert}'`, encrypted);
@@ -167,7 +167,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     expect(await attempt(tcp("encrypted", own), encrypted)).toBe("t");
   });
 
-  it("with the versions of TLS that it may have", async () => {
+  it("with the versions of TLS that are allowed", async () => {
     const version = (more: string) =>
       attempt(
         tcp("encrypted", `sslmode=require ${more}`),

@@ -32,8 +32,8 @@ export class PgProxy implements AsyncDisposable {
   }
 
   /**
-   * Lets a number of bytes of the answer to the next message with this text pass, then ends the
-   * session; ends it before the message if the number is negative.
+   * Lets this number of bytes of the answer to the next message with this text pass, then ends the
+   * session. If the number is negative, ends the session instead of passing the message on.
    */
   cutAt(text: string, bytes: number): void {
     this.#cut = { text, bytes };

@@ -20,7 +20,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
   () => {
     let server: Postgres;
     let observer: Client;
-    /** Network namespaces of this process, in which it stays, and of the server. */
+    /** The network namespaces of this process, which stays in its own, and of the server. */
     let own: Fd;
     let other: Fd;
     const forwarded = new Set<Socket>();
@@ -50,7 +50,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       await observer.query("CREATE TABLE told (n int)");
       other = createNamespace("net");
       own = createNamespace("net");
-      // The forwarder listens in the other namespace, and this process goes on in its own.
+      // The forwarder listens in the other namespace, and this process continues in its own.
       setns(other.number, CLONE_NEWNET);
       forwarder.listen(5432, "0.0.0.0");
       await once(forwarder, "listening");
@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       execFileSync("ip", ["link", "set", "v0", "up"]);
       ip("link set v1 up");
       const [{ address }] = JSON.parse(String(ip("-json link show v1")));
-      // As with a router: nobody asks if the address still exists.
+      // As behind a router: nobody asks whether the address still exists.
       for (const each of [THEIRS, STANDBY])
         execFileSync("ip", ["neigh", "add", `${each}`, "lladdr", address, "dev", "v0"]);
       ip(`addr add ${STANDBY}/24 dev v1`);
@@ -88,7 +88,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
     const appear = () => ip(`addr add ${THEIRS}/24 dev v1`);
     const vanish = () => {
       ip(`addr del ${THEIRS}/24 dev v1`);
-      // As with a machine that is off: its errors do not come any more.
+      // As with a machine that is off: not even errors arrive from it any more.
       for (const socket of forwarded) socket.destroy();
     };
 
@@ -101,7 +101,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
     const told = async () =>
       (await observer.query("SELECT n FROM told ORDER BY n")).rows.map(({ n }) => n);
 
-    it("costs the handlers their time, and is used again when it is back", async () => {
+    it("makes handlers run out of time, and is used again when it is back", async () => {
       appear();
       using running = script(`host=${THEIRS}`, 3000);
       expect(await running.outcome({ report: 1 })).toBeUndefined();
@@ -118,7 +118,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       expect(await told()).toEqual([1, 5]);
     });
 
-    it("is given up for the next of its hosts", async () => {
+    it("is given up for the next host in the list", async () => {
       appear();
       using running = script(`host=${THEIRS},${STANDBY} connect_timeout=2`, 10_000);
       expect(await running.outcome({ report: 11 })).toBeUndefined();

@@ -22,13 +22,13 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     );
   }
 
-  /** Returns the output of the body of a handler. */
+  /** Returns the output of a handler that has this body. */
   async function printed(body: string): Promise<string> {
     using running = script(`function cgroup_released(cgroup) ${body}\nend`);
     return await running.handle();
   }
 
-  it("converts parameters to the text of the manual", async () => {
+  it("converts parameters to text as documented", async () => {
     const said = await printed(`
       for _, v in ipairs{0, -0.0, 0.1, 1/3, 1e15, 2^53, 1e16, 1e-4, 1e-5, 5*1024*1024*1024, true, false, 'text', "it's", '', 'a\\0b', 1/0} do
         print(value('select $1::text', {v}))
@@ -63,7 +63,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("raises mistakes in the arguments", async () => {
+  it("raises errors for mistakes in the arguments", async () => {
     const said = await printed(`
       for _, f in ipairs{
         function() db:execute() end, function() db:execute('x', {}, 1) end, function() db:execute(nil) end,
@@ -123,7 +123,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("gives values as the server's text", async () => {
+  it("returns values as the server's text", async () => {
     expect(
       await printed(`
         local r = assert(db:execute([[select 1::int as i, 1.50::numeric as n, true as b, false as f, 'x'::text as t, null::text as z,
@@ -272,7 +272,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("fails a statement whose session ends, and opens another", async () => {
+  it("fails a statement whose session ends, and opens another session", async () => {
     const said = await printed(`
       print((select(2, db:execute('select pg_terminate_backend(pg_backend_pid())'))))
       print(value('select 1'))
@@ -311,7 +311,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       );
     });
 
-    it("roll back on errors, and say so", async () => {
+    it("roll back on errors, and report that", async () => {
       expect(
         await printed(`
           db:execute('drop table if exists rb; create table rb(n int)')
@@ -335,7 +335,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
         { handlerTimeoutMs: 2000 },
       );
       const first = running.outcome({ report: 1 });
-      // The second one waits for a session until the time of the first is over.
+      // The second handler waits for a session until the time of the first is over.
       await delay(1500);
       const second = running.handle({ report: 2 });
       expect((await first)?.message).toMatch(/did not end within 2 s/);
@@ -358,7 +358,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       );
     });
 
-    it("do not go on in a session that others opened meanwhile", async () => {
+    it("do not continue in a session that others opened meanwhile", async () => {
       using running = script(`
         other, third = pg:new('${server.conninfo}'), pg:new('${server.conninfo}')
         function cgroup_released(c)
@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("calls back with channel and payload; during a call only the last one is kept", async () => {
+    it("passes channel and payload, and of the notifications during a call only the last", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)
@@ -475,7 +475,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       await server.resume();
       await Promise.all(waiting);
       const lines = running.printed.trim().split("\n").slice(1).sort();
-      // Each attempt that failed took the oldest statement with it; the others came through.
+      // Each failed attempt to connect has failed the oldest statement; the others were executed.
       expect(lines[0]).toMatch(/^1\tconnection to server on socket .* No such file or directory/);
       expect(lines[3]).toBe("4\t4");
       expect(await running.handle({ report: 5 })).toBe("5\t5\n");
@@ -504,7 +504,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       true,
       true,
     ]);
-    // In the same session, so after anything that was still to be sent.
+    // This runs in the same session, so it comes after anything that was still to be sent.
     while ((await running.outcome({ report: 4 })) !== undefined) await delay(10);
     expect(await printed("print(value('select count(*) from late'))")).toBe("0\n");
   });

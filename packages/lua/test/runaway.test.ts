@@ -1,6 +1,6 @@
 /**
  * Scripts that go wrong in one library function: the handler fails, or ends in good time. The
- * host, in which other handlers run, stays. It is a real one, with its limits of memory and time.
+ * host, in which other handlers run, survives. It is a real host, with limits of memory and time.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ScriptHost } from "../src/script-host.ts";
@@ -8,14 +8,14 @@ import { account, handler, TestHosts } from "./host-support.ts";
 
 const STOPPED = /without waiting for anything: stopped$/;
 const NO_MEMORY = /not enough memory/;
-/** Time may run out first, on a busy machine. */
+/** On a busy machine, time may run out before memory. */
 const EITHER = /not enough memory|stopped$/;
 const TOO_LARGE = /resulting string too large/;
 const OVERFLOW = /stack overflow/;
 
 /** The body of a handler, and its error; undefined if it succeeds before it would be stopped. */
 const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
-  // Strings are not copied whole for a byte of them.
+  // A string is not copied as a whole for each byte that is read.
   ["local s = ('x'):rep(300 * 1024) for i = 1, #s do s:byte(i) s:len() end", undefined],
   ["local s = ('x'):rep(300 * 1024) for i = 1, #s do s:sub(i, i) end", undefined],
   [
@@ -41,7 +41,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     undefined,
   ],
   ["local t = {} for i = 1, 20000 do table.insert(t, 1, i) end", undefined],
-  // The instructions of libraries count.
+  // The work of libraries counts.
   ["table.insert({1, 2, 3}, 0/0, 1)", STOPPED],
   ["table.move({1}, 1, 2^30, 2)", STOPPED],
   [
@@ -50,7 +50,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ],
   ["while true do coroutine.wrap(function() coroutine.yield() end)() end", STOPPED],
   ["while true do coroutine.create(print) end", STOPPED],
-  // Each call takes long: a single one is stopped, or a loop of them.
+  // Each call takes long: a single call, or a loop of calls, is stopped.
   ["local s = ('1'):rep(2^20) while true do tonumber(s, 16) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do tonumber(s) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do local n = s + 1 end", STOPPED],
@@ -104,7 +104,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     "local t = {} for i = 1, 1990 do t = setmetatable({}, {__index = t}) end while true do t.foo = t.foo end",
     STOPPED,
   ],
-  // Many digits or blanks and another character are not a number, which is found soon.
+  // Many digits or blanks and another character are not a number, and this is found quickly.
   ["tonumber(('1'):rep(3e5) .. 'x') tonumber('x' .. (' '):rep(3e5) .. 'x')", undefined],
   // Stacks.
   ["local function f(n) return 1 + f(n + 1) end f(1)", OVERFLOW],
@@ -154,11 +154,11 @@ describe("a script that goes wrong", () => {
 
   for (const [body, error] of cases)
     it(body, { timeout: 60_000 }, async () => {
-      // Fewer instructions take less of our time; how many there are is another test's matter.
+      // Fewer instructions take less time; other tests have the usual number.
       const more = error === STOPPED ? { instructions: 5_000_000 } : {};
       host = await hosts.start(handler(`if cgroup.report < 3 then ${body} end`), more);
       const { pid } = host;
-      // If memory ran out, a second run shows whether the first one left any occupied.
+      // If memory ran out, a second run shows whether the memory of the first is free again.
       for (const report of error === NO_MEMORY ? [1, 2] : [1]) {
         const outcome = await account(host, { report });
         if (error === undefined) expect(outcome).toEqual({ type: "done" });

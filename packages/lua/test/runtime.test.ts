@@ -48,13 +48,13 @@ describe("loading", () => {
     );
   });
 
-  it("warns if there is no handler, and handlers do nothing then", async () => {
+  it("warns if there is no handler, and runs then do nothing", async () => {
     using script = new TestScript("");
     expect(script.warning).toMatch(/script\.lua: function 'cgroup_released' not found/);
     expect(await script.handle()).toBe("");
   });
 
-  it("keeps the handler that was defined when it was loaded", async () => {
+  it("keeps the handler that was defined when the script was loaded", async () => {
     using script = new TestScript(
       "function cgroup_released() print('first') cgroup_released = function() print('second') end end",
     );
@@ -69,7 +69,7 @@ describe("loading", () => {
 });
 
 describe("handlers", () => {
-  it("give errors with a traceback", async () => {
+  it("fail with a message and a traceback", async () => {
     using script = new TestScript(
       "local function inner() local t = nil; return t.x end\nfunction cgroup_released()\n  inner()\nend",
     );
@@ -147,7 +147,7 @@ describe("handlers", () => {
     );
   });
 
-  it("cannot wait if nothing can be suspended, and can catch that", async () => {
+  it("cannot wait if nothing can be suspended, and can catch that error", async () => {
     expect(
       await printedBy(
         `print(pcall(table.sort, {2, 1}, function() wait(1) end))
@@ -254,7 +254,7 @@ describe("a part of LuaJIT that we do not have", () => {
     ["debug.sethook(print, 'l')", /debug\.sethook is not available: the host counts instructions/],
     ["debug.debug()", /debug\.debug is not available/],
     ["loadstring('\\27LJ') ()", /attempt to call a nil value/],
-  ])("says so: %s", async (code, message) => {
+  ])("is reported as missing: %s", async (code, message) => {
     await expect(printedBy(code)).rejects.toThrow(message);
   });
 
@@ -290,7 +290,7 @@ describe("precompiled code", () => {
       end
       for i = 5, #code - 1 do assert(not load(code:sub(1, i)), i) end
       assert(not load(code .. "x"))
-      -- Changes of the signature are other mistakes.
+      -- Changes of the signature have other messages.
       print(#code > 100, other)
       load(code)(7)`;
     expect(await printedBy(script)).toBe("true\t8\n7\nx\n1.5\n");
@@ -515,7 +515,7 @@ describe("lists", () => {
     ).toBe("2\ttable\tnil\n1\t/a\t1e-06\tx\n2\t/b\t2\tnil\n");
   });
 
-  it("fail as a whole, and say how many there were", async () => {
+  it("fail as a whole, with a message that counts the cgroups", async () => {
     using script = new TestScript("function cgroups_released() coroutine.yield() end", {
       handlerTimeoutMs: 50,
     });
@@ -581,7 +581,7 @@ describe("reload", () => {
     expect(script.errors).toEqual([]);
   });
 
-  it("runs once more for all calls that come while it runs", async () => {
+  it("runs once more for all calls that are made while it runs", async () => {
     using script = new TestScript(`
       function reload() print('start') co = coroutine.running() coroutine.yield() print('end') end
       function cgroup_released() coroutine.resume(co) end`);
@@ -605,14 +605,14 @@ describe("reload", () => {
 });
 
 describe("the order of pairs", () => {
-  // LuaJIT has no order for names, whose places depend on their hashes, so this is not compared
-  // with it.
+  // In LuaJIT, the places of names depend on their hashes, so the order is not compared with
+  // LuaJIT's.
   it.each([
     "{10, 20, 30, x = 1}",
     "{1, 2, 3, 4, a = 1, b = 2}",
     "(function() local t = {} for i = 1, 8 do t[i] = i end t.x = 1 t.y = 2 return t end)()",
     "(function() local t = {x = 1} for i = 1, 4 do t[i] = i end return t end)()",
-  ])("is that of the numbers, then of the names, when %s grows", async (table) => {
+  ])("has the numbers before the names when %s grows", async (table) => {
     const body = `for n = 1, 40 do
         local t, keys, names = ${table}, {}, false
         for i = 1, n do t[#t + 1] = i end

@@ -1,4 +1,4 @@
-/** For tests of PostgreSQL servers of which one takes over from another. */
+/** For tests in which one PostgreSQL server takes over from another. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Postgres } from "@cm4all/testing";
 import { Client } from "pg";
 
-/** The lines of pg_hba.conf with which a standby may follow. */
+/** The lines of pg_hba.conf that allow a standby to follow. */
 export const REPLICATION_HBA = ["local all all trust", "local replication all trust"];
 
 /** The directory of the servers of a test, which removes it when they have ended. */
@@ -31,8 +31,9 @@ export class ServerDirectory implements Disposable {
 /**
  * Starts a standby with the data that a server has now.
  * @param primary a server that is paused, so that its files are complete
- * @param directory that of the standby
- * @param options `name` is what `synchronous_standby_names` calls it, `settings` are its own
+ * @param directory the standby's directory, which must not exist yet
+ * @param options `name` is the standby's name for `synchronous_standby_names`, `settings` are the
+ * standby's settings
  */
 export function startStandby(
   primary: Postgres,

@@ -2,7 +2,7 @@
 import { AF_INET, type IpAddress, type IpPrefix, tryParseIpAddress } from "@cm4all/linux";
 
 /**
- * Returns the reason why `address` cannot be that of a link or of a gateway; undefined if it
+ * Returns the reason why `address` cannot be the address of a link or of a gateway; undefined if it
  * can be.
  */
 export function addressProblem({ family, bytes }: IpAddress): string | undefined {

@@ -1,4 +1,4 @@
-/** The whole command line. Loaded only for commands other than a plain `up NAME` or `down NAME`. */
+/** The complete command line. Loaded unless the command is a plain `up NAME` or `down NAME`. */
 import { collectBytes } from "@cm4all/command/arguments";
 import { leaveOutput, runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError, Option } from "commander";

@@ -12,8 +12,8 @@ const IPV6_MTU_MIN = 1280;
 
 /**
  * Reads an end.
- * @param name the name of the link; a VLAN to which the table gives no name is named after it
- * @param auto true if addresses come from the pool, so that none are to be read
+ * @param name the name of the link; a VLAN that has no name in the table is named after the link
+ * @param auto true if the addresses come from the pool, so that none are to be read
  */
 export function readEnd(
   table: TomlTable,
@@ -81,7 +81,7 @@ function readMac(table: TomlTable): Buffer | undefined {
   return bytes;
 }
 
-/** The keys, with the ranges that the kernel accepts; plan-text.ts has the words of ip-link(8). */
+/** The keys, with the ranges that the kernel accepts. plan-text.ts has the terms of ip-link(8). */
 const tuningKeys: readonly [string, keyof LinkTuning, { min: number; max: number }][] = [
   ["tx_queue_length", "txQueueLength", { min: 0, max: 0x7fffffff }],
   ["tx_queues", "txQueues", { min: 1, max: 4096 }],

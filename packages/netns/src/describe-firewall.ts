@@ -50,7 +50,10 @@ function refuseUnseenLinks(
   mistakes: Mistakes,
 ): void {
   const way =
-    'place = "inside" puts the rules into the namespace, where they fall to whoever has CAP_NET_ADMIN there';
+    'place = "inside" puts the rules into the namespace, where every process with CAP_NET_ADMIN can change them';
+  // If there are mistakes already, a link with a mistake may be missing from the list.
+  if (links.length === 0 && mistakes.found.length === 0)
+    mistakes.add(origin, `without a link, there are no packets for the host's hooks; ${way}`);
   for (const link of links)
     if (link.type !== "veth")
       mistakes.add(

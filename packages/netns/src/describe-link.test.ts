@@ -21,7 +21,7 @@ const mistakes = (text: string): string => {
 };
 
 describe("links in a description", () => {
-  it("become steps, with VLANs on top", () => {
+  it("become steps, also with VLANs on top of them", () => {
     const text = `
 [[link]]
 [link.outside]
@@ -72,7 +72,7 @@ id = 11
       "outside, set back up",
       "outside, set back.11 up",
       "inside, give net0 the address fd00::2/64",
-      "inside, wait until nobody else has the IPv6 addresses of net0",
+      "inside, wait for the check that nobody else has the IPv6 addresses of net0",
       "inside, give net0.8 the address 10.8.0.2/24",
       "inside, add a route to 10.80.0.0/16 via 10.8.0.1 dev net0.8",
       "inside, run /s net0 lan net2 net3 net4",
@@ -106,7 +106,7 @@ in = "closed"
     ["192.0.2.1:80:80/tcp", "ipv4"],
     ["[::]:80:80/tcp", "ipv6"],
     ["[0::0]:80:80/tcp", "ipv6"],
-  ])("have only the packets of a published family forwarded: %s, %s", (port, families) => {
+  ])("forward only the families of a published port: %s, %s", (port, families) => {
     const steps = plan(
       `[outside]\npublish = ["${port}"]\n[inside]\naddresses = ["10.0.5.2/24", "fd00:5::2/64"]`,
     );
@@ -148,8 +148,9 @@ in = "closed"
     ['[firewall]\nin = "closed"\naccept_in = ["80/icmp"]', "is not a rule, such as"],
     ['[firewall]\nin = "closed"\naccept_in = ["9-8/tcp"]', "is not a rule, such as"],
     ['[firewall]\nin = "closed"\naccept_in = ["any; drop"]', "is not a rule, such as"],
+    ['[link]\ntype = "none"\n[firewall]', "without a link, there are no packets"],
     ['[firewall]\n[outside]\nbridge = "br0"', "do not see what net0 carries over a bridge"],
-  ])("refuses %j", (text, message) => {
+  ])("are refused with a message: %j", (text, message) => {
     const found = mistakes(text);
     expect(found.split("\n")).toHaveLength(1);
     expect(found).toMatch(/^web\.toml:\d+: /);

@@ -15,8 +15,8 @@ const types = ["veth", "macvlan", "ipvlan", "vlan", "move", "none"] as const;
 type Type = (typeof types)[number];
 
 /**
- * The modes of a macvlan, without `source`, which needs a list of addresses that the
- * description does not have.
+ * The modes of a macvlan, without `source`, which needs a list of addresses that a description
+ * cannot contain.
  */
 const macvlanModes = ["bridge", "private", "vepa", "passthru"];
 const modes: Partial<Record<Type, readonly string[]>> = {
@@ -55,7 +55,7 @@ export function readLinks(
 type Ends = (key: "inside" | "outside") => TomlTable | undefined;
 
 interface Surroundings {
-  /** The name of the link, unless its table gives another. */
+  /** The name of the link, unless its table gives another name. */
   readonly name: string;
   readonly namespace: string;
   /** The table that contains the tables of the ends. */

@@ -4,7 +4,7 @@ import { readLinkName, readVlanId } from "./describe-end.ts";
 import type { BridgePort, Located } from "./description.ts";
 import type { Mistakes } from "./mistakes.ts";
 
-/** Reads how a link is plugged into a bridge; returns undefined if it is not. */
+/** Reads the settings of a link as a port of a bridge; returns undefined if it is not a port. */
 export function readPort(table: TomlTable, mistakes: Mistakes): Located<BridgePort> | undefined {
   const bridge = mistakes.collect(() => readLinkName(table, "bridge"));
   const vlan = mistakes.collect(() => readVlanId(table, "vlan"));

@@ -80,7 +80,7 @@ function readGateways(table: TomlTable, mistakes: Mistakes): Located<Route>[] {
   return routes;
 }
 
-/** The metric that the kernel gives an IPv6 route with none, or with 0. @see ip-route(8) */
+/** The kernel's metric for an IPv6 route without a metric, or with metric 0. @see ip-route(8) */
 const IPV6_DEFAULT_METRIC = 1024;
 /** The metric of the routes that the kernel itself adds for IPv6 addresses. */
 const IPV6_ADDRESS_METRIC = 256;
@@ -93,8 +93,8 @@ const show = ({ address, prefixLength }: IpPrefix): string =>
   `${formatIpAddress(address)}/${prefixLength}`;
 
 /**
- * Adds a mistake for each route to the same network and with the same metric as an earlier route,
- * because the kernel refuses it.
+ * Adds a mistake for each route to the same network and with the same metric as an earlier route:
+ * the kernel refuses the second route.
  */
 function findEqualRoutes(
   routes: readonly Located<Route>[],

@@ -8,7 +8,7 @@ import { type EndDescription, type Located, noEnd, type VethDescription } from "
 import { ifOfType, type Mistakes } from "./mistakes.ts";
 import { publishedTargets } from "./rules.ts";
 
-/** Reads an end, and refuses other keys in its table. */
+/** Reads an end, and refuses unknown keys in its table. */
 export function finishedEnd(
   table: TomlTable,
   name: string,

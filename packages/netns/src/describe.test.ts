@@ -76,7 +76,7 @@ options = ["edns0"]
     expect(plan("")).toHaveLength(5);
   });
 
-  it("knows the line of each value", () => {
+  it("returns the line of each value", () => {
     const { links, sysctl, dns } = parse(
       '[inside]\naddresses = [\n"10.0.5.2/24",\n"10.0.5.3/24"]\ngateway = "10.0.5.1"\n' +
         '[sysctl]\nnet.core.somaxconn = 9\n[dns]\nservers=["10.0.5.1"]\n',
@@ -196,7 +196,7 @@ options = ["edns0"]
   });
 
   it.each([
-    // Addresses and gateways that are impossible.
+    // Impossible addresses and gateways.
     ["addresses", '"224.0.0.5/24"', "224.0.0.5/24 is a multicast address"],
     ["addresses", '"ff02::5/64"', "ff02::5/64 is a multicast address"],
     ["addresses", '"0.0.0.0/8"', "is the address of no host"],
@@ -205,7 +205,7 @@ options = ["edns0"]
     ["gateway", '"224.0.0.1"', "the gateway 224.0.0.1 is a multicast address"],
     ["gateway", '"10.0.5.2"', "the gateway 10.0.5.2 is the address of this end itself"],
     ["gateway", '"10.0.5.255"', "the gateway 10.0.5.255 is the broadcast address"],
-    // Routes that are equal once the kernel has put in its defaults.
+    // Routes that are equal once the kernel has filled in its defaults.
     ["routes", '{ to = "10.0.5.0/24" }', "the network of 10.0.5.2/24 has this route already"],
     ["routes", '{ to = "10.0.5.0/24", metric = 0 }', "has this route already"],
     ["routes", '{ to = "fd00:5::/64", metric = 256 }', "the network of fd00:5::2/64 has this"],

@@ -1,5 +1,5 @@
 /**
- * The description of a namespace, NAME.toml. Pure. A module of its own, loaded only if there is
+ * Reads the description of a namespace, NAME.toml. Pure. This module is loaded only if there is
  * such a file, because the TOML parser takes start-up time.
  */
 import { parseToml, type TomlTable } from "@cm4all/command/toml";

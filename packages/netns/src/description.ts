@@ -23,7 +23,7 @@ export interface VlanDescription {
 export interface EndDescription {
   readonly mtuBytes?: number | undefined;
   readonly mac?: Buffer | undefined;
-  /** True to bring the link up, false to leave it down; undefined if the file does not say. */
+  /** True to bring the link up, false to leave it down; undefined if the key is missing. */
   readonly up?: boolean | undefined;
   readonly tuning?: LinkTuning | undefined;
   readonly addresses: readonly Located<IpPrefix>[];
@@ -71,7 +71,7 @@ export interface VethDescription extends LinkBase {
   readonly masquerade?: Located<readonly ("ipv4" | "ipv6")[]> | undefined;
   readonly publish: readonly Located<PublishedPort>[];
   /**
-   * Links of the host to which packets are forwarded; undefined for those of the default
+   * Links of the host to which packets are forwarded; undefined for the links of the default
    * routes.
    */
   readonly uplinks?: readonly Located<string>[] | undefined;
@@ -81,7 +81,7 @@ export interface VethDescription extends LinkBase {
 
 export interface StackedDescription extends LinkBase {
   readonly type: "macvlan" | "ipvlan" | "vlan" | "move";
-  /** The host's link below this one, or the link that is moved. */
+  /** The host's link on which this link is based, or the link that is moved. */
   readonly parent: Located<string>;
   /** The mode of a macvlan or ipvlan. */
   readonly mode?: string | undefined;
@@ -98,7 +98,7 @@ export interface AcceptRule {
   readonly match: "tcp" | "udp" | "icmp" | "any";
   /** The ports, `80` or `8000-8100`; undefined for all. */
   readonly ports?: string | undefined;
-  /** The source of incoming packets, or the destination of outgoing ones; undefined for any. */
+  /** The source of incoming packets or the destination of outgoing packets; undefined for any. */
   readonly peer?: IpPrefix | undefined;
 }
 

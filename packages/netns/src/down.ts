@@ -1,6 +1,6 @@
 /**
- * The command `down`. It loads nothing that only `up` needs, because loading takes most of its
- * time.
+ * The command `down`. It loads nothing that only `up` needs, because loading takes most of the
+ * command's time.
  */
 import { CommandFailure, didYouMean, EX_OSERR } from "@cm4all/command";
 import { errorText, RtnetlinkSocket } from "@cm4all/linux";

@@ -14,7 +14,7 @@ const EXIT_NOT_FOUND = 127;
 const EXIT_NOT_EXECUTABLE = 126;
 
 export interface ExecOptions {
-  /** The name or uid; undefined for root. */
+  /** The name or uid of the user that runs the command; undefined for root. */
   readonly user?: string;
   /** True to run the command as the user who called sudo. */
   readonly sudoUser?: boolean;
@@ -25,10 +25,10 @@ export interface ExecOptions {
  * those of the command.
  * @param words the command and its arguments, possibly preceded by `--`; each may contain
  *   arbitrary bytes
- * @throws CommandFailure if it cannot be run
+ * @throws CommandFailure if the command cannot be run
  */
 export function exec(name: string, words: readonly Buffer[], options: ExecOptions): void {
-  // Options after the command belong to it, so `--` may be left out before it.
+  // Options after the command belong to the command, so `--` may be left out before it.
   const command = words[0]?.equals(Buffer.from("--")) ? words.slice(1) : words;
   const [file] = command;
   if (file === undefined) throw new CommandFailure("which command?", EX_USAGE);

@@ -12,7 +12,7 @@ const steps = planUp({
 });
 const goOn = () => {};
 
-/** Records steps and undos; fails at given ones. */
+/** Records steps and undos; fails at a given step and at a given undo. */
 class Recorder implements Executor {
   readonly done: string[] = [];
   failAt: number | undefined;
@@ -29,7 +29,7 @@ class Recorder implements Executor {
 }
 
 describe("execute", () => {
-  it("does every step in order and undoes nothing", async () => {
+  it("executes every step in order and undoes nothing", async () => {
     const recorder = new Recorder();
     await execute(steps, recorder, goOn);
     expect(recorder.done).toEqual(steps.map((step) => step.kind));
@@ -46,7 +46,7 @@ describe("execute", () => {
     ]);
   });
 
-  it("undoes on interruption at any time, also after the last step", async () => {
+  it("undoes everything after an interruption at any time, even after the last step", async () => {
     for (let at = 0; at <= steps.length; at++) {
       const recorder = new Recorder();
       let asked = 0;

@@ -5,8 +5,8 @@ import type { Step, Undo } from "./step.ts";
 /** Executes single steps. */
 export interface Executor {
   /**
-   * Executes a step. If it fails, it may have had a part of its effect: its undo is called all
-   * the same.
+   * Executes a step. A step that fails may have had a part of its effect, so its undo is called
+   * even then.
    */
   run(step: Step): void | Promise<void>;
   /** Undoes what this executor has done, as far as it still exists; touches nothing else. */
@@ -49,7 +49,7 @@ export async function execute(
   }
 }
 
-/** Undoes all, and goes on after a failure, so that nothing else is left. Returns the errors. */
+/** Carries out all undos, even if one of them fails. Returns the errors. */
 export function undoAll(undos: readonly Undo[], undoOne: (undo: Undo) => void): unknown[] {
   const problems: unknown[] = [];
   for (const undo of undos)

@@ -1,4 +1,4 @@
-/** Finds out what exists under a name already, and who has made it. */
+/** Finds out what already exists under a name, and who has made it. */
 import { getLinks, type Link, parseLink, type RtnetlinkSocket, readBootId } from "@cm4all/linux";
 import { plainVeth } from "./description.ts";
 import { type Holdings, isPair, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
@@ -16,7 +16,7 @@ export interface Existing {
    * ip(8) has deleted its name.
    */
   readonly remains: Holdings;
-  /** The reason why the name cannot be used. */
+  /** The reason why the name cannot be used; undefined if it can be. */
   readonly problem?: string;
 }
 
@@ -34,7 +34,7 @@ function emptyHoldings(
   return { name, host, attached: false, ours: false, links, settings: known?.settings ?? [] };
 }
 
-/** Finds a namespace that has lost its name, but is kept by its processes. */
+/** Finds a namespace that has lost its name, but is kept alive by its processes. */
 function findByProcess(known: NamespaceRecord | undefined): Namespace | undefined {
   if (known?.inode === undefined) return undefined;
   return NetworkNamespace.tryFind(known.inode, known.cookie);
@@ -42,7 +42,7 @@ function findByProcess(known: NamespaceRecord | undefined): Namespace | undefine
 
 /**
  * Finds everything that has the name now. The caller disposes of `remains.namespace`.
- * @param record the record of the name; if it is of another boot, only its existence counts
+ * @param record the record of the name; if it is of an earlier boot, only its existence counts
  * @param hostNames the names of the links that are to be made on the host
  */
 export function findExisting(
@@ -61,7 +61,7 @@ export function findExisting(
     if (problem !== undefined) return { remains, problem };
     remains.attached = true;
   } else if (file === "file") {
-    // It is ours if there is a record of the name, even of an earlier boot.
+    // The file is ours if there is a record of the name, even of an earlier boot.
     if (record === undefined)
       return { remains, problem: `${namespacePath(name)} exists, but is not a network namespace` };
     remains.attached = true;

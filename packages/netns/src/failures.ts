@@ -13,8 +13,8 @@ export const exitStatusOfSignal = (signal: NodeJS.Signals): number =>
   128 + constants.signals[signal];
 
 /**
- * Turns a failed system call into a CommandFailure, because it is not a defect of the program. A
- * CommandFailure stays one; any other error is returned as it is.
+ * Turns the error of a system call into a CommandFailure, because it is not a defect of the
+ * program. A CommandFailure stays a CommandFailure; any other error is returned as it is.
  * @param prefix goes before the message of the CommandFailure, such as `FILE:LINE: `
  */
 export function asFailure(error: unknown, prefix = ""): unknown {
@@ -23,7 +23,7 @@ export function asFailure(error: unknown, prefix = ""): unknown {
       ? error
       : new CommandFailure(prefix + error.message, error.exitStatus, { cause: error });
   if (!(error instanceof Error) || !("syscall" in error)) return error;
-  // EPERM for root means that it lacks capabilities, as in a container.
+  // EPERM for root means that root lacks capabilities, as in a container.
   const status = "code" in error && error.code === "EPERM" ? EX_NOPERM : EX_OSERR;
   return new CommandFailure(prefix + error.message, status, { cause: error });
 }

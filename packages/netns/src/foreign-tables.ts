@@ -1,6 +1,7 @@
 /**
- * Finds tables of others whose forward chain drops packets of the namespace. An accept in our
- * own table does not undo that: each base chain of a hook decides for itself. Pure.
+ * Finds foreign nftables tables (tables that are not ours) with a forward chain that drops packets
+ * of the namespace. An accept rule in our own table does not help: a packet has to pass each base
+ * chain of a hook. Pure.
  * @see nft(8), libnftables-json(5)
  */
 import { TABLE_PREFIX } from "./rules.ts";
@@ -61,7 +62,7 @@ class Ruleset {
 }
 
 /**
- * Returns the tables of others that filter forwarded packets.
+ * Returns the foreign tables that filter forwarded packets.
  * @param listed the output of `list chains`
  */
 export function forwardingTables(listed: unknown): { family: string; table: string }[] {
@@ -73,7 +74,7 @@ const isForeign = ({ hook, table }: Chain): boolean =>
   hook === "forward" && !table.startsWith(TABLE_PREFIX);
 
 /**
- * Returns the chains that drop packets of a link.
+ * Returns the foreign chains that drop packets of a link.
  * @param listed the output of `list table` for each of the `forwardingTables`
  * @param link the host's end
  */
@@ -97,8 +98,8 @@ const has = (expressions: readonly Json[], key: string): boolean =>
   expressions.some((expression) => key in expression);
 
 /**
- * Returns true if a chain drops by its policy, or by a last rule for all remaining packets, as
- * firewalld's does.
+ * Returns true if a chain drops packets by its policy, or by a last rule for all remaining packets,
+ * as firewalld's chain does.
  */
 function drops(ruleset: Ruleset, chain: Chain): boolean {
   if (chain.policy === "drop") return true;

@@ -1,6 +1,6 @@
 /**
  * The host's forwarding, link by link: a packet that comes in on a link is forwarded only if
- * the setting of that link allows it. The setting of all links, net.ipv4.ip_forward, is never
+ * the setting of that link allows it. The setting for all links, net.ipv4.ip_forward, is never
  * changed.
  * @see the kernel's Documentation/networking/ip-sysctl.rst
  */
@@ -69,8 +69,8 @@ export function allowForwarding(
 ): void {
   withSharedLock(() => {
     const closed = closedSettings(link, families);
-    // Settings that other namespaces have changed: each is restored by the last namespace that
-    // needs it.
+    // Settings that other namespaces have changed; the last namespace that needs a setting restores
+    // it.
     const inherited = othersSettings(name).filter(({ path }) =>
       families.some((family) => path === settingPath(link, family)),
     );
@@ -81,8 +81,8 @@ export function allowForwarding(
 
 /**
  * Restores the host's settings that no other namespace needs.
- * @param forget called under the lock, before another namespace looks: records that this one
- * needs none of the settings any more
+ * @param forget records that this namespace needs none of the settings any more; called under the
+ * lock, before another process can read the record
  */
 export function restoreForwarding(
   name: string,

@@ -13,7 +13,7 @@ export interface Present {
   readonly attached: boolean;
 }
 
-/** Returns the missing parts, a line for each. */
+/** Returns a line for each missing part. */
 export function findProblems(
   name: string,
   { state, links, undo }: NamespaceRecord,

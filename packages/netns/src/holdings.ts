@@ -1,4 +1,4 @@
-/** The existing parts of a namespace that may be removed, and the ways to find its links. */
+/** The existing parts of a namespace that may be removed, and functions that find links. */
 import {
   getLink,
   getLinkByIndex,

@@ -28,7 +28,7 @@ const LOOPBACK_INDEX = 1;
 
 export interface HostFacts {
   readonly problems: readonly CommandFailure[];
-  /** Why parts will not work before the administrator changes something on the host. */
+  /** What will not work before the administrator changes the host, and why. */
   readonly warnings: readonly string[];
   /** Links of the host to which packets are forwarded. */
   readonly uplinks: readonly string[];
@@ -138,7 +138,9 @@ function findUplinks(
     const names = defaultRouteLinks(host);
     for (const name of names) found.add(name);
     if (names.length === 0)
-      warnings.push("the host has no default route: uplinks in [outside] says where packets go on");
+      warnings.push(
+        "the host has no default route: set uplinks in [outside] to the links to which packets are forwarded",
+      );
   }
   return { uplinks: [...found], warnings };
 }
@@ -159,7 +161,7 @@ function defaultRouteLinks(host: RtnetlinkSocket): string[] {
 
 function obstacles(link: string, families: readonly Family[], origin: string): string[] {
   if (!isOnPath("nft")) return [];
-  // Only these tables are listed: the ruleset may have a table for each of a thousand namespaces.
+  // Only foreign tables are listed: there may be a table of ours for each of a thousand namespaces.
   const tables = forwardingTables(listJson("chains"));
   const listed = tables.map(({ family, table }) => listJson("table", family, table));
   return findObstacles(listed, link, families).map(

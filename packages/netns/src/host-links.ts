@@ -1,6 +1,6 @@
 /**
- * The host's links that a plan works on. Those that the plan has made are found by their index,
- * because they may have been renamed since.
+ * The host's links that a plan works on. A link that the plan has made is found by its index,
+ * because it may have been renamed since.
  */
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import type { Link, RtnetlinkSocket } from "@cm4all/linux";
@@ -39,7 +39,7 @@ export class HostLinks {
   }
 
   /**
-   * Returns the index of a link. One that the plan has made is not looked up, so it may have
+   * Returns the index of a link. A link that the plan has made is not looked up, so it may have
    * vanished.
    * @throws CommandFailure if any other link does not exist
    */

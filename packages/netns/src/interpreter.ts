@@ -6,9 +6,9 @@ import { isErrno } from "@cm4all/linux";
 const FIRST_LINE_BYTES = 256;
 
 /**
- * Returns the fault of the interpreter that the first line names; undefined if there is no such
- * line, or if the interpreter exists. With such a fault, execve(2) fails with ENOENT although the
- * file exists.
+ * Returns what is wrong with the interpreter that the first line names; undefined if the line names
+ * none, or if the interpreter exists. If it does not exist, execve(2) fails with ENOENT although
+ * the file itself exists.
  */
 export function interpreterProblem(path: string | Buffer): string | undefined {
   const line = readFirstLine(path);

@@ -1,10 +1,10 @@
-/** Signals that ask us to end, seen between steps and while the script runs. */
+/** Signals that ask us to end. They take effect between steps and while the script runs. */
 import { CommandFailure } from "@cm4all/command";
 import { exitStatusOfSignal } from "./failures.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const;
 
-/** Holds back the signals until it is disposed of. */
+/** Holds back the signals until this object is disposed of. */
 export class Interruption {
   #reason: CommandFailure | undefined;
   #listener: ((reason: CommandFailure) => void) | undefined;
@@ -14,12 +14,12 @@ export class Interruption {
   }
 
   readonly #receive = (signal: NodeJS.Signals): void => {
-    // The first signal counts; further ones must not interrupt the undoing.
+    // The first signal counts; further signals must not interrupt the undo steps.
     this.#reason ??= new CommandFailure(`ended by ${signal}`, exitStatusOfSignal(signal));
     this.#listener?.(this.#reason);
   };
 
-  /** Checks for signals. @throws CommandFailure if one came, even if it came just now */
+  /** Checks for signals. @throws CommandFailure if a signal came, even if it came just now */
   async check(): Promise<void> {
     // Node calls signal handlers only from its event loop.
     await new Promise((resolve) => setImmediate(resolve));

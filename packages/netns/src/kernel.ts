@@ -34,7 +34,7 @@ const RENAME_TRIES = 10;
 
 type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
-/** Writes the record, first before the namespace gets its name, and again for each new part. */
+/** Writes the record before the namespace gets its name, and again for each new part. */
 export interface Recorder {
   /** The descriptor that holds the lock of the name. */
   readonly lock?: number;
@@ -231,9 +231,9 @@ export class Kernel implements Executor {
       }
   }
 
-  #loadTable({ side, rules }: StepOf<"load-table">): void {
+  #loadTable({ rules }: StepOf<"load-table">): void {
     const text = formatRules(rules, (link) => this.#indexOf({ side: "outside", link }));
-    loadRules(text, this.#holdings.lock, side === "inside" ? this.#namespace : undefined);
+    loadRules(text, this.#holdings.lock, rules.side === "inside" ? this.#namespace : undefined);
   }
 
   #runScript({ path, links, timeoutMs }: StepOf<"run-script">): Promise<void> {

@@ -46,7 +46,7 @@ describe("formatNamespaces", () => {
     );
   });
 
-  it("has only its heading if there is no namespace", () => {
+  it("returns only the heading if there is no namespace", () => {
     expect(formatNamespaces([])).toMatch(/^NAME .*\n$/);
   });
 });

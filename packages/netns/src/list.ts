@@ -31,7 +31,7 @@ export interface ListedLink {
   readonly mac?: string | undefined;
   readonly mtu?: number | undefined;
   readonly addresses: readonly string[];
-  /** The host's end of a pair, or the link below a stacked one. */
+  /** The host's end of a pair, or the host's link below a macvlan, ipvlan or VLAN. */
   readonly host?: { readonly name: string; readonly state: string } | undefined;
   /** The bridge of which the host's end is a port. */
   readonly bridge?: string | undefined;
@@ -53,7 +53,7 @@ export interface ListedNamespace {
   readonly pool: readonly string[];
 }
 
-/** Returns all namespaces that have a name, and those of ours that have lost theirs. */
+/** Returns all namespaces that have a name, and namespaces of ours that have lost their name. */
 export function listNamespaces(): ListedNamespace[] {
   requireRoot();
   using host = new RtnetlinkSocket();
@@ -154,7 +154,7 @@ function listLinks(
 /** Returns the link on the host to which `link` is connected; undefined if there is none. */
 function findBelow(link: Link, hostLinks: readonly Link[]): Link | undefined {
   if (link.kind === "veth") return hostLinks.find((end) => isPair(end, link));
-  // A VLAN may be on a link inside: then the kernel names no other namespace.
+  // A VLAN may be on a link inside: then the kernel reports no other namespace.
   if (link.peerIndex === undefined || link.peerNetnsId === undefined) return undefined;
   return hostLinks.find(({ index }) => index === link.peerIndex);
 }

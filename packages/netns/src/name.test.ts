@@ -3,7 +3,7 @@ import { nameProblem } from "./name.ts";
 
 describe("nameProblem", () => {
   it.each(["web", "a", "x23456789012345", "web.1", "web-1_2", "-web", "...", "w@b", "é"])(
-    "has nothing against %j",
+    "accepts %j",
     (name) => {
       expect(nameProblem(name)).toBeUndefined();
     },
@@ -25,7 +25,7 @@ describe("nameProblem", () => {
     ["a\u0001", "the name contains a control character"],
     ["a\u007f", "the name contains a control character"],
     ["a\ufffd", "the name is not UTF-8"],
-  ])("says of %j: %s", (name, problem) => {
+  ])("refuses %j: %s", (name, problem) => {
     expect(nameProblem(name)).toBe(problem);
   });
 });

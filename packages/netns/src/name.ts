@@ -4,8 +4,8 @@
 const NAME_BYTES_MAX = 15;
 
 /**
- * Returns the fault of `name`; undefined if it has none. The kernel refuses most such names for
- * a link (dev_valid_name), but some only later, or with errors that are hard to understand.
+ * Returns what is wrong with `name`; undefined if it can be used. The kernel refuses most bad names
+ * for a link (dev_valid_name), but some only later, or with errors that are hard to understand.
  */
 export function nameProblem(name: string): string | undefined {
   const bytes = Buffer.from(name);
@@ -16,7 +16,7 @@ export function nameProblem(name: string): string | undefined {
   // /proc/sys has the settings of all links, and of new ones, under these names.
   if (name === "all" || name === "default")
     return "the name has another meaning among the kernel's settings of links";
-  // Node replaces bytes that are not UTF-8 by this character.
+  // Node replaces bytes that are not UTF-8 with this character.
   if (name.includes("\ufffd")) return "the name is not UTF-8";
   const forbidden = /[/:%]/.exec(name)?.[0];
   if (forbidden !== undefined) return `the name contains ${JSON.stringify(forbidden)}`;

@@ -1,7 +1,7 @@
 /**
- * Makes, finds and removes named network namespaces as ip-netns(8) does: each is a bind mount
- * of nsfs below a directory that is a shared mount point, so that other mount namespaces see
- * it, too.
+ * Makes, finds and removes named network namespaces as ip-netns(8) does. Each is a bind mount of
+ * nsfs below a directory. The directory is a shared mount point, so that other mount namespaces
+ * see the namespace, too.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from "node:fs";
 import {
@@ -30,7 +30,7 @@ export class NetworkNamespace {
   readonly fd: Fd;
   /** A socket of this namespace, whichever namespace the thread is in. */
   readonly socket: RtnetlinkSocket;
-  /** Identifies the namespace until the next boot, in decimal digits. */
+  /** The number that identifies the namespace until the next boot, in decimal digits. */
   readonly cookie: string;
 
   /** Takes ownership of `fd`. */

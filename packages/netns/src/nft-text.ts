@@ -11,18 +11,18 @@ export function deleteTableText(table: string): string {
 
 /**
  * Formats a table, which replaces an existing one.
- * @param indexOf returns a link's index: rules use indexes, because udev and others rename
+ * @param indexOf returns a link's index: rules use indexes, because udev and other programs rename
  * links
  */
 export function formatRules(rules: RuleSet, indexOf: (link: string) => number): string {
-  const { table, links, filter } = rules;
+  const { table, side, links, filter } = rules;
   const chains: string[] = [];
   const nat = links.filter(({ masquerade, publish }) => masquerade.length + publish.length > 0);
   if (nat.length > 0) chains.push(...natChains(nat, indexOf));
   if (filter !== undefined) {
     const indexes = links.map(({ link }) => indexOf(link));
     const published = links.some(({ publish }) => publish.length > 0);
-    chains.push(...(links.length > 0 ? outsideHooks(indexes) : insideHooks()));
+    chains.push(...(side === "outside" ? outsideHooks(indexes) : insideHooks()));
     chains.push(
       filterChain("incoming", filter.incoming, filter.acceptIncoming, "saddr", published),
       filterChain("outgoing", filter.outgoing, filter.acceptOutgoing, "daddr", false),
@@ -45,7 +45,7 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
         "type nat hook prerouting priority dstnat; policy accept;",
         ...publish.flatMap((port) => dnat(port)),
       ]),
-      // For packets that the host itself sends. Those to a loopback address are left alone,
+      // For packets that the host itself sends. Packets to a loopback address are left alone,
       // because another namespace cannot answer from such an address.
       chain("nat-output", [
         "type nat hook output priority -100; policy accept;",

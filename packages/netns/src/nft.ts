@@ -4,17 +4,17 @@ import { isErrno, withNamespace } from "@cm4all/linux";
 import type { NetworkNamespace } from "./namespace.ts";
 import { deleteTableText } from "./nft-text.ts";
 
-/** More than enough: thousands of rules are listed in a few megabytes. */
+/** More than enough: the list of thousands of rules has a few megabytes. */
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * Runs nft in the network namespace of the calling thread.
  * @param lock a descriptor that nft keeps open: if we are killed, the lock is held until nft
  * has ended
- * @throws CommandFailure with the first line of its error
+ * @throws CommandFailure with the first line of nft's error output
  */
 function nft(args: readonly string[], input?: string, lock?: number): string {
-  // Loaded only here: most namespaces have no table, and are made faster without it.
+  // The module is loaded only here: most namespaces have no table, and are made faster without it.
   const { spawnSync } = process.getBuiltinModule("node:child_process");
   const { error, status, stdout, stderr } = spawnSync("nft", args, {
     ...(input === undefined ? {} : { input }),

@@ -1,4 +1,4 @@
-/** Paths. The first two are defined by ip-netns(8), the others by us. */
+/** Paths. The first two directories are defined by ip-netns(8), all other paths by us. */
 import { join } from "node:path";
 
 /** Named network namespaces: bind mounts of nsfs. */
@@ -20,7 +20,7 @@ const RECORD_SUFFIX = ".json";
 
 /** Returns the file on which a namespace is mounted. @see ip-netns(8) */
 export const namespacePath = (name: string): string => join(NETNS_DIRECTORY, name);
-/** Returns the file that says what was made for a name. */
+/** Returns the record of a name. */
 export const recordPath = (name: string): string => join(RECORD_DIRECTORY, name + RECORD_SUFFIX);
 /** Returns the name that a record's file belongs to; undefined for other files. */
 export const recordName = (file: string): string | undefined =>

@@ -66,7 +66,7 @@ function stackedKind({ type, mode, id }: StackedDescription): StackedKind {
   return { kind: "macvlan", mode: known.find((one) => one === mode) ?? "bridge" };
 }
 
-/** Plans the host's settings that forward packets: those of single links, never that of all. */
+/** Plans changes of the host's forwarding settings: those of single links, never the global one. */
 export function planForwarding(
   links: readonly LinkDescription[],
   name: string,
@@ -119,7 +119,7 @@ export function planEnd(end: EndDescription, place: Place, shared: boolean): Ste
     const at: Place = { side: place.side, link };
     for (const { value, origin } of part.addresses)
       steps.push({ kind: "add-address", place: at, prefix: value, shared, origin });
-    // Before the routes and the script, which may need the address.
+    // This comes before the routes and the script, which may need the address.
     const ipv6 = part.addresses.find(({ value }) => value.address.bytes.length === 16);
     if (shared && ipv6 !== undefined && end.up !== false)
       steps.push({ kind: "await-addresses", link, origin: ipv6.origin });

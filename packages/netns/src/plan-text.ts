@@ -33,7 +33,7 @@ export function describeStep(step: Step, name: string): string {
     case "forward":
       return `outside, let ${step.link} forward ${step.families.join(" and ")}`;
     case "load-table":
-      return `${step.side}, load the nftables table ${step.rules.table}: ${describeRules(step.rules)}`;
+      return `${step.rules.side}, load the nftables table ${step.rules.table}: ${describeRules(step.rules)}`;
     case "set-up":
       return `${step.place.side}, set ${step.place.link} up`;
     case "add-address": {
@@ -41,7 +41,7 @@ export function describeStep(step: Step, name: string): string {
       return `${step.place.side}, give ${step.place.link} the address ${formatIpAddress(address)}/${prefixLength}`;
     }
     case "await-addresses":
-      return `inside, wait until nobody else has the IPv6 addresses of ${step.link}`;
+      return `inside, wait for the check that nobody else has the IPv6 addresses of ${step.link}`;
     case "add-route": {
       const { destination, gateway, metric, onlink } = step.route;
       const to =
@@ -62,7 +62,7 @@ export function describeStep(step: Step, name: string): string {
   }
 }
 
-/** Describes a link in the words of ip-link(8). */
+/** Describes a link in the terms of ip-link(8). */
 function describeLink(link: NewLink): string {
   const words: [string, string | number | undefined][] = [
     ["mtu", link.mtuBytes],

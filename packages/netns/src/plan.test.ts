@@ -71,7 +71,7 @@ describe("planUp", () => {
     ]);
   });
 
-  it("knows the line that asks for a step", () => {
+  it("gives each step the line that asks for it", () => {
     const origins = planUp({ ...request, description: described }).map(({ origin }) => origin);
     expect(origins.filter((origin) => origin !== undefined)).toEqual([
       "f:5",
@@ -88,9 +88,12 @@ describe("planUp", () => {
     [{ description: withEnd("outside", false) }, false],
     [{ description: withEnd("outside", true) }, true],
     [{}, true],
-  ])("sets the host's end up, unless told not to: %#", (changes, up) => {
-    expect(lines({ ...request, ...changes }).includes("outside, set web up")).toBe(up);
-  });
+  ])(
+    "sets the host's end up, unless an option or the description forbids it: %#",
+    (changes, up) => {
+      expect(lines({ ...request, ...changes }).includes("outside, set web up")).toBe(up);
+    },
+  );
 
   it("leaves the inside down if the description says so", () => {
     const asked = { ...request, description: withEnd("inside", false) };

@@ -26,16 +26,16 @@ export function planUp(request: UpRequest): Step[] {
   const { links, sysctl, firewall, dns } = description;
   const steps: Step[] = [{ kind: "make-namespace" }];
   for (const link of links) steps.push(...planLink(link, name));
-  // This comes before the links are set up: some values matter at that moment, and a closed
-  // direction must never have been open.
+  // Settings and rules come before the links are set up: some settings matter at that moment, and a
+  // closed direction must never have been open.
   for (const { value, origin } of sysctl) steps.push({ kind: "write-sysctl", ...value, origin });
   steps.push(...planForwarding(links, name, request.uplinks));
   const outside = outsideRules(description, name);
   if (outside !== undefined)
-    steps.push({ kind: "load-table", side: "outside", rules: outside, origin: outside.origin });
+    steps.push({ kind: "load-table", rules: outside, origin: outside.origin });
   const inside = insideRules(description);
   if (inside !== undefined)
-    steps.push({ kind: "load-table", side: "inside", rules: inside, origin: firewall?.origin });
+    steps.push({ kind: "load-table", rules: inside, origin: firewall?.origin });
 
   steps.push({ kind: "set-up", place: { side: "inside", link: "lo" } });
   for (const link of links) {

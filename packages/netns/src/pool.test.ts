@@ -66,7 +66,7 @@ describe("endsOf", () => {
     ["10.0.0.252/30", "10.0.0.253/30", "10.0.0.254/30"],
     ["fd00::/126", "fd00::1/126", "fd00::2/126"],
     ["fd00::8/127", "fd00::8/127", "fd00::9/127"],
-  ])("takes two addresses of %s: %s outside, %s inside", (network, outside, inside) => {
+  ])("returns two addresses of %s: %s outside, %s inside", (network, outside, inside) => {
     expect(ends(network)).toEqual([outside, inside]);
   });
 });

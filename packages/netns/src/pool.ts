@@ -9,7 +9,7 @@ export interface Pool {
   readonly length: number;
 }
 
-/** The number of networks that are tried, far more than there are namespaces. */
+/** The maximum number of networks that are tried, far more than there are namespaces. */
 const TRIES_MAX = 65_536;
 
 /** Returns true if two networks have an address in common. */
@@ -34,8 +34,8 @@ function networkAt({ network, length }: Pool, index: number): IpPrefix {
 }
 
 /**
- * Returns the hash of a name (FNV-1a). It decides where the search starts, so that a name gets
- * the same network again if that is free.
+ * Returns the hash of a name (FNV-1a). It decides where the search starts, so that a name gets the
+ * same network again if that network is free.
  */
 function hash(name: string): number {
   let value = 0x811c9dc5;

@@ -42,7 +42,7 @@ describe("encodeRecord and parseRecord", () => {
       expect(parseRecord(text.slice(0, length))).toBeUndefined();
   });
 
-  it("understand records of version 0.1", () => {
+  it("accept records of version 0.1", () => {
     const text = '{"state":"complete","pid":1,"bootId":"b","cookie":"9","linkIndex":5}';
     expect(parseRecord(text)).toMatchObject({
       state: "complete",
@@ -72,7 +72,7 @@ describe("encodeRecord and parseRecord", () => {
     },
   );
 
-  it("do not take any random text for a record", () => {
+  it("do not take random text for a record", () => {
     fc.assert(fc.property(fc.string(), (text) => parseRecord(text) === undefined));
   });
 });

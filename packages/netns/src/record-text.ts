@@ -3,7 +3,7 @@ import type { PublishedPort } from "./description.ts";
 import { undoPlainVeth } from "./plan.ts";
 import type { Undo } from "./step.ts";
 
-/** A link of the namespace. Its indexes are known once it has been created. */
+/** A link of the namespace. The indexes are known once the link has been created. */
 export interface RecordedLink {
   /** The name inside. */
   readonly name: string;

@@ -1,7 +1,7 @@
 /**
- * The record of the parts that `up` makes, which exists from before anything is made until
- * `down`. The process that works on the namespace locks the file; the lock ends with the
- * process, so an unlocked record that is not complete is that of an `up` or `down` that was
+ * The record of the parts that `up` makes. It exists from before anything is made until `down` has
+ * ended. The process that works on the namespace locks the file, and the lock ends with the
+ * process. So an unlocked record that is not complete was left by an `up` or `down` that was
  * killed.
  */
 import {
@@ -29,7 +29,7 @@ const READ_TRIES = 3;
 /** Larger than any record. */
 const RECORD_BYTES_MAX = 256 * 1024;
 
-/** The record's file, open and locked. The owner closes it, which unlocks. */
+/** The record's file, open and locked. The owner closes it, which unlocks it. */
 export class RecordFile {
   readonly #fd: Fd;
   readonly #path: string;
@@ -99,8 +99,8 @@ function isSameFile(fd: number, path: string): boolean {
 }
 
 /**
- * Reads a record without a lock, which would make a concurrent `up` fail; returns undefined if
- * there is none.
+ * Reads a record without locking it, because the lock would make a concurrent `up` fail; returns
+ * undefined if there is none.
  */
 export function peekRecord(name: string): NamespaceRecord | undefined {
   try {

@@ -1,7 +1,7 @@
 /**
- * Carries out a plan in two network namespaces that nobody else sees, one in place of the
- * host's: a step that the kernel refuses there would fail in `up`. Files, scripts and the
- * host's settings are left out.
+ * Carries out a plan in two network namespaces that nobody else sees; one of them stands for the
+ * host. A step that the kernel refuses there would fail in `up`. Files, scripts and the host's
+ * settings are left out.
  */
 import { CommandFailure } from "@cm4all/command";
 import { newBridge, newVethPair, setLinkUp } from "@cm4all/linux";
@@ -13,7 +13,7 @@ import { NetworkNamespace } from "./namespace.ts";
 import type { UpRequest } from "./plan.ts";
 import type { Step } from "./step.ts";
 
-/** Steps with effects outside of the two namespaces, or that need things outside of them. */
+/** Steps that change, or need, something outside of the two namespaces. */
 const leftOut: ReadonlySet<Step["kind"]> = new Set([
   "set-port",
   "forward",
@@ -31,7 +31,7 @@ const makesLink: ReadonlySet<Step["kind"]> = new Set([
   "make-vlan",
 ]);
 
-/** Returns the failures. Goes on after a failed step, unless that was to make a link. */
+/** Returns the failures. Goes on after a failed step, unless that step makes a link. */
 export async function rehearse(
   { name }: UpRequest,
   steps: readonly Step[],
@@ -63,7 +63,7 @@ export async function rehearse(
   return problems;
 }
 
-/** Makes links in place of those of the host that the plan names. */
+/** Makes links that stand for the host's links in the plan. */
 function prepareHost({ socket, fd }: NetworkNamespace, steps: readonly Step[]): void {
   const make = (link: string, bridge: boolean) => {
     if (tryGetLink(socket, link) !== undefined) return;

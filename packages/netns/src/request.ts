@@ -30,7 +30,7 @@ export interface PreparedUp {
   readonly pools: readonly Pool[];
   /** The reasons why `up` cannot go ahead. */
   readonly problems: readonly CommandFailure[];
-  /** Why parts will not work before the administrator changes something on the host. */
+  /** What will not work before the administrator changes the host, and why. */
   readonly warnings: readonly string[];
 }
 
@@ -121,7 +121,7 @@ async function readDescription(text: string, file: string, name: string): Promis
   }
 }
 
-/** Returns the contradictions of the description to the command line or to existing files. */
+/** Returns contradictions between the description and the command line or existing files. */
 function conflicts(
   { links, dns }: Description,
   name: string,

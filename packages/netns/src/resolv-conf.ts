@@ -1,6 +1,6 @@
 /**
- * The resolv.conf of a namespace that the description asks for: a file below /run, and a link
- * to it in the directory in which ip-netns(8) and we look for files that replace those in /etc.
+ * The resolv.conf that a description asks for: a file below /run, and a link to it in the
+ * directory in which ip-netns(8) and we look for files that replace those in /etc.
  */
 import {
   chmodSync,

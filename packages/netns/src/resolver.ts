@@ -19,7 +19,7 @@ export function addressesAtPort(table: string, port: number): string[] {
 }
 
 /**
- * Formats an address, which is in network order, as those files do: as 32-bit numbers in the
+ * Formats an address, which is in network order, as in /proc/net/udp: as 32-bit numbers in the
  * byte order of the machine. Pure.
  */
 export function procNetAddress(bytes: Buffer): string {

@@ -23,7 +23,9 @@ export interface LinkRules {
 
 export interface RuleSet {
   readonly table: string;
-  /** Empty for a table inside, which applies to all links but lo. */
+  /** A table outside is for the packets of `links`; one inside is for those of all links but lo. */
+  readonly side: FirewallDescription["place"];
+  /** Empty for a table inside. */
   readonly links: readonly LinkRules[];
   readonly filter?: FirewallDescription | undefined;
   /** The first line of the description that asks for the table. */
@@ -57,7 +59,7 @@ export function outsideRules(description: Description, namespace: string): RuleS
     ...publish.map(({ origin }) => origin),
   ]);
   const origin = [...origins, firewall?.origin].find((line) => line !== undefined);
-  return { table: tableName(namespace), links, filter: firewall, origin };
+  return { table: tableName(namespace), side: "outside", links, filter: firewall, origin };
 }
 
 /** Returns true if any address is translated for a link. */
@@ -90,5 +92,5 @@ export function publishedTargets({ inside }: VethDescription, port: PublishedPor
 /** Returns the rules inside; undefined if there are none. */
 export function insideRules({ firewall }: Description): RuleSet | undefined {
   if (firewall?.place !== "inside") return undefined;
-  return { table: `${TABLE_PREFIX}firewall`, links: [], filter: firewall };
+  return { table: `${TABLE_PREFIX}firewall`, side: "inside", links: [], filter: firewall };
 }

@@ -57,9 +57,9 @@ export interface ScriptLimits {
 
 /**
  * Starts the script, and waits until it has ended.
- * @param start starts it, and returns its pid, which is also the id of its process group
- * @throws CommandFailure if it fails or takes too long, or if this program is told to end; by then
- * the whole process group has been killed
+ * @param start starts the script, and returns its pid, which is also the id of its process group
+ * @throws CommandFailure if the script fails or takes too long, or if a signal asks this program to
+ * end; by then the whole process group has been killed
  */
 export async function runScript(
   path: string,

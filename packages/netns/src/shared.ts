@@ -1,6 +1,6 @@
 /**
  * The resources that namespaces share: the networks of the pool and the ports of the host. The
- * record of each namespace names its share.
+ * record of each namespace lists its share.
  */
 import { existsSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG } from "@cm4all/command";

@@ -43,13 +43,13 @@ export type Action =
       readonly link: string;
       readonly families: readonly ("ipv4" | "ipv6")[];
     }
-  | { readonly kind: "load-table"; readonly side: Side; readonly rules: RuleSet }
+  | { readonly kind: "load-table"; readonly rules: RuleSet }
   | { readonly kind: "set-up"; readonly place: Place }
   | {
       readonly kind: "add-address";
       readonly place: Place;
       readonly prefix: IpPrefix;
-      /** True if others on the same network may have the address. */
+      /** True if other hosts on the same network may have the address. */
       readonly shared: boolean;
     }
   | { readonly kind: "await-addresses"; readonly link: string }
@@ -95,7 +95,7 @@ export function undoOf(step: Step): Undo | undefined {
     case "forward":
       return { kind: "restore-forwarding" };
     case "load-table":
-      return step.side === "outside" ? { kind: "delete-table" } : undefined;
+      return step.rules.side === "outside" ? { kind: "delete-table" } : undefined;
     case "write-resolv-conf":
       return { kind: "remove-resolv-conf" };
     case "run-script":

@@ -1,4 +1,4 @@
-/** Carries out undos. It is no failure if something is gone already. */
+/** Carries out undos. It is not a failure if something is already gone. */
 import { fstatSync } from "node:fs";
 import {
   changeLink,
@@ -93,8 +93,8 @@ function deleteIfThere(socket: RtnetlinkSocket, index: number): void {
 }
 
 /**
- * The name for a link whose name on the host somebody else has taken in the meantime; the kernel
- * replaces %d by a number.
+ * The name for a link that moves back if its former name is taken on the host by now. The kernel
+ * replaces %d with a number.
  */
 const FALLBACK_NAME = "moved%d";
 

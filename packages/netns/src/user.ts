@@ -44,7 +44,7 @@ export function findSudoUser(): User {
   return findUser(uid);
 }
 
-/** Becomes the user, irrevocably, and sets the environment of a login. */
+/** Changes to the user, irrevocably, and sets the environment variables of a login. */
 export function becomeUser({ name, uid, gid, groups, home, shell }: User): void {
   setGroups(groups);
   setGid(gid);

@@ -1,4 +1,4 @@
-/** Sets up the view of a namespace that `ip netns exec` gives its command. @see ip-netns(8) */
+/** Gives a command the same view of a namespace as `ip netns exec` does. @see ip-netns(8) */
 import { cpSync, existsSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -34,8 +34,8 @@ function mountSys(name: string): void {
   try {
     umount("/sys", MNT_DETACH);
   } catch (error) {
-    // /sys is not a mount point, or its mount is locked, as in a container. The kernel says EINVAL
-    // for both; EBUSY is accepted as well.
+    // /sys is not a mount point, or its mount is locked, as in a container. In both cases the error
+    // is EINVAL; EBUSY is accepted as well.
     if (!isErrno(error, "EINVAL", "EBUSY")) throw error;
   }
   try {
@@ -72,7 +72,7 @@ function bindEtc(name: string): void {
 /**
  * Lays all files over /etc at once, read-only, because nothing can be bound over a file that does
  * not exist or over a dangling link, such as /etc/resolv.conf while the host's resolver is down.
- * The upper layer is a copy, because overlayfs accepts no directory that is inside the lower one.
+ * The upper layer is a copy, because overlayfs accepts no layer that lies inside the lower layer.
  */
 function layOver(directory: string): void {
   try {

@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
   const configure = (text: string) => sandbox.write(`${DIRECTORY}.toml`, text);
   const pools = '[pool]\nipv4 = "10.213.0.0/24"\nipv6 = "fd12:3456:789a::/48"\n';
 
-  it("gives addresses to both ends and the gateway, and the same ones to the same name", () => {
+  it("gives both ends addresses, sets the gateway, and gives a name the same network again", () => {
     configure(pools);
     sandbox.writeDescription("web", AUTO);
     const checked = succeed("check", "web");
@@ -72,7 +72,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
     );
   });
 
-  it("gives no network twice, nor one of the host's, until the pool is empty", async () => {
+  it("gives each free network once, and none to which the host has a route", async () => {
     // 16 networks, of which the host has routes to four.
     configure('[pool]\nipv4 = "10.213.0.0/26"\n');
     sandbox.write(`${DIRECTORY}/default.toml`, AUTO);
@@ -139,7 +139,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
       '[link]\ntype = "macvlan"\nparent = "eth0"\n',
       "inside.addresses: expected an array of strings",
     ],
-  ])("refuses auto beside %j", (text, message) => {
+  ])("refuses auto together with %j", (text, message) => {
     configure(pools);
     sandbox.writeDescription("web", AUTO + text);
     const { status, stderr } = run("check", "web");
@@ -147,7 +147,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
     expect(stderr).toContain(message);
   });
 
-  it("takes the template for names that have nothing of their own", () => {
+  it("uses the template for names that have no file of their own", () => {
     sandbox.write(
       `${DIRECTORY}/default.toml`,
       '# 100 %% for %i\n[dns]\nsearch = ["%i.example.com"]\n',
@@ -161,7 +161,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
     expect(run("up", "web").stderr).toContain(`${DIRECTORY}/default.toml:3: inside.mtu`);
   });
 
-  it("gives DNS from the host only if a resolver listens at the host's end", async () => {
+  it("uses the host's resolver only if it listens at the host's end of the pair", async () => {
     configure('[pool]\nipv4 = "10.213.0.0/24"\n');
     sandbox.writeDescription("web", `${AUTO}[dns]\nservers = "auto"\nsearch = ["a"]\n`);
     const resolver = (address: string) =>

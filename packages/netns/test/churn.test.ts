@@ -1,20 +1,20 @@
 /**
  * Makes and removes many namespaces, eight at a time, and kills some runs at random system calls,
- * while others work with ip(8) and rename links. Nothing is left.
+ * while other processes use ip(8) and rename links. At the end, nothing may be left.
  */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
 
-/** `npm run torture` takes some minutes; otherwise, as many as fit into a run of all tests. */
+/** The number of namespaces: many for `npm run torture`, a few for a run of all tests. */
 const COUNT = process.env["TORTURE"] === "all" ? 1000 : 150;
 const AT_ONCE = 8;
 const TIMEOUT_MS = 30 * 60_000;
 
 /**
- * The system calls at which a process is killed: at the n-th call of that name, where n is
- * random, but at most the number.
+ * The system calls at which a process is killed: at the n-th call of that name, where n is a random
+ * number up to the value given here.
  */
 const calls = {
   openat: 60,
@@ -88,7 +88,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
   };
 
   it(
-    `${COUNT} namespaces come and go`,
+    `of ${COUNT} namespaces leaves nothing behind`,
     async () => {
       const random = makeRandom(42);
       const before = sandbox.state();
@@ -109,7 +109,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
           // The next up makes the killed namespace again.
           await killedAtCall("up", name);
           const { status, stderr } = await insist("up", name);
-          // 73: it was complete already, because the signal came too late.
+          // 73: the namespace was complete already, because the signal came too late.
           if (status !== 73) expect({ name, status, stderr }).toMatchObject({ status: 0 });
         }
         if (fate > 1) expect(await insist("up", name)).toMatchObject({ status: 0 });
@@ -118,7 +118,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
         if (fate === 4) await start("ip", "netns", "delete", name);
         const { status, stderr } = await insist("down", name);
         expect({ name, status }).toEqual({ name, status: 0 });
-        // The namespace may be gone already, while others have similar names.
+        // The namespace may be gone already, while other namespaces have similar names.
         expect(stderr).toMatch(/^(there is no namespace \S+ \(did you mean \S+\?\)\n)?$/);
       };
       let next = 0;

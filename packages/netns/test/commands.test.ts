@@ -86,7 +86,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
   });
 
-  it("reports a name that does not exist, with the one that was probably meant", () => {
+  it("reports a name that does not exist, with the name that was probably meant", () => {
     sandbox.writeScript("web", scriptWithAddresses);
     succeed("up", "web");
     expect(run("down", "wbe")).toMatchObject({
@@ -167,7 +167,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(bytes).toContain("\0CM4ALL_NETNS=web\0");
   });
 
-  it("keeps a daemon that the script leaves behind", () => {
+  it("does not end a daemon that the script leaves behind", () => {
     sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
     succeed("up", "web");
     expect(sandbox.output("ip", "netns", "pids", "web")).toMatch(/^\d+\n$/);
@@ -191,12 +191,12 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     succeed("up", "web");
     expect(sandbox.output("ip", "-n", "web", "-6", "route")).toContain("default via fd00:5::1");
     succeed("down", "web");
-    // A reader may copy both.
+    // A reader may copy both files.
     sandbox.writeDescription("web", example("web.toml"));
     succeed("up", "web");
     succeed("down", "web");
     sandbox.output("rm", "/etc/cm4all/spawn/netns/setup.d/web");
-    // Also with everything that is commented out.
+    // The example, as it is and with everything that is commented out.
     for (const text of [
       example("web.toml"),
       example("web.toml").replace(/^# (\[|\w+ =)/gm, "$1"),
@@ -234,7 +234,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(run("down", "web").status).toBe(0);
   });
 
-  it("makes the settings that the manual page shows", () => {
+  it("applies the settings that the manual page shows", () => {
     const page = new URL("../../../docs/man/cm4all-spawn-netns.5", import.meta.url);
     const shown = snippetsOfManual(readFileSync(page, "utf8")).find(({ text }) =>
       text.startsWith("net.ipv4.ip_unprivileged_port_start"),
@@ -264,7 +264,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(mounts()).toEqual([...hidden, expect.stringContaining("shared:")]);
   });
 
-  it("takes names of 15 bytes", () => {
+  it("accepts names of 15 bytes", () => {
     const name = "x23456789.12345";
     sandbox.writeScript(name, "#!/bin/sh\n");
     succeed("up", name);
@@ -284,7 +284,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
     });
 
-    it("makes again a namespace that ip netns delete has removed, also while a process is in it", () => {
+    it("makes a namespace again after ip netns delete, even while a process is still in it", () => {
       sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
       succeed("up", "web");
       sandbox.output("ip", "netns", "delete", "web");
@@ -327,7 +327,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       expect(sandbox.output("ip", "netns", "list")).toBe("");
     });
 
-    it("leaves a link of another kind alone, and says so", () => {
+    it("leaves a link of another kind alone, and reports that", () => {
       sandbox.output("ip", "link", "add", "web", "type", "bridge");
       expect(run("down", "web")).toMatchObject({
         status: 0,
@@ -343,7 +343,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
     });
 
-    it("runs a command inside, with its own view", () => {
+    it("runs a command inside, with the namespace's /sys and its files in /etc", () => {
       sandbox.write("/etc/netns/web/resolv.conf", "nameserver 10.0.5.1\n");
       const script = "ls /sys/class/net; cat /etc/resolv.conf; echo $0 $1";
       expect(succeed("exec", "web", "--", "sh", "-c", script, "a", "b c")).toBe(
@@ -429,7 +429,7 @@ exec env "B=$(printf 'v\\374')" "$(printf 'N\\344')=ä" "$@" exec web -- "$file"
     expect(sandbox.state()).toBe(before);
   });
 
-  it("explains itself", () => {
+  it("has help for each command, a version, and a status for wrong usage", () => {
     const help = succeed("--help");
     for (const command of ["up", "down", "list", "exec", "check"]) {
       expect(help).toMatch(new RegExp(`^  ${command} `, "m"));

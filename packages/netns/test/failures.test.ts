@@ -1,4 +1,4 @@
-/** All or nothing: whatever goes wrong, nothing is left, and the last line has the reason. */
+/** All or nothing: whatever fails, nothing is left, and the last line of output has the reason. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildDriver, copyProgram } from "./program.ts";
@@ -317,7 +317,7 @@ servers = ["10.0.5.1"]
       expect(steps).toBe(12);
     });
 
-    it("and in an undo, too: the rest is undone, and the next up repairs it", () => {
+    it("fail, also in an undo: the rest is undone, and the next up removes what is left", () => {
       const { status, stderr } = disturbed("fail-also-undo", 11);
       expect(status).toBe(71);
       expect(stderr).toBe("cannot undo: cannot\nfailed at run-script\n");
@@ -345,7 +345,7 @@ servers = ["10.0.5.1"]
       300_000,
     );
 
-    it("kill while the script runs: up ends that script", async () => {
+    it("kill while the script runs: the next up ends that script", async () => {
       sandbox.writeScript("web", "#!/bin/sh\necho $PPID\nsleep 1000\n");
       const started = sandbox.start("node", program.program, "up", "web");
       const pid = (await started.printed(/^\d+\n/)).trim();
@@ -358,7 +358,7 @@ servers = ["10.0.5.1"]
       expect(sandbox.output("ps", "-e", "-o", "args=")).not.toContain("sleep 1000");
     });
 
-    it("kill of a down: up works again, and what ran in the namespace runs on", () => {
+    it("kill of a down: up works again, and processes of the namespace run on", () => {
       run("up", "web");
       // As it is after the first step of down.
       sandbox.output("sed", "-i", "s/complete/removing/", "/run/cm4all-spawn-netns/web.json");
@@ -368,14 +368,14 @@ servers = ["10.0.5.1"]
       expect(sandbox.output("ps", "-e", "-o", "args=")).toContain("sleep 1000");
     });
 
-    it("kill, and ip deletes the name while a process keeps the link alive: up works again", () => {
+    it("kill, then deletion of the name while a process keeps the link: up works again", () => {
       disturbed("kill-after", 11);
       sandbox.output("ip", "netns", "delete", "web");
       expect(sandbox.output("ip", "-br", "link")).toContain("web");
       expect(run("up", "web")).toMatchObject({ status: 0, stderr: "" });
     });
 
-    it("kill, and somebody else takes the name: theirs stays", () => {
+    it("kill, then a namespace of somebody else with the name: that namespace stays", () => {
       disturbed("kill-after", 1);
       sandbox.output("ip", "netns", "delete", "web");
       sandbox.output("ip", "netns", "add", "web");

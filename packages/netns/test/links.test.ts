@@ -97,7 +97,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
       });
   });
 
-  it("are refused an IPv6 address that somebody else on the network has", () => {
+  it("do not get an IPv6 address that another host on the network has", () => {
     const text =
       '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["2001:db8::1/64"]\n';
     sandbox.writeDescription("web", text);
@@ -140,7 +140,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
       expect(inside("ip", "link", "show", "net0")).toMatch(/mtu 1300 .*02:00:00:00:00:78/s);
     });
     expect([look(), mtu()]).toEqual([before, "mtu 1450"]);
-    // Renamed inside: it comes back all the same.
+    // It was renamed inside, and comes back all the same.
     succeed("up", "web");
     sandbox.output("ip", "-n", "web", "link", "set", "net0", "down", "name", "odd");
     succeed("down", "web");
@@ -236,6 +236,10 @@ name = "web-back"
       "4: outside: a macvlan has no other end",
     ],
     ['[link]\ntype = "none"\n[inside]\n', "3: inside: there is no link"],
+    [
+      '[link]\ntype = "none"\n[firewall]\nin = "closed"\n',
+      "3: without a link, there are no packets for the host's hooks",
+    ],
     ['[link]\nname = "lo"\n', "2: link.name: lo is the loopback device"],
     ['[outside]\nbridge = "nope"\n', "2: there is no bridge nope on the host"],
     ['[outside]\nbridge = "eth0"\n', "2: eth0 is not a bridge"],
@@ -251,7 +255,7 @@ name = "web-back"
     ],
     ["[[link]]\n[[link]]\n", "2: the host's end of the first pair has the name of the namespace"],
     ["[[link]]\n[inside]\n", "2: inside: with [[link]], write [link.inside] below each"],
-  ])("refuses %j with its line, in check and in up", (text, message) => {
+  ])("are refused by check and up, with the line: %j", (text, message) => {
     for (const line of [
       "link add br0 type bridge",
       "link add port type veth peer name p2",

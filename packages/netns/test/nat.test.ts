@@ -1,4 +1,4 @@
-/** Masquerading, published ports and the firewall, in tables of their own. */
+/** Masquerading, published ports and the firewall, in a table for each namespace. */
 import { existsSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -112,7 +112,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("0");
     });
 
-    it("publishes and masquerades IPv4 alone, where IPv6 cannot be forwarded for single links", async () => {
+    it("publishes and masquerades only IPv4 if single links cannot forward IPv6", async () => {
       // As before Linux 6.17.
       sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=0");
       sandbox.output("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6/conf/default");
@@ -159,7 +159,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(tables()).toBe("");
     });
 
-    it("restores the host's settings with the last namespace", () => {
+    it("restores the host's settings when the last namespace is removed", () => {
       for (const name of ["a", "b"])
         sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", "a");
@@ -175,7 +175,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("1");
     });
 
-    it("restores the host's settings although the record of a namespace that is gone still exists", () => {
+    it("restores the host's settings even if the record of a removed namespace still exists", () => {
       for (const name of ["a", "b"]) {
         sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
         succeed("up", name);
@@ -290,7 +290,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
         'nft insert rule inet mine passing iifname "web" accept',
         'insert rule inet mine passing iifname { "lan", "we*" } accept',
       ],
-    ])("names the rule that is needed where %s drops", (_, table, remedy, rule) => {
+    ])("names the rule that is needed where %s drops packets", (_, table, remedy, rule) => {
       sandbox.writeDescription("web", '[outside]\nmasquerade = "ipv4"\n');
       sandbox.output("nft", table);
       const rules = sandbox.output("nft", "list", "ruleset");
@@ -307,7 +307,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(run("check", "web").stdout).not.toContain("warning");
     });
 
-    it("names the rule also for a port of a bridge, which br_netfilter hands to that chain", () => {
+    it("names the rule also for a bridge's port, whose packets br_netfilter shows to the chain", () => {
       sandbox.output("ip", "link", "add", "br0", "type", "bridge");
       sandbox.writeDescription("web", '[outside]\nbridge = "br0"\n');
       const table =
@@ -329,7 +329,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(run("check", "web").stdout).not.toContain('iifname "web"');
     });
 
-    it("does not leave a table, nor a setting, when something fails later", () => {
+    it("leaves neither a table nor a changed setting when something fails later", () => {
       sandbox.writeDescription("web", ends);
       sandbox.writeScript("web", "#!/bin/sh\nexit 1\n");
       const before = sandbox.state();
@@ -356,7 +356,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(JSON.parse(succeed("list", "--json"))).toHaveLength(1);
     });
 
-    it("accepts names that have a meaning for nft", () => {
+    it("accepts names with characters that have a meaning for nft", () => {
       const name = 'a*{"$_é';
       sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", name);

@@ -7,14 +7,14 @@ import { type BundleCopy, copyBundle } from "@cm4all/testing";
 
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 
-/** Copies the built program into an empty directory, with nothing but the ffi-rs addon. */
+/** Copies the built program into an empty directory, with nothing but the addons. */
 export function copyProgram(): BundleCopy {
   const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
   const copy = copyBundle(
     join(dist, "cm4all-spawn-netns.js"),
     addons.map((name) => join(dist, name)),
   );
-  // For the tests that run it as another user.
+  // For the tests that run the program as another user.
   chmodSync(copy.directory, 0o755);
   return copy;
 }

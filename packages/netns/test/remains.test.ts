@@ -1,4 +1,4 @@
-/** Namespaces are removed whatever others do to them, and whatever is around them. */
+/** Namespaces are removed whatever other programs do to them, and whatever the host is like. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -69,7 +69,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(links()).toBe("lo");
     });
 
-    it("takes a link without a host's end from processes in a namespace without a name", () => {
+    it("down takes a link without a host's end from a namespace that has lost its name", () => {
       sandbox.output("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far");
       sandbox.writeDescription("web", '[link]\ntype = "macvlan"\nparent = "eth0"\n');
       sandbox.writeScript("web", daemon);
@@ -80,7 +80,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(processLinks()).toBe("lo\n");
     });
 
-    it("does not take a link out of somebody else's namespace that has the name by now", () => {
+    it("down takes no link out of somebody else's namespace that has the name by now", () => {
       sandbox.writeScript("web", daemon);
       succeed("up", "web");
       sandbox.output("ip", "netns", "delete", "web");
@@ -96,14 +96,14 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(links()).toBe("lo");
     });
 
-    it("finds the pair of a foreign namespace whose host's end has another name", () => {
+    it("down finds the pair of a foreign namespace even if the host's end has another name", () => {
       for (const line of ["netns add web", "link add name odd type veth peer name net0 netns web"])
         sandbox.output("ip", ...line.split(" "));
       succeed("down", "web");
       expect(links()).toBe("lo");
     });
 
-    it("takes down what version 0.1 has made", () => {
+    it("down removes what version 0.1 has made", () => {
       sandbox.writeScript("web", "#!/bin/sh\n");
       succeed("up", "web");
       const path = "/run/cm4all-spawn-netns/web.json";
@@ -132,7 +132,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
         "a link that leads nowhere",
         "rm -f /etc/resolv.conf; ln -s /run/nowhere/resolv.conf /etc/resolv.conf",
       ],
-    ])("the host's resolv.conf is %s: commands inside have theirs", (_, command) => {
+    ])("the host's resolv.conf is %s: commands inside have the namespace's", (_, command) => {
       sandbox.output("sh", "-c", command);
       sandbox.writeDescription("web", DNS);
       sandbox.writeScript("web", "#!/bin/sh\ncat /etc/resolv.conf\n");
@@ -146,7 +146,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       ["symlink", "EIO"],
       ["symlink", "ENOSPC"],
       ["openat", "ENOSPC"],
-    ])("%s fails with %s: nothing stays", (call, errno) => {
+    ])("%s fails with %s: nothing is left", (call, errno) => {
       sandbox.writeDescription("web", DNS);
       const before = sandbox.state();
       for (let when = 1; when <= (call === "openat" ? 1 : 6); when++) {
@@ -170,7 +170,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       }
     });
 
-    it("a down that was killed between link and directory is finished by the next down", () => {
+    it("a down that was killed before it removed a directory is finished by the next down", () => {
       sandbox.writeDescription("web", DNS);
       const before = sandbox.state();
       succeed("up", "web");
@@ -192,7 +192,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(sandbox.state()).toBe(before);
     });
 
-    it("exec keeps signals ignored that its caller ignores, such as nohup(1), and no others", () => {
+    it("exec ignores the signals that its caller, such as nohup(1), ignores, and no others", () => {
       sandbox.writeScript("web", "#!/bin/sh\n");
       succeed("up", "web");
       const command = "exec web grep SigIgn /proc/self/status";
@@ -208,7 +208,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(succeed("exec", "web", "env")).not.toContain("CM4ALL_SIGIGN");
     });
 
-    it("exec and the script take as many arguments as the kernel does", () => {
+    it("exec and the script accept as many arguments as the kernel does", () => {
       sandbox.writeScript("web", "#!/bin/sh\necho ${#BIG}\n");
       const big = "x".repeat(100_000);
       const environment = ["env", ...["BIG", "B2", "B3", "B4"].map((key) => `${key}=${big}`)];
@@ -218,7 +218,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(succeed("exec", "web", "sh", "-c", "echo $#", ...words)).toBe("12999\n");
     });
 
-    it("exec has one status for each reason", () => {
+    it("exec has a status for each reason why a command cannot be run", () => {
       sandbox.writeScript("web", "#!/bin/sh\n");
       succeed("up", "web");
       sandbox.write("/run/script", "#!/nonesuch\n", "755");
@@ -229,7 +229,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(run("exec", "web", "/run/nonesuch").status).toBe(127);
     });
 
-    it("exec runs for an unprivileged user, also by sudo's rules", () => {
+    it("exec runs commands as an unprivileged user, also through sudo", () => {
       sandbox.writeScript("web", "#!/bin/sh\n");
       succeed("up", "web");
       const show = [
@@ -254,7 +254,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       ["net.ipv4.nonesuch = 1", "net.ipv4.nonesuch is not a setting of a network namespace"],
       ["net.ipv4.ip_forward = 'x'", "EINVAL"],
       ["net.ipv4.conf.eth0.rp_filter = 1", "is not a setting of a network namespace"],
-    ])("check knows that [sysctl] %s is refused", (line, message) => {
+    ])("check reports that [sysctl] %s is refused", (line, message) => {
       sandbox.writeDescription("web", `[sysctl]\n${line}\n`);
       const before = sandbox.state();
       for (const command of ["check", "up"]) expect(run(command, "web").stderr).toContain(message);

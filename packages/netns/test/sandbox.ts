@@ -1,14 +1,14 @@
 /**
- * A machine of its own for a test: new network, mount and PID namespaces, an empty /run
- * and an /etc whose changes are gone with it. When it is disposed of, every process in
- * it is killed, and with the last one all namespaces end.
+ * A machine of its own for a test: new network, mount and PID namespaces, an empty /run, and an
+ * /etc whose changes are lost at the end. When the sandbox is disposed of, every process in it is
+ * killed, and the namespaces end with the last process.
  */
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Includes Node's directory, because Node need not be Debian's package. */
+/** Includes Node's directory, because Node need not come from Debian's package. */
 const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${dirname(process.execPath)}`;
 
 /** The environment, without variables that slow down Node's start or differ between machines. */
@@ -130,7 +130,7 @@ export class Started {
     });
   }
 
-  /** Waits until its output matches, and returns it. */
+  /** Waits until the command's output matches, and returns the output. */
   async printed(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.#stdout)) {
       if (this.#process.exitCode !== null) throw new Error(`it ended: ${this.#stderr}`);
@@ -139,12 +139,12 @@ export class Started {
     return this.#stdout;
   }
 
-  /** Closes its standard input. */
+  /** Closes the command's standard input. */
   endInput(): void {
     this.#process.stdin?.end();
   }
 
-  /** Waits until it has ended, though its output may still be open. */
+  /** Waits until the command has ended; its output may still be open. */
   async exited(): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null)
       await once(this.#process, "exit");

@@ -24,7 +24,7 @@ describe.skipIf(missing("visudo") !== undefined)("the rule for sudo", () => {
     text.startsWith("alice "),
   );
 
-  it("is one that sudo accepts", () => {
+  it("is accepted by sudo", () => {
     expect(check(example)).toEqual({ status: 0, output: expect.stringContaining("parsed OK") });
     expect(check(example.replace("=(root)", "(root)")).status).toBe(1);
   });

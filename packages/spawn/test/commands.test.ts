@@ -80,7 +80,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     try {
       const text = checked(`127.0.0.1:${port}`);
       expect(text).toContain("\nscopes that exist now: a/x.scope\n");
-      expect(text).toContain(`\nmetrics.listen: 127.0.0.1:${port} is in use, as it should be if`);
+      expect(text).toContain(`\nmetrics.listen: 127.0.0.1:${port} is in use: by the daemon if`);
     } finally {
       taken.close();
     }

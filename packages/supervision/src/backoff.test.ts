@@ -5,7 +5,7 @@ describe("doubling", () => {
   it.each([
     [1000, 60_000, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000]],
     [1, 20, [1, 2, 4, 8, 16, 20]],
-    // The longest pause is there once, even if doubling leads to it.
+    // The longest pause appears once, even if doubling leads to it.
     [1, 4, [1, 2, 4]],
     [5, 6, [5, 6]],
     [7, 7, [7]],
@@ -37,7 +37,7 @@ describe("pauseAfter", () => {
 });
 
 describe("Backoff", () => {
-  it("grows with each failure, and begins anew after a reset", () => {
+  it("returns longer pauses with each failure, and begins anew after a reset", () => {
     const backoff = new Backoff([1, 2, 3]);
     const next = () => backoff.failed();
     expect([next(), next(), next(), next()]).toEqual([1, 2, 3, 3]);

@@ -1,8 +1,8 @@
-/** Pauses between failed attempts. Pure: the caller waits. */
+/** Pauses between failed attempts. Nothing here waits: that is left to the caller. */
 
 /**
- * The pauses after the first failure in a row, after the second, and so on, in
- * milliseconds; the last one follows every further failure.
+ * The pauses, in milliseconds, after the first failure in a row, after the second, and so on. The
+ * last pause follows every further failure.
  */
 export type Pauses = readonly [number, ...number[]];
 
@@ -20,7 +20,7 @@ export function pauseAfter(pauses: Pauses, failures: number): number {
   return pauses[Math.min(failures, pauses.length) - 1] ?? pauses[0];
 }
 
-/** Counts failures in a row, and gives the pause after each. */
+/** Counts failures in a row, and returns the pause after each. */
 export class Backoff {
   readonly #pauses: Pauses;
   #failures = 0;

@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 describe("Lull", () => {
-  it("runs after the last piece of work and once more, and has no timer before or after that", () => {
+  it("calls its function after the last piece of work and once more, and then has no timer", () => {
     const run = vi.fn();
     const lull = new Lull(1000, run);
     expect(vi.getTimerCount()).toBe(0);
@@ -39,7 +39,7 @@ describe("Lull", () => {
     expect(run).toHaveBeenCalledTimes(1);
   });
 
-  it("begins anew after more work, even between the two calls", () => {
+  it("begins anew after more work, even if that comes between the two calls", () => {
     const run = vi.fn();
     const lull = new Lull(1000, run);
     lull.worked();
@@ -55,7 +55,7 @@ describe("Lull", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("waits for as long as the function itself notes work", () => {
+  it("begins anew each time that the function itself notes work", () => {
     let runs = 0;
     const lull = new Lull(1000, () => {
       if (++runs < 5) lull.worked();

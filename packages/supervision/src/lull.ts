@@ -1,6 +1,7 @@
 /**
- * Calls a function when work has come to rest, and once more if it stays at rest. Afterwards there
- * is no timer, so that an idle process is not woken; during work a timer expires every `quietMs`.
+ * Calls a function when there has been no work for a while, and once more if none follows. Then
+ * there is no timer, so that an idle process is not woken; during work a timer expires every
+ * `quietMs`.
  */
 
 /** Calls `call` once, after `delayMs`. */
@@ -19,9 +20,9 @@ export class Lull {
   #hasWorked = false;
 
   /**
-   * @param run called when there was no work for `quietMs`, or up to twice as long, and again
-   *   `quietMs` later
-   * @param after sets the timer; given by a thread that has no timers of Node
+   * @param run called when there was no work for `quietMs` to twice `quietMs`, and again after
+   *   another `quietMs` without work
+   * @param after sets the timer; to be passed by a thread that cannot use Node's timers
    */
   constructor(quietMs: number, run: () => void, after: After = afterUnref) {
     this.#quietMs = quietMs;
@@ -29,7 +30,7 @@ export class Lull {
     this.#after = after;
   }
 
-  /** Notes that there is work; cheap enough to be called for each piece of it. */
+  /** Notes that there is work; cheap enough to be called for each piece of work. */
   worked(): void {
     this.#hasWorked = true;
     if (!this.#isWaiting) this.#wait("first");
@@ -45,7 +46,7 @@ export class Lull {
         return;
       }
       this.#run();
-      // The function itself may have noted work.
+      // `run` itself may have called `worked`.
       if (turn === "first" && !this.#isWaiting) this.#wait("second");
     });
   }

@@ -59,7 +59,7 @@ describe("Supervisor", () => {
     expect(supervisor.ended()).toBe(100);
   });
 
-  it("counts the time that the instance runs, not that of the pause", () => {
+  it("counts the time for which the instance runs, not the time of the pause", () => {
     const { supervisor } = supervise({ ranWellMs: 1000, pauses: [5000, 6000] });
     supervisor.start();
     supervisor.ended();
@@ -88,7 +88,7 @@ describe("Supervisor", () => {
     expect(start).toHaveBeenCalledTimes(1);
   });
 
-  it("has one timer: an end that is reported twice, or a start in the pause, leaves no other", () => {
+  it("has at most one timer, even if an end is reported twice or a start comes in a pause", () => {
     const { supervisor, start } = supervise();
     supervisor.start();
     supervisor.ended();
@@ -102,7 +102,7 @@ describe("Supervisor", () => {
     expect(supervisor.ended()).toBe(200);
   });
 
-  it("pauses also if the instance ends while it is being started", () => {
+  it("pauses even if the instance ends while it is being started", () => {
     let starts = 0;
     const supervisor = new Supervisor({
       pauses: [100],

@@ -1,7 +1,7 @@
 /**
- * Starts something again whenever it has ended, after a pause that grows for as long as it does
- * no work. The owner defines what is started and notices its end: the owner calls `ended`, the
- * supervisor calls `start`.
+ * Starts an instance of something, such as a process, again whenever it has ended. The pause
+ * before each start grows until an instance has done some work. The owner defines what is started
+ * and notices its end: the owner calls `ended`, the supervisor calls `start`.
  *
  * Invariants: at most one instance runs at a time. There is a timer exactly while the state is
  * `pausing`, and the supervisor owns it.
@@ -10,9 +10,9 @@ import { Backoff, type Pauses } from "./backoff.ts";
 
 export interface Supervised {
   /**
-   * Starts an instance; the state is `running` already. If that fails at once, `start` calls
-   * `ended` itself. An exception goes to the caller of `Supervisor.start`, or, after a pause, to
-   * the process as an uncaught exception.
+   * Starts an instance; the state is `running` already. If the start fails at once, this function
+   * calls `ended` itself. An exception goes to the caller of `Supervisor.start`; after a pause, it
+   * is an uncaught exception of the process.
    */
   start(): void;
   /** The pauses between the end of an instance and the next start. */
@@ -60,7 +60,7 @@ export class Supervisor {
 
   /**
    * Notes that the instance has ended, and plans the next start.
-   * @returns the pause until then, in milliseconds; undefined if it was stopped
+   * @returns the pause until then, in milliseconds; undefined if no instance was running
    */
   ended(): number | undefined {
     if (this.#state !== "running") return undefined;
@@ -72,7 +72,7 @@ export class Supervisor {
     return pauseMs;
   }
 
-  /** Stops supervising: nothing is started again. The owner ends an instance that still runs. */
+  /** Stops supervising: nothing is started again. An instance that still runs is not ended. */
   stop(): void {
     this.#endPause();
     this.#state = "stopped";

@@ -55,7 +55,7 @@ describe("encodeMessage and parseMessages", () => {
     expect(parseMessages(encodeMessage(empty))).toEqual([empty]);
   });
 
-  it("say at which byte of a datagram the mistake is", () => {
+  it("report at which byte of a datagram the mistake is", () => {
     const whole = encodeMessage({ type: 16, flags: 0, sequence: 1, payload: Buffer.alloc(4) });
     const cut = Buffer.concat([whole, whole.subarray(0, 10)]);
     const refusal = expect.objectContaining({
@@ -105,7 +105,7 @@ describe("attributes", () => {
     expect(parseAttributes(inner.get(2) ?? Buffer.alloc(0)).get(1)?.length).toBe(4);
   });
 
-  it("lose the flags in their type", () => {
+  it("are parsed without the flags in their type", () => {
     expect([...parseAttributes(u32Attribute(0x8000 | 5, 1)).keys()]).toEqual([5]);
   });
 
@@ -115,7 +115,7 @@ describe("attributes", () => {
       expect(() => parseAttributes(whole.subarray(0, length))).toThrow(NetlinkFormatError);
   });
 
-  it("are refused as a number of another size", () => {
+  it("are not parsed as a number of another size", () => {
     expect(() => parseU32(Buffer.alloc(3))).toThrow(NetlinkFormatError);
     expect(() => parseU16(Buffer.alloc(4))).toThrow(NetlinkFormatError);
     expect(parseU16(Buffer.alloc(2))).toBe(0);
@@ -155,7 +155,7 @@ describe("parseAcknowledgement", () => {
     });
   });
 
-  it("reads the text if the request is not repeated, and the attribute's offset", () => {
+  it("reads the text and the attribute's offset if the request is not repeated", () => {
     const payload = Buffer.concat([
       Buffer.from("deffffff", "hex"), // -34
       encodeMessage({ type: 16, flags: 5, sequence: 1, payload: Buffer.alloc(90) }).subarray(0, 16),
@@ -170,7 +170,7 @@ describe("parseAcknowledgement", () => {
     });
   });
 
-  it("reads no attributes unless the kernel says that there are any", () => {
+  it("reads attributes only if the flags announce them", () => {
     const header = encodeMessage({ type: 16, flags: 5, sequence: 1, payload: Buffer.alloc(0) });
     const errno = Buffer.from("deffffff", "hex");
     const payload = Buffer.concat([errno, header, Buffer.from("no attribute")]);
@@ -191,7 +191,7 @@ describe("parseAcknowledgement", () => {
     const message = last("route-4-bad");
     for (let length = 0; length < message.payload.length; length++) {
       const cut = { ...message, payload: message.payload.subarray(0, length) };
-      // At that length only the attributes are missing.
+      // At this length only the attributes are missing.
       if (length !== 4 + 52) expect(() => parseAcknowledgement(cut)).toThrow(NetlinkFormatError);
     }
   });

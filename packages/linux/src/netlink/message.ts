@@ -98,7 +98,7 @@ export function stringAttribute(type: number, text: string): Buffer {
   return attribute(type, Buffer.from(`${text}\0`));
 }
 
-/** Encodes an attribute that contains others, or a structure and others. */
+/** Encodes an attribute that contains other attributes, with or without a structure before them. */
 export function nestedAttribute(type: number, ...parts: Uint8Array[]): Buffer {
   return attribute(type, Buffer.concat(parts));
 }
@@ -126,7 +126,7 @@ export function parseMessages(datagram: Uint8Array): NetlinkMessage[] {
 }
 
 /**
- * Parses attributes into a map by type; if a type comes twice, the last one counts.
+ * Parses attributes into a map by type. If a type occurs twice, the last attribute counts.
  * @throws NetlinkFormatError
  */
 export function parseAttributes(bytes: Uint8Array): Map<number, Buffer> {

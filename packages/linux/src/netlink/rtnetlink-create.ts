@@ -1,6 +1,6 @@
 /**
- * The messages of rtnetlink(7) that create links, each with one request, and that move and change
- * them, with the commands of ip(8) that do the same. Pure.
+ * The messages of rtnetlink(7) that create, move and change links, each with the command of ip(8)
+ * that does the same. Pure.
  *
  * @see the kernel's include/uapi/linux/if_link.h, veth.h
  */
@@ -152,7 +152,7 @@ function stackedData(stacked: StackedKind): Buffer {
 
 /**
  * Returns the request for `ip link add link PARENT name NAME [netns NAMESPACE] type KIND ...`.
- * @param netnsFd the namespace in which it is created; undefined for that of the parent
+ * @param netnsFd the namespace in which the link is created; undefined for the parent's namespace
  */
 export function newStackedLink(
   parentIndex: number,

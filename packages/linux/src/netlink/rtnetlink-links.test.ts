@@ -1,6 +1,6 @@
 /**
- * Tests of requests for lists, and of messages that are not in the captures; their bytes were
- * made by hand from the headers.
+ * Tests of requests for lists, and of messages that are not in the captures. Their bytes were
+ * made by hand, from the kernel's headers.
  */
 import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../bytes.ts";
@@ -168,7 +168,7 @@ describe("a link", () => {
 
   it.each([
     ["filters VLANs", [attribute(7, Buffer.of(1)), u16Attribute(39, 9)], true, 9],
-    ["does not", [attribute(7, Buffer.of(0))], false, 0],
+    ["does not filter VLANs", [attribute(7, Buffer.of(0))], false, 0],
   ])("that is a bridge %s", (_what, data, vlanFiltering, defaultPvid) => {
     const info = (kind: string) =>
       link(nestedAttribute(18, attribute(1, Buffer.from(kind)), nestedAttribute(2, ...data)));
@@ -210,7 +210,7 @@ describe("an address", () => {
     Buffer.concat([Buffer.of(family, 24, 0x80, 0, 7, 0, 0, 0), ...attributes]);
   const own = Buffer.of(192, 0, 2, 1);
 
-  it("has its flags in an attribute if there are more than eight", () => {
+  it("has its flags in an attribute if they do not fit into eight bits", () => {
     expect(parseLinkAddress(message(AF_INET, attribute(2, own)))).toEqual({
       linkIndex: 7,
       prefix: { address: { family: AF_INET, bytes: own }, prefixLength: 24 },
@@ -220,7 +220,7 @@ describe("an address", () => {
     expect(parseLinkAddress(longer)?.flags).toBe(0x240);
   });
 
-  it("is that of our side on a point-to-point link", () => {
+  it("on a point-to-point link is the address of our side", () => {
     const other = attribute(1, Buffer.of(192, 0, 2, 9));
     const bytesOf = (...attributes: Buffer[]) =>
       parseLinkAddress(message(AF_INET, ...attributes))?.prefix.address.bytes;

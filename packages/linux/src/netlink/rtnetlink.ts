@@ -127,10 +127,11 @@ export interface Link {
   /** The kind, such as `veth`; undefined for hardware and for `lo`. */
   readonly kind?: string;
   /**
-   * For a veth, the index of the other end in its own namespace; for a VLAN, that of its parent.
+   * For a veth, the index of the other end in that end's namespace; for a VLAN, the index of its
+   * parent.
    */
   readonly peerIndex?: number;
-  /** The id of the peer's namespace in this one; undefined if the peer is in this namespace. */
+  /** The id that the peer's namespace has in this namespace; undefined if they are the same. */
   readonly peerNetnsId?: number;
   /** The index of the bridge or bond of which it is a port. */
   readonly masterIndex?: number;

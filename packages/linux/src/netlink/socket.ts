@@ -1,5 +1,5 @@
 /**
- * Sends requests to the kernel over rtnetlink, one at a time; each is answered before the next.
+ * Sends requests to the kernel over rtnetlink, and waits for each answer before the next request.
  * @see rtnetlink(7), netlink(7)
  */
 import { readSync, writeSync } from "node:fs";
@@ -34,8 +34,8 @@ const RECEIVE_BYTES = 32 * 1024;
 const DUMP_TRIES = 10;
 
 /**
- * A socket in the network namespace in which it was opened, whichever namespace its thread enters
- * later. The owner closes it.
+ * A socket that stays in the network namespace in which it was opened, whichever namespace its
+ * thread enters later. The owner closes it.
  */
 export class RtnetlinkSocket {
   readonly #fd: Fd;

@@ -126,7 +126,7 @@ function newproxy(L: LuaState): number {
   return 1;
 }
 
-/** Accepts any value as the function, as LuaJIT does: if it cannot be called, the call fails. */
+/** Accepts any value as the function, as LuaJIT does; calling the value may then fail. */
 function xpcall(L: LuaState): number {
   const n = lua.lua_gettop(L);
   lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
@@ -213,7 +213,7 @@ function nextIndex(L: LuaState): number {
   return lua.lua_rawgeti(L, 1, i) === lua.LUA_TNIL ? 0 : 2;
 }
 
-/** Makes `pairs`, which accepts only tables; fengari's begins a loop over any value. */
+/** Makes a `pairs` that accepts only tables; fengari's accepts any value. */
 function pairs(next: LuaFunction): LuaFunction {
   return (L) => {
     lauxlib.luaL_checkany(L, 1);

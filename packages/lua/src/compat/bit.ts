@@ -1,4 +1,4 @@
-/** The `bit` library: bitwise operations on 32 bits, results signed (bitop.luajit.org). */
+/** The `bit` library: bitwise operations on 32 bits, with signed results (bitop.luajit.org). */
 import {
   type LuaFunction,
   type LuaState,
@@ -10,8 +10,8 @@ import {
 } from "../lua.ts";
 
 /**
- * Returns a number as a 32-bit integer, rounded, halves to even. As in LuaJIT, it has the low bits
- * of the sum with 2^52 + 2^51, which decides the result for numbers that are too large.
+ * Rounds a number to a 32-bit integer, halves to even. As in LuaJIT, the integer has the low bits
+ * of the number plus 2^52 + 2^51, which decides the result for numbers that are too large.
  */
 export function toBit(n: number): number {
   view.setFloat64(0, n + 6755399441055744);

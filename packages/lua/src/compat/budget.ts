@@ -6,7 +6,7 @@ import type { LuaState } from "fengari/src/types";
  */
 export const budget = {
   left: Number.POSITIVE_INFINITY,
-  /** If less is left, `pause` is called. */
+  /** When `left` is less than this, `pause` is called. */
   pauseAt: 0,
   /**
    * Called before an instruction whenever `left` has fallen below `pauseAt`; lowers `pauseAt`
@@ -17,19 +17,19 @@ export const budget = {
 
 /** The number of bytes that can be read or copied at the cost of one instruction. */
 const BYTES_PER_INSTRUCTION = 64;
-/** The length, in bytes, from which a text is counted. */
+/** The smallest length, in bytes, of a text that the budget is charged for. */
 const COUNTED = 1024;
 
 /**
- * Counts a text that a function has read or copied. Throws nothing, so that it can be called
- * anywhere: the next instruction finds that the budget is used up.
+ * Charges the budget for a text that a function has read or copied. Throws nothing, so that it can
+ * be called anywhere: the next instruction finds that the budget is used up.
  */
 export function spendBytes(length: number): void {
   if (length >= COUNTED) budget.left -= length / BYTES_PER_INSTRUCTION;
 }
 
 /**
- * Counts a library's work, in instructions of about 50 ns.
+ * Charges the budget for a library's work, in instructions of about 50 ns.
  * @throws a Lua error if the budget is used up
  */
 export function spend(L: LuaState, instructions: number): void {

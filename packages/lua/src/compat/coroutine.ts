@@ -19,13 +19,13 @@ import { spend } from "./budget.ts";
 /** Watches what scripts do with coroutines, some of which belong to the host. */
 export interface CoroutineWatcher {
   /**
-   * Called when a script resumes the thread. The watcher calls `run`, which resumes it, and returns
-   * the status from `run`.
+   * Called when a script resumes a thread. The watcher calls `run`, which resumes the thread, and
+   * returns what `run` returned, the thread's status.
    */
   resume(thread: LuaState, run: () => number): number;
   /**
-   * Called when a thread that `coroutine.resume` has resumed ends; not for `coroutine.wrap`. If the
-   * thread failed, the message is on top of its stack.
+   * Called when a thread ends that `coroutine.resume` has resumed, but not for a thread of
+   * `coroutine.wrap`. If the thread failed, the message is on top of its stack.
    */
   ended(thread: LuaState, failed: boolean): void;
 }
@@ -70,7 +70,7 @@ function resume(watcher: CoroutineWatcher) {
   };
 }
 
-/** Moves the arguments into the thread; returns undefined if it is dead. */
+/** Moves the arguments into the thread. @returns their number; undefined if the thread is dead */
 function moveInto(L: LuaState, thread: LuaState, count: number): number | undefined {
   const ended = thread.status === lua.LUA_OK && lua.lua_gettop(thread) === 0;
   if (!isAlive(thread) || (ended && !hasFrames(thread))) return undefined;
@@ -104,7 +104,7 @@ function callWrapped(L: LuaState, thread: LuaState, watcher: CoroutineWatcher): 
   if (count === undefined) return raise(L, "cannot resume dead coroutine");
   const status = watcher.resume(thread, () => lua.lua_resume(thread, L, count));
   if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) {
-    // The message has the position at which the coroutine failed; this adds the position of the
+    // The message has the position at which the coroutine failed; `raise` adds the position of the
     // caller.
     if (lua.lua_type(thread, -1) === lua.LUA_TSTRING) return raise(L, toText(thread, -1) ?? "");
     lua.lua_xmove(thread, L, 1);
@@ -130,7 +130,7 @@ function yieldValues(L: LuaState): number {
   return lua.lua_yieldk(L, lua.lua_gettop(L), undefined, null);
 }
 
-/** Returns fengari's function with LuaJIT's error. */
+/** Returns fengari's `coroutine.status` with LuaJIT's error for a wrong argument. */
 function status(known: LuaFunction): LuaFunction {
   return (L) => {
     if (lua.lua_tothread(L, 1) === null) return argumentError(L, 1, "coroutine expected");

@@ -22,7 +22,7 @@ import { debugEnvironment } from "./environment.ts";
 import { GLOBALS } from "./globals.ts";
 import { truncate } from "./numbers.ts";
 
-/** Returns the optional thread before the other arguments, which begin at `first`. */
+/** Returns the thread in argument 1, or else the current one, and the next argument's index. */
 function threadArgument(L: LuaState): { thread: LuaState; first: number } {
   const thread = lua.lua_type(L, 1) === lua.LUA_TTHREAD ? lua.lua_tothread(L, 1) : null;
   return thread === null ? { thread: L, first: 1 } : { thread, first: 2 };
@@ -36,7 +36,7 @@ function traceback(L: LuaState): number {
     return 1;
   }
   // luaL_traceback visits all frames several times. The top of the stack shows roughly how many
-  // there are.
+  // frames there are.
   spend(L, 100 + thread.top);
   const message = optText(L, first, undefined);
   const level = lauxlib.luaL_optinteger(L, first + 1, thread === L ? 1 : 0);
@@ -156,8 +156,8 @@ const GLOBALS_NAME = toBytes(GLOBALS);
 
 /**
  * Returns the number that the `n`th upvalue of a function has in fengari, where the globals are an
- * upvalue, too: in LuaJIT they are not, so scripts do not count them. If there are fewer upvalues,
- * returns a number that no upvalue has.
+ * upvalue, too: in LuaJIT they are not, so scripts do not count them. If the function has fewer
+ * than `n` upvalues, returns a number that no upvalue has.
  */
 function upvalueNumber(L: LuaState, function_: number, n: number): number {
   for (let number = 1, seen = 0; ; number++) {

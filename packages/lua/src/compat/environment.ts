@@ -38,7 +38,7 @@ function pushFunction(L: LuaState, optional: boolean): void {
   lua.lua_getinfo(L, toBytes("f"), ar);
 }
 
-/** The tables of globals of coroutines that do not use the main thread's. */
+/** The tables of globals of those coroutines that do not use the main thread's table. */
 const ofThreads = new WeakMap<LuaState, unknown>();
 
 /** Sets the table of globals for code that is loaded in the thread from now on. */
@@ -75,7 +75,7 @@ export function setEnvironment(L: LuaState): void {
   if (index === -1 || lua.lua_setupvalue(L, -2, index + 1) === null) lua.lua_pop(L, 1);
 }
 
-/** Gives the precompiled function on top of the stack new upvalues: globals and nils. */
+/** Gives the precompiled function on top of the stack new upvalues: globals, and nil for others. */
 export function renewUpvalues(L: LuaState): void {
   const closure = lua.lua_topointer(L, -1) as LuaClosure;
   for (const i of closure.upvals.keys()) closure.upvals[i] = new lobject.TValue(lua.LUA_TNIL, null);
@@ -129,7 +129,7 @@ function setfenv(L: LuaState): number {
   return 1;
 }
 
-/** The functions of `debug`, which accept threads, too. */
+/** `debug.getfenv` and `debug.setfenv`, which accept threads, too. */
 export const debugEnvironment = {
   getfenv: (L: LuaState): number => {
     const thread = lua.lua_tothread(L, 1);

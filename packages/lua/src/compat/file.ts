@@ -1,6 +1,6 @@
 /**
  * A file like those of C's stdio: reading and writing are buffered and share a position.
- * Everything is synchronous: a script that reads a pipe waits for it.
+ * Everything is synchronous: a script that reads from a pipe blocks until there is data.
  */
 import { constants, openSync, readSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { Pieces } from "./pieces.ts";
 
 const CHUNK = 65536;
 
-/** O_TMPFILE without O_DIRECTORY, whose value depends on the architecture. @see open(2) */
+/** O_TMPFILE without O_DIRECTORY, a bit that depends on the architecture. @see open(2) */
 const O_TMPFILE = 0o20000000;
 
 /** A file as scripts see it, whatever is behind it. */
@@ -19,7 +19,7 @@ export interface LuaStream {
   readonly isClosed: boolean;
   /** True for the standard streams, which scripts cannot close. */
   readonly isStandard: boolean;
-  /** True if output is an effect outside of the process, because others may read it. */
+  /** True if writing has an effect outside the process: other processes may read the output. */
   readonly takesEffect: boolean;
   /** The number of bytes that were written to the system through this stream. */
   readonly bytesWritten: number;
@@ -32,7 +32,7 @@ export interface LuaStream {
   flush(): void;
   /** Sets when output is written to the system: at once, by lines, or when the buffer is full. */
   setBuffering(mode: Buffering): void;
-  /** Returns the new position; undefined if the file has none. */
+  /** Returns the new position; "invalid" if it would be negative; undefined if there is none. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;
   close(): void;
 }
@@ -148,7 +148,7 @@ export class LuaFile implements LuaStream {
   readNumber(): number | undefined {
     do this.#ahead = this.#ahead.replace(/^[ \t\n\v\f\r]+/, "");
     while (this.#ahead === "" && this.#fill());
-    // No number is expected to be longer. The character after the number is needed, too.
+    // No number is expected to be longer than 200 characters.
     while (this.#ahead.length < 200 && this.#fill());
     const match =
       /^[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)/.exec(
@@ -179,7 +179,6 @@ export class LuaFile implements LuaStream {
     this.#buffering = mode;
   }
 
-  /** Moves the position. @returns the new one; undefined if the file has none */
   seek(whence: Whence, offset: number): number | "invalid" | undefined {
     this.flush();
     this.#dropAhead();

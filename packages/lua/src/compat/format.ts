@@ -44,13 +44,13 @@ export function pieceAt(format: string, position: number): Piece & { end: number
 const CONVERSION = /%([-+ #0]*)(\d{0,2})(?:\.(\d{0,2}))?([diuoxXcsqpaAeEfFgG])/y;
 const BAD_CONVERSION = /%[-+ #0]*\d{0,2}(?:\.\d{0,2})?[\s\S]?/y;
 
-/** Formats `%d`, `%i`: the number without its fraction, 64 bits. */
+/** Formats `%d`, `%i`: the number as a 64-bit integer, without its fraction. */
 export function formatInteger(value: number, conversion: Conversion): string {
   const n = toInt64(value);
   return padNumber(n < 0n ? "-" : "", digits(n < 0n ? -n : n, 10, conversion), conversion);
 }
 
-/** Formats `%u`, `%o`, `%x`, `%X`: 64 bits, negative numbers as their two's complement. */
+/** Formats `%u`, `%o`, `%x`, `%X`: the number as 64 bits, in two's complement if it is negative. */
 export function formatUnsigned(value: number, conversion: Conversion): string {
   const beyondSigned = value >= 2 ** 63 && value < 2 ** 64 + 2 ** 63;
   const n = BigInt.asUintN(64, beyondSigned ? BigInt(value) : toInt64(value));
@@ -104,7 +104,7 @@ function floatText(
   }
 }
 
-/** Adds the point that `#` asks for even if no digit follows it. */
+/** Adds the decimal point that the flag `#` asks for even if no digit follows it. */
 function withPoint(text: string, wanted: boolean): string {
   return wanted && !text.includes(".") ? text.replace(/^(-?\d+)/, "$1.") : text;
 }
@@ -115,7 +115,7 @@ export function formatString(text: string, { flags, width, precision }: Conversi
   return flags.includes("-") ? cut.padEnd(width) : cut.padStart(width);
 }
 
-/** Formats `%q`: a string that Lua can read. @param add called with its pieces */
+/** Formats `%q`: a string that Lua can read back. @param add called with each piece of it */
 export function quote(text: string, add: (piece: string) => void): void {
   add('"');
   let copied = 0;

@@ -43,7 +43,7 @@ function checkStandard(L: LuaState, file: LuaStream): LuaStream {
   return file.isClosed ? raise(L, "standard file is closed") : file;
 }
 
-/** The userdata of files, kept because a script may compare them. */
+/** The userdata of files, kept because a script may compare files. */
 const userdata = new WeakMap<LuaStream, unknown>();
 const LUA_TUSERDATA = 7;
 
@@ -58,7 +58,7 @@ function pushFile(L: LuaState, file: LuaStream): void {
   L.stack[L.top - 1]?.setfrom(new lobject.TValue(LUA_TUSERDATA, known));
 }
 
-/** Performs an operation on a file; errors of the system are returned to the script, not raised. */
+/** Performs an operation on a file; system errors are returned to the script, not raised. */
 function attempt(L: LuaState, path: string | undefined, operation: () => number): number {
   try {
     return operation();
@@ -118,8 +118,8 @@ function type(L: LuaState): number {
 }
 
 /**
- * Pushes a value for each format from argument `first` on; at the end of the file nil, and
- * nothing more.
+ * Pushes a value for each format from argument `first` on. At the end of the file, pushes nil and
+ * ignores the remaining formats.
  */
 function readFormats(L: LuaState, file: LuaStream, first: number): number {
   const last = lua.lua_gettop(L);
@@ -177,7 +177,7 @@ function writeArguments(gate: EffectGate, L: LuaState, file: LuaStream, first: n
   });
 }
 
-/** Performs an operation that may write; pushes true, or nil, message and error number. */
+/** Performs an operation that may write; pushes true, or nil, a message and an error number. */
 function change(
   gate: EffectGate,
   L: LuaState,
@@ -194,8 +194,8 @@ function change(
 }
 
 /**
- * Pushes an iterator that reads the file by the formats from argument 2 on. At the end of a file
- * that `io.lines` has opened, it closes the file.
+ * Pushes an iterator that reads the file by the formats from argument 2 on.
+ * @param closeAtEnd true if the iterator closes the file at its end, as in `io.lines(path)`
  */
 function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
   const formats: (string | number)[] = [];
@@ -215,8 +215,8 @@ function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
 }
 
 /**
- * Reads for a loop. Errors of the system are raised: a loop would take them for the end of the
- * file.
+ * Reads for a loop. System errors are raised: if they were returned, the loop would take them for
+ * the end of the file.
  */
 function readForLoop(L: LuaState, file: LuaStream): number {
   try {

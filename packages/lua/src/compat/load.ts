@@ -33,7 +33,7 @@ export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt")
   });
 }
 
-/** Like `loadChunk`, for code that `next` returns piece by piece, with undefined at its end. */
+/** Like `loadChunk`, for code that `next` returns piece by piece, and at its end undefined. */
 function loadPieces(
   L: LuaState,
   name: string,
@@ -55,7 +55,7 @@ function loadPieces(
       isOver = code === "";
     }
     if (isOver) return null;
-    // A part at a time, so that a long piece does not delay everything else.
+    // One part at a time, so that a long piece does not delay everything else.
     const part = code.slice(0, READ_BYTES);
     code = code.slice(READ_BYTES);
     spend(state, part.length * COMPILED);
@@ -66,7 +66,10 @@ function loadPieces(
   return status;
 }
 
-/** Reads all pieces of precompiled code and removes the seal. @throws a Lua error if it is wrong */
+/**
+ * Reads all pieces of precompiled code and removes the seal.
+ * @throws a Lua error if the seal is wrong
+ */
 function openPieces(
   L: LuaState,
   first: string,

@@ -1,7 +1,7 @@
 /**
- * A string of Lua, in place of fengari's `TString`. It is held in the form in which it was
- * made, as text with a character for each byte or as bytes, and converted when the other form
- * is needed: our libraries work on text, fengari joins bytes.
+ * A Lua string, in place of fengari's `TString`. It has two forms: text with a character for each
+ * byte, and bytes. It is held in the form in which it was made, and converted when the other form
+ * is needed: our libraries work on text, fengari concatenates bytes.
  */
 import type { LuaBytes } from "fengari/src/types";
 import { spendBytes } from "./budget.ts";
@@ -9,17 +9,17 @@ import { reserve } from "./memory.ts";
 
 /** A string up to this length keeps both of its forms; a longer string keeps only one. */
 const SMALL = 4096;
-/** The length, in bytes, from which the memory of a string is counted. */
+/** The smallest length, in bytes, of a string whose memory is counted. */
 const RESERVED = 1024;
 
-/** Returns bytes as text, with a character for each. */
+/** Returns bytes as text, with a character for each byte. */
 export function latin1(bytes: LuaBytes): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 /**
- * The length up to which a text may be kept alive by a part of it: V8's substrings refer to the
- * whole text.
+ * Up to this length, in bytes, a part of a text may keep the whole text in memory: V8's substrings
+ * refer to the whole text.
  */
 const RETAINED = 65_536;
 
@@ -75,7 +75,7 @@ export class LuaString {
     if (this.length >= RESERVED) reserve(this.length);
   }
 
-  /** Returns the length in bytes, under the name that fengari calls. */
+  /** Returns the length in bytes; fengari calls it by this name. */
   tsslen(): number {
     return this.length;
   }

@@ -64,8 +64,8 @@ function frexp(L: LuaState): number {
 }
 
 /**
- * Returns the functions of a generator. As in LuaJIT, it gives the same sequence at each start
- * until `randomseed` sets another.
+ * Returns the functions of a new generator. As in LuaJIT, the generator returns the same sequence
+ * in each process, until `randomseed` changes the seed.
  */
 function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
   const generator = new Random(0);
@@ -84,7 +84,8 @@ function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
       return 1;
     },
     randomseed: (L) => {
-      // Without an argument the seed is random, as in Debian 13's LuaJIT; Debian 12's demands one.
+      // Without an argument, the seed is random, as in Debian 13's LuaJIT; Debian 12's raises an
+      // error.
       const isSeeded = lua.lua_gettop(L) > 0;
       generator.seed(isSeeded ? lauxlib.luaL_checknumber(L, 1) : Math.random());
       return 0;

@@ -1,6 +1,6 @@
 /**
- * The memory of scripts. V8 ends the process when its heap is full, and with it all handlers.
- * So the heap is checked before that, and only the code that asks for too much fails.
+ * The memory of scripts. When its heap is full, V8 ends the process, and all handlers with it. So
+ * the heap is checked before it is full, and only the code that asks for too much memory fails.
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -16,9 +16,12 @@ export class OutOfMemory extends Error {
 
 /** The number of bytes that may be asked for before the heap is checked again. */
 const STEP = 4 * 1024 * 1024;
-/** The part of V8's limit that scripts may fill: a table grows by half of its size at once. */
+/**
+ * The part of V8's limit that scripts may fill. The rest is a reserve, because a table grows by
+ * half of its size at once.
+ */
 const USABLE = 0.75;
-/** The bytes of V8's limit that are for young objects, if no option has set the limit. */
+/** The number of bytes of V8's default limit that are for young objects. */
 const YOUNG = 48 * 1024 * 1024;
 
 /** Returns V8's limit for old objects, in bytes. */
@@ -31,18 +34,18 @@ function oldSpaceLimit(): number {
 const limit = oldSpaceLimit() * USABLE;
 let asked = 0;
 let isRefused = false;
-/** If less is in use, there is nothing to collect yet. */
+/** As long as no more bytes than this are in use, a collection is not worth its time. */
 let collectAt = 0;
 let collectGarbage: (() => void) | undefined;
 
-/** Returns the memory in use: that of the heap or that outside of it, whichever is larger. */
+/** Returns the number of bytes in use in the heap, or outside it if more are in use there. */
 function used(): number {
   const { used_heap_size, external_memory } = getHeapStatistics();
   // Each of the two may be as large as the limit: long strings are outside the heap.
   return Math.max(used_heap_size, external_memory);
 }
 
-/** Checks that this many bytes may be allocated; to be called before. @throws OutOfMemory */
+/** Checks, before an allocation, that it may take this many bytes. @throws OutOfMemory */
 export function reserve(bytes: number): void {
   asked += bytes;
   if (asked < STEP) return;
@@ -62,7 +65,7 @@ export function checkMemory(more = 0): void {
     isRefused = true;
     throw new OutOfMemory();
   }
-  // If most objects are alive, a collection for each further step would take all the time.
+  // If most objects are alive, a collection at each further step would take all the time.
   collectAt = (alive + limit) / 2;
 }
 

@@ -1,4 +1,4 @@
-/** fengari has the error texts of Lua 5.3; these are LuaJIT's. Pure. */
+/** Replaces fengari's error messages, which are those of Lua 5.3, with LuaJIT's. Pure. */
 import defs from "fengari/src/defs.js";
 import type { LuaBytes } from "fengari/src/types";
 
@@ -51,7 +51,7 @@ function yieldAcross(): Message {
   return [to_luastring("attempt to yield across C-call boundary"), []];
 }
 
-/** Returns the message without the line in which a long string began. */
+/** Returns the message without the number of the line in which a long string began. */
 function short(message: unknown): Buffer {
   return Buffer.from(text(message).replace(/ \(starting at line \d+\)$/, ""), "latin1");
 }
@@ -60,7 +60,7 @@ function short(message: unknown): Buffer {
 const ESCAPE = /(?:invalid escape sequence|decimal escape too large|hexadecimal digit expected)$/;
 const STATEMENT = /syntax error$/;
 
-/** Returns the message of a syntax error, with the token at which it was noticed. */
+/** Returns the message of a syntax error, with the token at which the error was detected. */
 function near([message, token]: unknown[]): Message {
   const problem = text(message);
   const place = text(token);

@@ -1,6 +1,6 @@
 /** Numbers as text, the way LuaJIT reads and writes them. Pure. */
 
-/** Formats as C's `%.<precision>g`, with flag `#` keeping trailing zeros. */
+/** Formats a number as C does for `%.<precision>g`; `keepZeros` is the flag `#`. */
 export function formatG(value: number, precision: number, keepZeros = false): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
@@ -19,7 +19,7 @@ export function formatG(value: number, precision: number, keepZeros = false): st
   return minus + trim(fixed);
 }
 
-/** Formats as C's `%.<precision>e`. */
+/** Formats a number as C does for `%.<precision>e`. */
 export function formatE(value: number, precision: number): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
@@ -27,13 +27,13 @@ export function formatE(value: number, precision: number): string {
   return (Object.is(value, -0) ? "-" : "") + mantissa + exponentText(Number(exponent));
 }
 
-/** Formats as C's `%.<precision>f`. */
+/** Formats a number as C does for `%.<precision>f`. */
 export function formatF(value: number, precision: number): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
   const minus = value < 0 || Object.is(value, -0) ? "-" : "";
   const magnitude = Math.abs(value);
-  // From 1e21 on toFixed() uses exponents; such numbers have no fraction.
+  // From 1e21 on, toFixed() writes an exponent; such numbers have no fraction.
   if (magnitude >= 1e21)
     return (
       minus + BigInt(magnitude).toString() + (precision > 0 ? `.${"0".repeat(precision)}` : "")
@@ -41,7 +41,10 @@ export function formatF(value: number, precision: number): string {
   return minus + magnitude.toFixed(precision);
 }
 
-/** Formats as C's `%a`, or `%.<precision>a`; with flag `#` the point is always there. */
+/**
+ * Formats a number as C does for `%a`, or for `%.<precision>a`; `keepPoint` is the flag `#`, with
+ * which the result always has a point.
+ */
 export function formatA(value: number, precision?: number, keepPoint = false): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
@@ -52,7 +55,8 @@ export function formatA(value: number, precision?: number, keepPoint = false): s
   const exponent = biased === 0 ? (bits << 1n === 0n || value === 0 ? 0 : -1022) : biased - 1023;
   const all = (bits & 0xfffffffffffffn) | (biased === 0 ? 0n : 1n << 52n);
   const digits = Math.min(precision ?? 13, 13);
-  // Rounded to so many hexadecimal digits after the point; the digit before it may become 2.
+  // The number is rounded to `digits` hexadecimal digits after the point; the digit before the
+  // point may become 2.
   const dropped = BigInt(4 * (13 - digits));
   const half = dropped === 0n ? 0n : 1n << (dropped - 1n);
   const rounded = (all + half) >> dropped;
@@ -81,7 +85,7 @@ function trim(digits: string): string {
   return digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
 }
 
-/** Formats as `tostring` does: `%.14g`, and whole numbers below 1e14 as they are. */
+/** Formats a number as `tostring` does: `%.14g`, or all digits if it is an integer below 1e14. */
 export function numberToText(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e14 && !Object.is(value, -0))
     return String(value);
@@ -119,7 +123,7 @@ function hexadecimal(digits: string): number | undefined {
   const [, whole = "", fraction = "", exponent = "0"] = match;
   if (whole + fraction === "") return undefined;
   const value = digitsToNumber(whole + fraction, 16) ?? 0;
-  // In two steps: the power alone may be too small where the product is not.
+  // In two steps: the power of 2 alone may be too small for a double where the product is not.
   const power = Number(exponent) - 4 * fraction.length;
   const half = Math.trunc(power / 2);
   return value * 2 ** half * 2 ** (power - half);
@@ -148,7 +152,7 @@ export function digitsToNumber(digits: string, base: number): number | undefined
   let value = 0;
   for (let at = 0; at < digits.length; at++) {
     const code = digits.charCodeAt(at);
-    // Lower-case letters differ from upper-case letters in this bit.
+    // Lower-case letters differ from upper-case letters in the bit 0x20.
     const digit = code <= NINE ? code - ZERO : (code | 0x20) - LETTER_A + 10;
     if (digit >= base) return undefined;
     value = value * base + digit;
@@ -161,8 +165,8 @@ const NINE = 0x39;
 const LETTER_A = 0x61;
 
 /**
- * Converts to a whole number of 32 bits, as LuaJIT does for arguments: the fraction is cut off,
- * and a number that is out of range or NaN becomes the lowest.
+ * Converts a number to a 32-bit integer, as LuaJIT does for arguments: the fraction is cut off, and
+ * NaN and numbers out of range become the lowest integer.
  */
 export function truncate(value: number): number {
   return value > -2147483649 && value < 2147483648 ? Math.trunc(value) : -2147483648;

@@ -1,6 +1,6 @@
 /**
- * Files that a script has opened. They are closed after the last reference to them is gone, or
- * at the end of the script.
+ * Files that a script has opened. A file is closed some time after the last reference to it is
+ * gone, or at the end of the script.
  */
 import { closeSync, fstatSync } from "node:fs";
 import { mayLoseOutput, writeSome } from "./output.ts";
@@ -16,7 +16,7 @@ export class OpenFile {
   readonly #append: boolean;
   readonly #beforeClose: ((fd: number) => void) | undefined;
   #pending = "";
-  /** The position of the next byte that is read or written; undefined if not a regular file. */
+  /** The position of the next byte to read or write; undefined if this is not a regular file. */
   position: number | undefined;
   bytesWritten = 0;
   /** Called once, when closing begins. */
@@ -38,7 +38,7 @@ export class OpenFile {
     return this.#fd === undefined;
   }
 
-  /** The descriptor. @throws EBADF if it is closed: the number may be another file's by now */
+  /** The descriptor. @throws EBADF if it is closed: its number may belong to another file now */
   get fd(): number {
     if (this.#fd === undefined) throw badDescriptor();
     return this.#fd;
@@ -92,8 +92,9 @@ interface Handle {
 }
 
 /**
- * Closes files that a script no longer holds, as LuaJIT's collector does:
- * `io.open(path):read()` in each handler would use up the descriptors. V8 decides when.
+ * Closes files that a script no longer holds, as LuaJIT's collector does; otherwise
+ * `io.open(path):read()` in each handler would use up the descriptors. V8 decides when a file is
+ * closed.
  */
 export class OpenFiles {
   readonly #open = new Set<OpenFile>();

@@ -31,7 +31,7 @@ import { type DateFields, localSeconds } from "./time/local-seconds.ts";
 import { strftime } from "./time/strftime.ts";
 import { systemZone } from "./time/system-zone.ts";
 
-/** Runs a file operation and pushes true, or nil, message and error number. */
+/** Runs a file operation and pushes true, or nil, a message and an error number. */
 export function pushFileResult(
   L: LuaState,
   path: string | undefined,
@@ -51,7 +51,7 @@ export function pushFileResult(
 
 const path = (text: string): Buffer => Buffer.from(text, "latin1");
 
-/** Performs an operation on files, which is an effect outside of the process. */
+/** Performs a file operation, which has an effect outside the process. */
 function change(gate: EffectGate, L: LuaState, name: string, operation: () => void): number {
   return gate(L, (taken) =>
     pushFileResult(L, name, () => {
@@ -94,7 +94,7 @@ function tmpname(gate: EffectGate) {
 /** The status that system(3) returns if the shell cannot be started. */
 const NO_SHELL = 127 << 8;
 
-/** Runs a command. Its status is that of system(3): the exit code is in the second byte. */
+/** Runs a command, and pushes what system(3) returns: the exit status is in the second byte. */
 function execute(gate: EffectGate) {
   return (L: LuaState): number => {
     const command = optText(L, 1, undefined);
@@ -168,7 +168,7 @@ function time(L: LuaState): number {
     isDst: isDstField(L),
   };
   const seconds = localSeconds(systemZone(), fields);
-  // The value that mktime(3) returns on failure is also a second of 1969.
+  // mktime(3) returns -1 on failure, although -1 is also the last second of 1969.
   if (seconds === undefined || seconds === -1) lua.lua_pushnil(L);
   else lua.lua_pushnumber(L, seconds);
   return 1;
@@ -242,7 +242,7 @@ function setlocale(L: LuaState): number {
   return 1;
 }
 
-/** Adds the library `os`. @param gate is asked before anything outside changes */
+/** Adds the library `os`. @param gate is asked before anything outside the process changes */
 export function openOs(L: LuaState, output: LineOutput, gate: EffectGate, files: OpenFiles): void {
   pushLibrary(L, {
     clock,

@@ -6,7 +6,7 @@ export class LineOutput {
   #pending = "";
   readonly #write: (text: string) => void;
 
-  /** @param write takes a binary string; blocks until all of it is out, and may throw */
+  /** @param write takes a binary string; blocks until all of it is written, and may throw */
   constructor(write: (text: string) => void) {
     this.#write = write;
   }
@@ -60,14 +60,14 @@ export function writeSome(fd: number, bytes: Buffer, position?: number): number 
     try {
       return writeSync(fd, bytes, 0, bytes.length, position ?? null);
     } catch (error) {
-      // Somebody made the pipe non-blocking, and its reader is behind.
+      // Another process has made the pipe non-blocking, and the pipe is full.
       if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
       sleepSync(5);
     }
   }
 }
 
-/** Writes all of a binary string, or of bytes, at the position of the descriptor. */
+/** Writes a whole binary string or buffer at the position of the descriptor. */
 export function writeFully(fd: number, data: string | Buffer): void {
   let rest = typeof data === "string" ? Buffer.from(data, "latin1") : data;
   while (rest.length > 0) rest = rest.subarray(writeSome(fd, rest));

@@ -1,9 +1,9 @@
 /**
- * Changes fengari's internals so that scripts written for LuaJIT run as they are. fengari is
- * pinned to 0.1.5 because of the files that import from `fengari/src`.
+ * Changes fengari's internals so that scripts written for LuaJIT run unchanged. Because this file
+ * and others import from `fengari/src`, fengari is pinned to 0.1.5.
  */
-// Imported first: modules are loaded in the order of imports, and those of fengari below copy
-// what it changes.
+// Imported first: modules are loaded in the order of imports, and the modules of fengari below copy
+// what patch-constants.ts changes.
 import "./patch-constants.ts";
 import defs from "fengari/src/defs.js";
 import lapi from "fengari/src/lapi.js";
@@ -41,9 +41,9 @@ lobject.TValue.prototype.setivalue = function (this: { type: number; value: unkn
   this.value = n;
 };
 
-// fengari's function asks for the bytes of a string, and a long one is held as text. Arithmetic
-// and loops in lvm.js call fengari's function all the same: they copy a long string, and the copy
-// is counted.
+// fengari's `tonumber` reads the bytes of a string, which have to be copied if the string is long
+// and held as text. Arithmetic and loops in lvm.js call fengari's function all the same: they copy
+// a long string, and the copy is counted.
 const { tonumber } = lvm;
 lvm.tonumber = (value) =>
   value.value instanceof LuaString
@@ -70,8 +70,8 @@ lobject.luaO_tostring = (_L, value) => {
   value.setsvalue(new LuaString(text, undefined));
 };
 
-// Strings are outside the heap, so the heap's limit does not stop them: `s = s .. s` in a loop
-// would take all memory of the machine. Concatenation calls this for each part.
+// Strings are outside the heap, so the heap's limit does not apply to them: `s = s .. s` in a loop
+// would take all memory of the machine. Concatenation calls `vslen` for each part.
 const { vslen } = lobject.TValue.prototype;
 lobject.TValue.prototype.vslen = function (this: object) {
   const length = vslen.call(this);
@@ -79,8 +79,8 @@ lobject.TValue.prototype.vslen = function (this: object) {
   return length;
 };
 
-// If JavaScript throws between two instructions (a string is too long, the stack is full),
-// Lua's stack has no room for the handler that turns that into an error of Lua.
+// If JavaScript throws an exception between two instructions (a string is too long, the stack is
+// full), Lua's stack has no room for the handler that turns the exception into a Lua error.
 const { lua_pushcfunction } = lapi;
 lapi.lua_pushcfunction = (L, fn) => {
   if (fn === L.l_G.atnativeerror) {
@@ -90,11 +90,11 @@ lapi.lua_pushcfunction = (L, fn) => {
   lua_pushcfunction(L, fn);
 };
 
-// Tables with an array part, for LuaJIT's order in pairs() and its length of tables with holes.
+// Tables with an array part: pairs() has LuaJIT's order, and tables with holes LuaJIT's length.
 Object.assign(ltable, table);
 
-// fengari reuses a closure if its upvalues have not changed; LuaJIT makes a new one each time,
-// on which setfenv() relies.
+// fengari reuses a closure if its upvalues have not changed; LuaJIT makes a new closure each time,
+// and setfenv() relies on that.
 Object.defineProperty(lfunc.Proto.prototype, "cache", { get: () => null, set: () => {} });
 
 // The texts of errors: scripts match them, and people search for them.
@@ -117,8 +117,8 @@ const QUESTION = Uint8Array.from(Buffer.from("?"));
 
 lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
 
-// A function that calls another one in `return f()` has left the stack in LuaJIT, even if `f`
-// is a library function; in that case fengari keeps its frame.
+// In LuaJIT, a function that ends with `return f()` has left the stack when `f` runs, even if `f`
+// is a library function. In that case, fengari keeps the function's frame, which is hidden here.
 const CIST_LUA = 2;
 const hasLeft = (ci: CallInfo | null): boolean =>
   ci !== null &&
@@ -158,13 +158,14 @@ ldebug.lua_getinfo = (L, what, ar) => {
   return status;
 };
 
-// As in Lua 5.1, `#` of a table calls no metamethod, `#` of other values calls it with nil as
-// the second argument, and a comparison calls a metamethod only if both values have the same one.
+// As in Lua 5.1, `#` of a table calls no metamethod, `#` of another value calls its metamethod with
+// nil as the second argument, and a comparison calls a metamethod only if both values have the same
+// one.
 const NIL = new lobject.TValue(0, null);
 const { fasttm, luaT_callorderTM, luaT_callTM, luaT_gettmbyobj } = ltm;
 /**
- * The metamethod that is about to be called for `==` or `#`: nothing runs between the look-up
- * and the call.
+ * The metamethods that were looked up last for `==` and for `#`. Nothing runs between the look-up
+ * of a metamethod and its call.
  */
 let equality: unknown = null;
 let length: unknown = null;
@@ -198,8 +199,8 @@ ltm.luaT_callorderTM = (L, left, right, event) => {
   return left.ttnov() === right.ttnov() && isOne ? luaT_callorderTM(L, left, right, event) : null;
 };
 
-// In Lua 5.1 `_ENV` is a name like any other. fengari sees globals through an upvalue of that name;
-// here the upvalue has a name that no script can write.
+// In Lua 5.1, `_ENV` is a name like any other. In fengari, functions see globals through an upvalue
+// of that name; here the upvalue has a name that no script can write.
 const { luaX_setinput } = llex;
 llex.LUA_ENV = Uint8Array.from(Buffer.from(GLOBALS));
 llex.luaX_setinput = (L, ls, input, source, first) => {

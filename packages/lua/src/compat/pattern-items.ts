@@ -13,7 +13,7 @@ export interface Item {
   readonly literal: number;
 }
 
-/** The items of a pattern. Each is parsed when a match first reaches it: errors come no sooner. */
+/** The items of a pattern. Each is parsed, and may throw, only when a match first reaches it. */
 export interface PatternItems {
   /** @throws PatternError */
   at(position: number): Item;
@@ -24,8 +24,8 @@ const MAX_KEPT_LENGTH = 200;
 const kept = new Map<string, PatternItems>();
 
 /**
- * Returns the items of a pattern. They are kept, because scripts use few patterns, again and
- * again.
+ * Returns the items of a pattern. They are kept, because scripts use the same few patterns again
+ * and again.
  */
 export function patternItems(pattern: string): PatternItems {
   const known = kept.get(pattern);

@@ -46,7 +46,7 @@ export class Matcher {
 
   /**
    * Prepares a match.
-   * @param spend called for some thousand steps at a time; may throw to end an endless match
+   * @param spend called after every few thousand steps; may throw to end an endless match
    */
   constructor(source: string, pattern: string, spend: (steps: number) => void) {
     this.#source = source;
@@ -62,7 +62,7 @@ export class Matcher {
     return this.#match(start, patternStart);
   }
 
-  /** Counts the remaining steps. */
+  /** Passes the steps that have not been counted yet to `spend`. */
   finish(): void {
     const steps = this.#steps;
     this.#steps = 0;
@@ -79,8 +79,8 @@ export class Matcher {
   }
 
   /**
-   * Returns a capture: its text, or its position counted from 1. If there are none, the first
-   * is the whole match.
+   * Returns a capture: its text, or its position counted from 1. If the pattern has no captures,
+   * the first is the whole match.
    */
   capture(index: number, start: number, end: number): string | number {
     const capture = this.#captures[index];
@@ -171,7 +171,7 @@ export class Matcher {
     }
   }
 
-  /** Matches an item as often as possible, then less often. */
+  /** Matches an item as many times as possible, then fewer times. */
   #longest(s: number, item: Item, least: number): number | undefined {
     let last = s;
     while (this.#matchesOne(last, item)) last++;
@@ -183,7 +183,7 @@ export class Matcher {
     return undefined;
   }
 
-  /** Matches an item as rarely as possible, then more often. */
+  /** Matches an item as few times as possible, then more times. */
   #shortest(from: number, item: Item): number | undefined {
     let s = from;
     for (;;) {
@@ -221,7 +221,7 @@ export class Matcher {
     for (let s = from + 1; s < source.length; s++) {
       this.#count(1);
       const c = source.charCodeAt(s);
-      // If both are the same character, it closes.
+      // If the two characters are the same, each further one closes.
       if (c === close) {
         if (--depth === 0) return s + 1;
       } else if (c === open) {
@@ -231,7 +231,7 @@ export class Matcher {
     return undefined;
   }
 
-  /** Matches `%f`. @returns the position at which the pattern goes on */
+  /** Matches `%f`. @returns the position at which the pattern continues */
   #frontier(s: number, p: number): number | undefined {
     if (this.#pattern.charCodeAt(p) !== BRACKET)
       throw new PatternError("missing '[' after '%f' in pattern");

@@ -1,15 +1,15 @@
 /**
- * Precompiled code with a seal. The interpreter trusts code that it loads: damaged code makes
- * it fail in ways that no script can catch. So only unchanged code from `string.dump` of this
- * process is loaded. Pure, except for the key.
+ * Precompiled code with a seal, that is, a message authentication code. The interpreter trusts
+ * code that it loads: damaged code makes it fail in ways that no script can catch. So only
+ * unchanged code from `string.dump` of this process is loaded. Pure, except for the key.
  */
 import { createHmac, randomBytes } from "node:crypto";
 
-/** The first bytes of the interpreter's own code. LuaJIT's begins differently. */
+/** The first bytes of our interpreter's precompiled code. LuaJIT's begins differently. */
 const SIGNATURE = "\x1bLua";
 const SEAL_BYTES = 16;
 
-/** The key of this process, so that foreign code does not pass for its own. */
+/** The key of this process, so that code from elsewhere is not taken for its own. */
 const key = randomBytes(32);
 
 /** Returns code in the form that scripts get: the signature, the seal, and the rest. */
@@ -30,7 +30,7 @@ export function openCode(sealed: string): string | undefined {
   return sealed.slice(SIGNATURE.length, end) === sealOf(code) ? code : undefined;
 }
 
-/** @param code a character for each byte */
+/** @param code has a character for each byte */
 function sealOf(code: string): string {
   const hash = createHmac("sha256", key).update(code, "latin1").digest();
   return hash.toString("latin1", 0, SEAL_BYTES);

@@ -1,6 +1,6 @@
 /**
- * The parts of the library that are shortest in Lua: packages, modules, `jit`. Runs once in a
- * new state.
+ * The parts of the standard libraries that are shortest in Lua: packages, modules, `jit`. Runs
+ * once in each new state.
  */
 export const prelude = String.raw`
 local exists, loadpath, defaultpath = ...
@@ -99,7 +99,7 @@ function module(name, ...)
   for _, option in ipairs({...}) do option(m) end
 end
 
--- There is no compiler to control: the functions do nothing, and report that it is off.
+-- There is no compiler to control: these functions do nothing, or report that it is off.
 local function nothing() end
 jit = { version = "LuaJIT 2.1.1737090214", version_num = 20199, os = "Linux", arch = "x64",
   on = nothing, off = nothing, flush = nothing, attach = nothing,

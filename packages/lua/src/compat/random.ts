@@ -1,11 +1,11 @@
 /**
- * LuaJIT's random numbers: scripts that set a seed get the same sequence. Pure.
+ * LuaJIT's random numbers: scripts that set a seed get the same sequence as in LuaJIT. Pure.
  * @see P. L'Ecuyer, "Tables of Maximally-Equidistributed Combined LFSR Generators" (1999): four
  * generators of 63, 58, 55 and 47 bits, with a period of 2^223
  */
 
 interface Component {
-  /** The number of bits; the lower ones of the word are not used. */
+  /** The number of bits that are used: the upper ones of the word. */
   readonly k: bigint;
   readonly q: bigint;
   readonly s: bigint;
@@ -21,8 +21,8 @@ const COMPONENTS: readonly Component[] = [
 const WORD = 64n;
 const MANTISSA = 52;
 /**
- * The count of numbers that are dropped after a new seed, so that the sequences of similar
- * seeds differ.
+ * The number of results that are dropped after a new seed, so that the sequences of similar seeds
+ * differ.
  */
 const WARM_UP = 10;
 
@@ -35,7 +35,7 @@ export class Random {
     this.seed(seed);
   }
 
-  /** Begins the sequence that LuaJIT gives for this number. */
+  /** Begins the sequence that LuaJIT returns for this seed. */
   seed(seed: number): void {
     const double = new DataView(new ArrayBuffer(8));
     let d = seed;

@@ -68,8 +68,8 @@ function startArgument(L: LuaState, index: number, length: number): number {
 }
 
 /**
- * The length from which the search for a text is costly: in the worst case, the time that V8 takes
- * grows with the product of both lengths.
+ * The greatest length, in bytes, of a text that is cheap to search for: in the worst case, the time
+ * that V8 takes grows with the product of both lengths.
  */
 const LONG = 256;
 const COMPARISONS = 4096;
@@ -123,7 +123,7 @@ function gmatch(L: LuaState): number {
       for (let s = position; s <= source.length; s++) {
         const end = matcher.matchAt(s, 0);
         if (end === undefined) continue;
-        // After an empty match the position moves on, so that it is not found again.
+        // After an empty match, the position moves on, so that the match is not found again.
         position = end === s ? end + 1 : end;
         return pushCaptures(caller, matcher, s, end, true);
       }
@@ -147,7 +147,7 @@ function gsub(L: LuaState): number {
     const result = new Pieces();
     let count = 0;
     let s = 0;
-    /** The text before this position is in the result. */
+    /** The text before this position is already in the result. */
     let copied = 0;
     while (count < most) {
       const end = matcher.matchAt(s, anchored ? 1 : 0);
@@ -172,7 +172,7 @@ function gsub(L: LuaState): number {
   });
 }
 
-/** Adds a replacement, in which `%1` and the like are captures; any other `%x` stands for `x`. */
+/** Adds a replacement: `%0` is the match, `%1` to `%9` are captures, any other `%x` is `x`. */
 function addExpanded(
   result: Pieces,
   template: string,

@@ -1,4 +1,4 @@
-/** Runs commands of scripts. */
+/** Runs shell commands for scripts. */
 import { type ExitReason, P_PID, reap, type SpawnOptions, spawn } from "@cm4all/linux";
 
 interface Streams {
@@ -13,7 +13,7 @@ export function cText(text: string): string {
 
 /**
  * Runs `sh -c` to its end, with our environment. Neither the environment nor the command passes
- * through Node, which takes both for UTF-8.
+ * through Node, which would take both for UTF-8.
  * @param command a binary string
  * @throws SyscallError if the shell cannot be started
  */

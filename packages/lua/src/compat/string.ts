@@ -168,7 +168,7 @@ function rep(L: LuaState): number {
   return 1;
 }
 
-/** Makes a library function that changes each byte. */
+/** Makes a library function that returns a changed copy of a string. */
 function mapped(fn: (bytes: Buffer) => void): LuaFunction {
   return (L) => {
     const text = checkText(L, 1);
@@ -202,7 +202,7 @@ function dump(L: LuaState): number {
     code.add(fromBytes(bytes.subarray(0, length)));
     return 0;
   };
-  // The names are not stripped, because the upvalue for globals is found by its name.
+  // The names of variables are not stripped, because the upvalue for globals is found by its name.
   if (lua.lua_dump(L, write, undefined, false) !== 0)
     return raise(L, "unable to dump given function");
   pushText(L, sealCode(code.toString()));

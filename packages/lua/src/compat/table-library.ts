@@ -41,9 +41,9 @@ function concat(L: LuaState): number {
   return 1;
 }
 
-/** How many elements of the array part can be moved at the cost of one instruction. */
+/** The number of elements of the array part that can be moved at the cost of one instruction. */
 const MOVED = 64;
-/** The cost, in instructions, of moving an element by itself. */
+/** The cost, in instructions, of each element that has to be moved on its own. */
 const COPIED = 6;
 
 /** Inserts a value. As in Lua 5.1, a position beyond the end is allowed. */
@@ -57,7 +57,7 @@ function insert(L: LuaState): number {
   if (arguments_ !== 3) return raise(L, "wrong number of arguments to 'insert'");
   const position = lauxlib.luaL_checkinteger(L, 2);
   if (position > 0 && position < end) {
-    // The last place is set first, because the table may have to grow there.
+    // The new last element is set first, because the table may have to grow for it.
     lua.lua_pushvalue(L, 3);
     lua.lua_rawseti(L, 1, end);
     if (insertInRow(tableAt(L, 1), position, end)) {
@@ -97,7 +97,7 @@ function tableAt(L: LuaState, index: number): Table {
   return lua.lua_topointer(L, index) as Table;
 }
 
-/** Sorts by the quicksort of Lua 5.1, which tolerates inconsistent order functions. */
+/** Sorts by the quicksort of Lua 5.1, which ends even if the order function is inconsistent. */
 function sort(L: LuaState): number {
   const length = checkTable(L);
   if (!lua.lua_isnoneornil(L, 2)) lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
@@ -264,7 +264,7 @@ function move(L: LuaState): number {
   return 1;
 }
 
-/** Pushes an empty table. The wanted sizes are only checked: the table grows as needed. */
+/** Pushes an empty table. The sizes asked for are only checked: the table grows as needed. */
 function newTable(L: LuaState): number {
   lauxlib.luaL_checkinteger(L, 1);
   lauxlib.luaL_checkinteger(L, 2);

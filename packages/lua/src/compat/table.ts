@@ -1,6 +1,6 @@
 /**
  * Lua tables with an array part, as in LuaJIT: the keys 0, 1, 2, ... are in a row of slots, all
- * others in a map that keeps the order of insertion. Replaces fengari's module `ltable`, whose
+ * other keys in a map that keeps the order of insertion. Replaces fengari's module `ltable`, whose
  * tables consist of a map only.
  */
 import defs from "fengari/src/defs.js";
@@ -17,7 +17,7 @@ const LUA_TNUMFLT = 3;
 const LUA_TNUMBER = 3;
 const LUA_TSTRING = 4;
 
-/** An entry whose value became nil stays in its place: a traversal may have just reached it. */
+/** An entry whose value becomes nil stays in its place: a traversal may have just reached it. */
 interface Entry {
   key: TValue;
   value: TValue;
@@ -27,7 +27,7 @@ interface Entry {
 export class Table {
   id: number;
   metatable: Table | null = null;
-  /** The metamethods that are known to be absent; kept by fengari. */
+  /** A bit for each metamethod that is known to be absent; maintained by fengari. */
   flags = ~0;
   /** The values of the keys 0 to `arraySize - 1`; nil is stored as undefined or as a nil value. */
   array: (TValue | undefined)[] = [];
@@ -44,7 +44,7 @@ export class Table {
   }
 }
 
-/** Returns an empty table, in the place of fengari's function of that name. */
+/** Returns an empty table. Replaces fengari's function of the same name. */
 export function luaH_new(L: LuaState): Table {
   return new Table(L);
 }
@@ -55,8 +55,8 @@ export function invalidateTMcache(t: Table): void {
 }
 
 /**
- * The keys by which the map holds light userdata: each stands for a value outside of Lua, and is
- * equal to no other key.
+ * The keys by which the map holds light userdata: each stands for a value outside Lua, and is equal
+ * to no other key.
  */
 const lightKeys = new Map<unknown, object>();
 function lightKey(value: unknown): object {
@@ -83,12 +83,12 @@ function getByMapKey(t: Table, key: unknown): TValue {
   return t.strong.get(key)?.value ?? lobject.luaO_nilobject;
 }
 
-/** Returns the value at an integer, or nil. */
+/** Returns the value at an integer key, or nil. */
 export function luaH_getint(t: Table, n: number): TValue {
   return t.array[n] ?? getByMapKey(t, n);
 }
 
-/** Returns the value at a string, or nil. */
+/** Returns the value at a string key, or nil. */
 export function luaH_getstr(t: Table, key: TString): TValue {
   return getByMapKey(t, lstring.luaS_hashlongstr(key));
 }
@@ -100,8 +100,8 @@ export function luaH_get(_L: LuaState | null, t: Table, key: TValue): TValue {
 }
 
 /**
- * Sets an element; used by constructors and libraries. A constructor sets the last of its (up
- * to 50) elements first, and that makes room for all of them.
+ * Sets an element; used by constructors and libraries. A constructor sets its elements in groups of
+ * up to 50, the last element of a group first, which makes room for the whole group.
  */
 export function luaH_setint(t: Table, n: number, value: TValue): void {
   if (n >= t.arraySize && n - t.arraySize <= 64 && t.entries.length === 0)
@@ -109,7 +109,7 @@ export function luaH_setint(t: Table, n: number, value: TValue): void {
   setNumber(t, n, value);
 }
 
-/** Sets a value. Raises an error of Lua for a key that is nil or NaN. */
+/** Sets a value. Raises a Lua error for a key that is nil or NaN. */
 export function luaH_setfrom(L: LuaState, t: Table, key: TValue, value: TValue): void {
   const type = key.ttnov();
   if (type === LUA_TNUMBER) {
@@ -160,14 +160,14 @@ function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
 }
 
 /**
- * Chooses the size of the array part as LuaJIT does: the largest power of two, and one more for the
- * key 0, of which more than a quarter is in use with the new key. Forgets entries without a value.
+ * Chooses the size of the array part as LuaJIT does: the largest power of two of which more than a
+ * quarter is in use, counting the new key, plus one for the key 0. Drops entries without a value.
  */
 function rearrange(t: Table, newKey: TValue): void {
   const { array, entries } = t;
   budget.left -= array.length / SKIPPED + entries.length * MOVED;
   const live = entries.filter(({ value }) => !value.ttisnil());
-  /** How many keys there are up to 2, from there up to 4, up to 8, ... */
+  /** The number of keys from 0 to 2, from 3 to 4, from 5 to 8, from 9 to 16, ... */
   const bins: number[] = [];
   let numbers = 0;
   const count = (n: unknown) => {
@@ -255,14 +255,14 @@ export function clearTable(t: Table): void {
   t.entries = [];
 }
 
-/** Returns true if the keys 1 to `last`, and none above, are in the array part. */
+/** Returns true if the array part holds the keys 1 to `last`, and no higher ones. */
 function isRow(t: Table, last: number): boolean {
   return t.array.length === last + 1 && last < t.arraySize;
 }
 
 /**
- * Moves the last value to `position`, and the values from there on up by one; returns false if the
- * values are not all in the array part.
+ * Moves the last value to `position`, and the values from `position` on up by one. Returns false,
+ * and moves nothing, if the values are not all in the array part.
  */
 export function insertInRow(t: Table, position: number, last: number): boolean {
   if (!isRow(t, last)) return false;
@@ -271,8 +271,8 @@ export function insertInRow(t: Table, position: number, last: number): boolean {
 }
 
 /**
- * Removes a value, and moves the values above it down by one; returns false if the values are not
- * all in the array part.
+ * Removes a value, and moves the values above it down by one. Returns false, and removes nothing,
+ * if the values are not all in the array part.
  */
 export function removeFromRow(t: Table, position: number, last: number): boolean {
   if (!isRow(t, last)) return false;
@@ -281,8 +281,8 @@ export function removeFromRow(t: Table, position: number, last: number): boolean
 }
 
 /**
- * Replaces the key at `index` of the stack by the next one and pushes its value; returns false
- * after the last.
+ * Replaces the key at `index` of the stack with the next key, and puts that key's value above it.
+ * Returns false after the last key.
  */
 export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   const key = L.stack[index];

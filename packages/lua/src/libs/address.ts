@@ -36,7 +36,7 @@ export function parseAddress(text: string): ParsedAddress {
   if (text.startsWith("/") || text.startsWith("@")) return { kind: "unix", path: text };
   const match =
     /^\[([^\]%]*)(?:%([^\]]+))?\]/.exec(text) ??
-    // Two colons make it an IPv6 address; without brackets, it cannot have a port.
+    // A text with two colons is an IPv6 address; without brackets, the address cannot have a port.
     /^([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:]*)(?:%([0-9a-zA-Z._-]+))?/.exec(text) ??
     /^([0-9a-zA-Z.*-]*)/.exec(text);
   const host = match?.[1] ?? "";
@@ -71,7 +71,7 @@ function unixAddress(path: string): SocketAddress {
   }
 }
 
-/** Returns the address if `host` is a numeric one; undefined if it is a name. */
+/** Returns the socket address of a numeric `host`; undefined if `host` is a name. */
 export function ipAddress(host: string, port: number, scope = 0): SocketAddress | undefined {
   const address = tryParseIpAddress(host);
   if (address === undefined) return undefined;

@@ -67,7 +67,7 @@ function sendPacket(runtime: Runtime) {
   };
 }
 
-/** Returns a method that appends a command for each of its arguments, and returns the builder. */
+/** Makes a method that appends a command for each of its arguments, and returns the packet. */
 function appendCommand(command: number): LuaFunction {
   return (L) => {
     const packet = checkObject<ControlPacket>(L, 1, BUILDER);

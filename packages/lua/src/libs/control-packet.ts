@@ -4,7 +4,7 @@
  *
  *     63 04 61 01                magic, once
  *     u16 length, u16 command    length without the padding
- *     payload, NUL up to a multiple of 4
+ *     payload                    padded with NULs to a multiple of 4
  */
 
 const MAGIC = Buffer.from([0x63, 0x04, 0x61, 0x01]);
@@ -29,8 +29,8 @@ export class ControlPacket {
 
   /**
    * Appends a command.
-   * @param payload a binary string; only the lower 16 bits of its length are written, as the
-   * original does
+   * @param payload a binary string; only the lower 16 bits of its length are written, as in the
+   * original
    */
   append(command: number, payload: string): void {
     const header = Buffer.alloc(4);

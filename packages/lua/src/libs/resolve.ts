@@ -1,4 +1,4 @@
-/** Resolves the addresses that scripts write, and waits for the resolver if the caller can wait. */
+/** Resolves the addresses that scripts write; suspends the caller meanwhile if that is possible. */
 import { spawnSync } from "node:child_process";
 import { lookup } from "node:dns/promises";
 import { type LuaState, lua, raisePlain, toText } from "../lua.ts";
@@ -47,7 +47,7 @@ function complete(
 
 /**
  * Calls `use` with the address in argument `index`, which is an object or a text. In a
- * coroutine the look-up of a host name suspends the coroutine; elsewhere it blocks.
+ * coroutine, the look-up of a host name suspends the coroutine; elsewhere the look-up blocks.
  * @param use pushes the results and returns their number
  */
 export function withAddress(

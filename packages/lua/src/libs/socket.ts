@@ -34,7 +34,7 @@ import { ADDRESS, addressOrRaise, withAddress } from "./resolve.ts";
 const SOCKET = "socket";
 /** The port of the control protocol. */
 export const CONTROL_PORT = 5478;
-/** The time that a peer has to accept a connection, or data. */
+/** The time within which a peer must accept a connection, or data. */
 const TIMEOUT_MS = 5000;
 
 const TYPES = new Map([
@@ -55,7 +55,7 @@ export function openSocket(
   let fd: Fd | undefined;
   try {
     fd = socket(address.domain, type, 0, flags);
-    // The time-out applies to connect(2), too. @see socket(7)
+    // The timeout applies to connect(2), too. @see socket(7)
     setTimeoutOption(fd.number, SO_SNDTIMEO, TIMEOUT_MS);
     connect(fd.number, address.bytes, { address: address.text });
     return fd;
@@ -121,8 +121,8 @@ function connectSocket(runtime: Runtime) {
 }
 
 /**
- * Returns the part of `data` from the position in argument 3 to that in argument 4. What follows
- * the latter is cut off first: a negative start counts from there.
+ * Returns the part of `data` from the position in argument 3 to the position in argument 4. The end
+ * is cut off first, so that a negative start counts from the position in argument 4.
  */
 function slice(L: LuaState, data: string): string {
   let rest = data;

@@ -1,4 +1,4 @@
-/** The arguments of statements. */
+/** The Lua arguments that make up a statement. */
 import { spend } from "../compat/budget.ts";
 import { checkText, type LuaState, lauxlib, lua, raise, toText, typeName } from "../lua.ts";
 import { isNull } from "./null.ts";

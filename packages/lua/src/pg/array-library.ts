@@ -37,7 +37,7 @@ function countElement(L: LuaState, length: number): void {
   reserve(ELEMENT_BYTES + length);
 }
 
-/** Pushes a table as the text of an array: `pg.encode_array`. */
+/** Pushes a table as the text of an array: `pg:encode_array`. */
 export function encodeArrayFunction(L: LuaState): number {
   if (lua.lua_gettop(L) > 2) return raise(L, "Too many parameters");
   if (lua.lua_type(L, 2) !== lua.LUA_TTABLE) return argumentError(L, 2, "Table expected");
@@ -45,7 +45,7 @@ export function encodeArrayFunction(L: LuaState): number {
   return 1;
 }
 
-/** Encodes the table at `index`. @param where the indices of this table, for messages */
+/** Encodes the table at `index`. @param where the indices that lead to it, for messages */
 function encodeTable(L: LuaState, index: number, where: string): string {
   const table = lua.lua_absindex(L, index);
   const count = lua.lua_rawlen(L, table);
@@ -102,7 +102,7 @@ function checkKeys(L: LuaState, table: number, count: number, where: string): vo
   }
 }
 
-/** Pushes a table with the elements of an array's text: `pg.decode_array`. */
+/** Pushes a table with the elements of an array's text: `pg:decode_array`. */
 export function decodeArrayFunction(L: LuaState): number {
   const text = cutAtNul(checkText(L, 2));
   if (lua.lua_gettop(L) > 3) return raise(L, "Too many parameters");

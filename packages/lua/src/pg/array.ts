@@ -3,7 +3,7 @@
  * @see PostgreSQL manual, "Array Input and Output Syntax"
  */
 
-/** NULL inside of an array, unquoted. */
+/** An unquoted NULL in an array. */
 export const NULL = Symbol("NULL");
 
 export type ArrayElement = string | typeof NULL | ArrayElement[];
@@ -21,7 +21,7 @@ export function joinElements(elements: readonly string[]): string {
 export function quoteElement(text: string): string {
   if (!SPECIAL.test(text)) return `"${text}"`;
   let quoted = "";
-  // In blocks: V8 keeps all matches of a replacement until its end, and there may be millions.
+  // In blocks: V8 keeps all matches until the replacement ends, and there may be millions.
   for (let start = 0; start < text.length; start += BLOCK)
     quoted += text.slice(start, start + BLOCK).replace(/["\\]/g, "\\$&");
   return `"${quoted}"`;
@@ -32,13 +32,13 @@ const BLOCK = 65_536;
 
 /**
  * Parses an array.
- * @param taken called with the length of an element, or of each of its parts if characters in it
- * are escaped, before it is kept; may throw to end the parsing
+ * @param taken called before an element is kept, with its length; if the element has escaped
+ * characters, called with the length of each part between them; may throw to end the parsing
  * @throws ArrayError with the position of the mistake
  */
 export function decodeArray(text: string, taken = (_length: number) => {}): ArrayElement[] {
   if (text === "") return [];
-  // If indices do not begin with 1, their bounds come before the elements: [0:1]={a,b}
+  // If indices do not begin with 1, the bounds come before the elements: [0:1]={a,b}
   const bounds = /^(?:\[[+-]?\d+:[+-]?\d+\])+=/.exec(text)?.[0] ?? "";
   const parser = new Parser(text, bounds.length, taken);
   const elements = parser.array(1);

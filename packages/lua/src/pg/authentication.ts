@@ -42,7 +42,7 @@ export class AuthenticationRules {
 
   /**
    * Notes the method that the server asks for.
-   * @param mechanisms the SASL mechanisms that it offers
+   * @param mechanisms the SASL mechanisms that the server offers
    */
   request(method: Method, mechanisms: readonly string[] = []): void {
     this.#method = method;
@@ -61,7 +61,7 @@ export class AuthenticationRules {
       : "channel binding is required, but server did not offer an authentication method that supports channel binding";
   }
 
-  /** Returns the reason why we refuse a server that lets us in without a request, or undefined. */
+  /** Returns why a server is refused that lets us in without a request; otherwise undefined. */
   refuseEntry(): string | undefined {
     if (this.#method !== "none") return undefined;
     const refused = this.#refuseMethod();

@@ -22,7 +22,7 @@ export function rawClient(client: Client): RawClient {
  * Sends a CancelRequest over a new connection. The server closes this connection when it has
  * signalled the session: no statement that is sent after that is cancelled.
  * @returns a promise that resolves when the connection is closed, even if the server cannot be
- * reached, and a function that gives up
+ * reached, and a function that abandons the request
  * @see PostgreSQL manual, "Canceling Requests in Progress"
  */
 export function requestCancel(client: Client): { closed: Promise<void>; abandon: () => void } {

@@ -1,7 +1,7 @@
 /**
  * Opens a session: tries the hosts of a target in turn, with and without TLS. As in libpq, the
  * next host is tried if a host has no session of the right kind, but not after a server has
- * refused us: that would hide a wrong password.
+ * refused the login: another host would hide a wrong password.
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
@@ -19,7 +19,7 @@ import {
 import { formatServerMessage, type ServerMessage } from "./message.ts";
 import type { Host, Target } from "./target.ts";
 
-/** Thrown if there is no session; the message is libpq's. */
+/** Thrown if no session can be opened; the message is libpq's. */
 export class ConnectError extends Error {
   override name = "ConnectError";
 
@@ -28,7 +28,7 @@ export class ConnectError extends Error {
   }
 }
 
-/** "the database system is starting up", and the like: another host may do better. */
+/** The SQLSTATE of "the database system is starting up" and the like; the next host is tried. */
 const CANNOT_CONNECT_NOW = "57P03";
 
 const NO_TLS = "The server does not support SSL connections";
@@ -77,7 +77,7 @@ async function resolve(host: Host, failures: string[]): Promise<Address[]> {
   }
 }
 
-/** Returns the message of getaddrinfo(3) for a code of Node. */
+/** Returns the message of getaddrinfo(3) for an error of Node's `lookup`. */
 function lookupErrorText(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "ENOTFOUND") return "Name or service not known";

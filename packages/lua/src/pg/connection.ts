@@ -1,11 +1,11 @@
 /**
  * A session with the server for each `pg:new`, as users of libpq expect it: the statements of
  * all coroutines go through one queue, one at a time; the session is opened when it is needed,
- * and again after it broke.
+ * and again after it has broken.
  *
  * Invariants: a statement is settled exactly once. While a transaction is open, whether it was
- * begun by `db:transaction` or by hand, only statements of its run are sent; it ends with the run
- * at the latest. There is one attempt to connect at a time.
+ * begun by `db:transaction` or by hand (with BEGIN), only statements of the run that has begun it
+ * are sent; it ends with the run at the latest. There is at most one attempt to connect at a time.
  */
 import { errorText } from "@cm4all/linux";
 import { Backoff, type Pauses } from "@cm4all/supervision";
@@ -26,7 +26,7 @@ import { Transaction, type TransactionHooks } from "./transaction.ts";
 
 export type ConnectionOptions = Omit<SessionEvents, "onEnd">;
 
-/** Pauses before attempts to connect; the first attempt after a break follows at once. */
+/** Pauses before attempts to connect, in ms; the first attempt after a break follows at once. */
 const CONNECT_PAUSES: Pauses = [0, 1000, 2000, 5000, 10_000];
 
 const HANDLER_FAILED = "its handler has ended\n";
@@ -60,7 +60,7 @@ export class PgConnection {
     this.#options = options;
   }
 
-  /** Queues a statement. @returns its outcome, and a function that withdraws it while it waits */
+  /** Queues a statement. @returns its outcome, and a function that withdraws a waiting statement */
   execute(run: PgRun, text: StatementText): { outcome: Promise<Outcome>; abandon: () => void } {
     let entry: Statement | undefined;
     const outcome = new Promise<Outcome>((settle) => {
@@ -72,7 +72,7 @@ export class PgConnection {
 
   /**
    * Subscribes to a channel, for this session and all later ones.
-   * @returns false if that was done before
+   * @returns false if the channel was subscribed to before
    */
   listen(channel: string): boolean {
     if (this.#channels.has(channel)) return false;
@@ -140,7 +140,7 @@ export class PgConnection {
   /** Removes an entry for which nobody waits any more. */
   #withdraw(entry: Entry | undefined): void {
     if (entry === undefined || !this.#queue.remove(entry)) return;
-    // The entry has waited for a session, so the connection is to blame if its run fails.
+    // The entry has waited for a session, so if its run fails, the connection is the cause.
     if (this.#session === undefined && entry.run !== undefined) entry.run.cause = "connection";
   }
 
@@ -152,12 +152,13 @@ export class PgConnection {
     }
     entry.run?.uses(this);
     this.#queue.add(entry);
-    // All waiting runs ask at once whether they may begin, and not each when its turn has come.
+    // A run asks at once whether it may begin, not when its turn has come, so that waiting runs do
+    // not ask one after another.
     if (this.#session !== undefined) this.#hasBegun(entry, this.#session);
     this.#pump();
   }
 
-  /** Returns the reason why a run may send nothing more. */
+  /** Returns the reason why a run may send nothing more; undefined if it may. */
   #refuse(run: PgRun | undefined): Failed | undefined {
     if (run === undefined) return undefined;
     if (run.hasFailed) return { error: HANDLER_FAILED, cause: "script" };
@@ -189,8 +190,8 @@ export class PgConnection {
   }
 
   /**
-   * Asks the daemon whether the run of an entry may begin, if it has to be asked. Returns true if
-   * the run may begin; otherwise the queue goes on when the daemon has answered.
+   * Asks the daemon whether the run of an entry may begin, if the daemon has to be asked. Returns
+   * true if the run may begin; otherwise the queue continues when the daemon has answered.
    */
   #hasBegun(entry: Entry, session: ServerSession): boolean {
     if (!("text" in entry) || !session.mayTakeEffect(entry.text.sql)) return true;
@@ -252,7 +253,7 @@ export class PgConnection {
           session.end();
           return;
         }
-        // The session has ended before we got it.
+        // The session has ended before it could be used.
         if (session.isBroken) {
           this.#connectFailed(new ConnectError(LOST));
           return;
@@ -294,8 +295,8 @@ export class PgConnection {
   }
 
   /**
-   * Queues LISTEN, unless the session is a pooler's. If it is not known whose session it is, queues
-   * that question first.
+   * Queues LISTEN, unless the session is a pooler's. If that is not known, first queues the
+   * statement that finds it out.
    */
   #listenIn(session: ServerSession, channel: string): void {
     if (session.isPooled === undefined) {

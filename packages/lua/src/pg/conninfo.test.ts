@@ -37,7 +37,7 @@ describe("parseConninfo", () => {
     ["postgresql://[]/db", "IPv6 host address may not be empty"],
     ["postgresql://[::1]x/db", 'unexpected character after "]"'],
     ["postgresql://%ff/db", "the host of the URI is not UTF-8"],
-  ])("says what is wrong with %s", (text, message) => {
+  ])("reports what is wrong with %s", (text, message) => {
     expect(() => parseConninfo(text)).toThrow(message);
   });
 

@@ -35,7 +35,7 @@ class Session {
   }
 }
 
-describe("a statement outside of a transaction", () => {
+describe("a statement outside a transaction", () => {
   it("has taken effect if it was answered, unless it concerns only the session", () => {
     for (const tag of ["INSERT", "SELECT", "NOTIFY", "CREATE TABLE", "CALL", "ROLLBACK PREPARED"])
       expect(new Session().answered("x", [tag], "I").came).toEqual(["taken"]);
@@ -84,7 +84,7 @@ describe("a transaction", () => {
     expect(chain.refused("x", "E").lost()[3]).toBe("none");
   });
 
-  it("has no effect after ROLLBACK, after a COMMIT that failed, and if a statement failed", () => {
+  it("has no effect after ROLLBACK, after a failed COMMIT, and after a failed statement", () => {
     expect(open().answered("ROLLBACK", ["ROLLBACK"], "I").came).toEqual(["none", "none", "none"]);
     expect(open().refused("COMMIT").came).toEqual(["none", "none", "none"]);
     const failed = open().refused("broken", "E").answered("COMMIT", ["ROLLBACK"], "I");

@@ -1,6 +1,6 @@
 /**
- * The effects of the statements of a session, as far as the server's answers show them: a
- * transaction's outcome is that of all its statements. Pure.
+ * The effects of the statements of a session, as far as the server's answers show them: the outcome
+ * of a transaction is the outcome of all its statements. Pure.
  *
  * Each statement that was not refused counts as an effect, including a SELECT. Asking the server
  * whether a transaction has an id would miss notifications, and what functions write to foreign
@@ -14,7 +14,7 @@ export type TransactionStatus = "I" | "T" | "E";
 /** A statement that was sent. */
 export interface Sent {
   readonly sql: string;
-  /** Called with its outcome; undefined if nobody needs it. */
+  /** Called with the statement's effect; undefined if nobody needs to know it. */
   readonly settle: ReturnType<Effects["sent"]> | undefined;
 }
 
@@ -60,7 +60,7 @@ export class Ledger {
   /**
    * Notes that the session is lost: the server rolls back an open transaction.
    * @param sent the statement that was under way
-   * @param isRefused true if the server's last message was that it does not execute the statement
+   * @param isRefused true if the server's last message was a refusal to execute the statement
    */
   lost(sent?: Sent, isRefused = false): void {
     const isKnown = sent === undefined || isRefused || (this.inTransaction && !mayCommit(sent.sql));
@@ -91,7 +91,7 @@ const OF_THE_SESSION = new Set([
 ]);
 
 /**
- * Returns true if a text has had an effect; to be called if no transaction is open after it.
+ * Returns true if a text has had an effect; used only if no transaction is open after the text.
  * ROLLBACK undoes the statements before it.
  */
 function isEffective(tags: readonly string[]): boolean {
@@ -106,7 +106,7 @@ function mayCommit(sql: string): boolean {
   return /\b(?:commit|end|prepare)\b/i.test(sql);
 }
 
-/** Returns true for procedures and DO blocks, which may commit their work so far and then fail. */
+/** Returns true for CALL and DO, whose code may commit part of its work and then fail. */
 function mayCommitByItself(sql: string): boolean {
   return /\b(?:call|do(?!\s+(?:update|nothing)\b))\b/i.test(sql);
 }

@@ -27,10 +27,10 @@ import type { Outcome } from "./statement.ts";
 import { openTransactions, pushTransactionMethod } from "./transaction-library.ts";
 import { cutAtNul, decodeUtf8 } from "./values.ts";
 
-/** Closes connections that scripts no longer hold: there is no `close`. */
+/** Closes connections that scripts no longer hold, because scripts cannot close them. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
-/** The time for which the session of an ended handler's connection is kept for the next handler. */
+/** The time for which the idle session of a handler's connection outlives the handler. */
 const KEEP_MS = 1000;
 
 function newConnection(runtime: Runtime) {

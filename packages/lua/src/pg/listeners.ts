@@ -8,7 +8,7 @@ interface Listener {
   /** The key of the function in the registry. */
   readonly key: Uint8Array;
   isRunning: boolean;
-  /** The payload of the latest notification that came while the callback ran. */
+  /** The payload of the latest notification that arrived while the callback ran. */
   again: string | undefined;
 }
 
@@ -31,8 +31,8 @@ export class Listeners {
   }
 
   /**
-   * Runs the callback. If notifications come while it runs, it runs once more afterwards, however
-   * many they are.
+   * Runs the callback. If notifications arrive while it runs, it runs once more afterwards, however
+   * many have arrived, with the payload of the latest.
    */
   notify(channel: string, payload: string): void {
     const listener = this.#listeners.get(channel);

@@ -10,7 +10,7 @@ import { tlsOptions } from "./tls.ts";
 /** An address of a host. */
 export interface Address {
   readonly host: Host;
-  /** A directory or an IP address. */
+  /** The directory of a Unix socket, or an IP address. */
   readonly address: string;
 }
 
@@ -70,7 +70,7 @@ export async function logIn<T>(
     connectionTimeoutMillis: target.connectTimeoutMs ?? 0,
     types: { getTypeParser: () => (text: string) => text },
   } as ClientConfig);
-  // Without a handler an error of an idle client ends the process.
+  // Without a handler, an error of an idle client would end the process.
   client.on("error", () => {});
   const raw = rawClient(client);
   raw.getStartupConf = () => ({
@@ -87,7 +87,7 @@ export async function logIn<T>(
       stream.destroy(toError(error));
     }
   });
-  // The files of TLS need not exist for a server without TLS.
+  // Read only at this point: a server without TLS does not need the files of TLS.
   const upgrade = raw.connection.upgradeToSSL.bind(raw.connection);
   raw.connection.upgradeToSSL = (...rest) => {
     try {
@@ -114,7 +114,7 @@ function toError(error: unknown): Error {
 
 type RawConnection = ReturnType<typeof rawClient>["connection"];
 
-/** Holds the server to the rules, and breaks the session off at invalid messages. */
+/** Holds the server to the rules, and ends the session if a message is invalid. */
 function watchProtocol(connection: RawConnection, rules: AuthenticationRules): void {
   const requested = (method: Method) => (message: { mechanisms?: string[] }) =>
     rules.request(method, message.mechanisms);
@@ -123,8 +123,7 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
   connection.on("authenticationSASL", requested("scram-sha-256"));
   connection.on("authenticationOk", () => {
     const refused = rules.refuseEntry();
-    // At once: the server's next message, which says that we are logged in, may have arrived
-    // already.
+    // At once: the server's next message, which completes the login, may have arrived already.
     if (refused !== undefined) connection.emit("error", new Error(refused));
   });
   const attach = connection.attachListeners.bind(connection);

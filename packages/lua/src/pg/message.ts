@@ -28,8 +28,8 @@ export function formatServerMessage(message: ServerMessage, sql: string | undefi
 }
 
 /**
- * The width of the part of a line that is shown, and the least width to the right of the
- * mistake.
+ * The width of the part of a line that is shown, and the least width from the mistake to the right
+ * end of that part, in characters.
  */
 const WIDTH = 60;
 const RIGHT = 10;

@@ -3,9 +3,9 @@
  *
  * Both belong to a session, but a client of a pooler in transaction mode has no session of its own:
  * then the schema is set for each transaction, and channels are not listened to. A pooler is
- * recognised by its keys for cancelling, which do not name the process that answers. Its mode
- * cannot be recognised, so `pool_mode` in the connection string has to say that the session is
- * the client's own.
+ * recognised by its keys for cancelling, which do not name the process that answers. The mode of a
+ * pooler cannot be recognised, so `pool_mode` in the connection string has to state that the
+ * session is the client's own.
  */
 import { ConnectError, connect } from "./connect.ts";
 import { ServerSession, type SessionEvents } from "./server-session.ts";
@@ -56,8 +56,8 @@ export async function openSession(
 }
 
 /**
- * The statement that asks for the process that answers it, which tells the sessions of a pooler
- * from those of a server.
+ * The statement that asks which process executes it. The answer tells the sessions of a pooler from
+ * those of a server.
  */
 export const WHICH_PROCESS: StatementText = plainText("SELECT pg_backend_pid()");
 

@@ -14,7 +14,7 @@ export class ConninfoError extends Error {
 }
 
 interface Option {
-  /** The environment variable that gives its default. */
+  /** The environment variable that gives the option's default. */
   readonly variable?: string;
   /** Returns the reason why this value is refused; undefined if it is implemented. */
   readonly refuse?: (value: string) => string | undefined;
@@ -22,7 +22,7 @@ interface Option {
 
 const done = (variable?: string): Option => (variable === undefined ? {} : { variable });
 
-/** Accepts only the harmless values, which ask for nothing; refuses others for this reason. */
+/** Accepts only the harmless values, which ask for nothing; refuses others with this reason. */
 function only(harmless: readonly string[], reason: string, variable?: string): Option {
   const refuse = (value: string) => (harmless.includes(value.toLowerCase()) ? undefined : reason);
   return variable === undefined ? { refuse } : { variable, refuse };

@@ -11,7 +11,7 @@ export interface PasswordKey {
 /** A field ends at a `:` without a `\` before it. */
 const FIELD = /((?:\\.|[^:\\]|\\$)*)(?::|$)/y;
 
-/** Returns the password of the first line that fits. Pure. */
+/** Returns the password in the first line that matches the key. Pure. */
 export function findPassword(text: string, key: PasswordKey): string | undefined {
   for (const line of text.split("\n")) {
     if (line.startsWith("#")) continue;
@@ -84,7 +84,7 @@ export function readPassword(
   try {
     return findPassword(readFileSync(path, "utf8"), key);
   } catch {
-    // We may not read it, so there is no password.
+    // We may not read the file, so there is no password.
     return undefined;
   }
 }

@@ -11,14 +11,14 @@ import { type Outcome, plainText, type StatementText } from "./statement.ts";
 /** A session that is certain to be the same only for the duration of a transaction. */
 export interface PooledSession {
   readonly inTransaction: boolean;
-  /** True if the run whose statement is being executed has failed: nothing more is sent for it. */
+  /** True if the run of the current statement has failed: nothing more is sent for that run. */
   readonly isCancelled: boolean;
   /** True if the server's standard_conforming_strings is off. */
   readonly hasBackslashes: boolean;
   exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome>;
 }
 
-/** Commands that end a transaction and its settings; a return to a savepoint does not end it. */
+/** Commands that end a transaction and its settings; a return to a savepoint is not one. */
 const ENDS = /^(?:COMMIT|END|ROLLBACK(?!(?: WORK| TRANSACTION)? TO\b)|ABORT|PREPARE TRANSACTION)\b/;
 const BEGINS = /^(?:BEGIN|START TRANSACTION)\b/;
 

@@ -1,6 +1,6 @@
 /**
  * The statements and transactions that wait for the session of a connection, in the order in
- * which they came.
+ * which they were added.
  */
 import type { PgRun } from "./run.ts";
 import type { ServerSession } from "./server-session.ts";
@@ -11,7 +11,7 @@ interface Waiting {
   isAsked?: boolean;
 }
 
-/** A statement; without a run it is our own. */
+/** A statement; a statement without a run is our own. */
 export interface Statement extends Waiting {
   readonly run: PgRun | undefined;
   readonly text: StatementText;

@@ -108,7 +108,7 @@ export function openResult(L: LuaState): void {
   lua.lua_pop(L, 1);
 }
 
-/** Pushes a result, which the garbage collector closes at the latest. */
+/** Pushes a result. If a script does not close it, its rows are freed together with it. */
 export function pushResult(L: LuaState, set: ResultSet): void {
   pushObject(L, new Result(set), RESULT);
 }

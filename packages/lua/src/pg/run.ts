@@ -1,4 +1,4 @@
-/** A run of the script, as connections see it: it owns statements, and connections see its end. */
+/** A run of the script, as connections see it: it owns statements, and reports its end to them. */
 import { bytesOfText, concatBytes } from "@cm4all/linux";
 import type { Effects } from "../runtime/effects.ts";
 import type { FailureCause, ScriptFailure, Task } from "../runtime/task.ts";
@@ -20,7 +20,7 @@ export class PgRun {
 
   private constructor(task: Task | undefined) {
     this.#task = task;
-    // Code outside of a task has no end to wait for.
+    // Code outside a task has no end to wait for.
     this.#state = task === undefined ? "ended" : "running";
     task?.atEnd((failure) => this.#end(task, failure));
   }
@@ -29,7 +29,7 @@ export class PgRun {
 
   /**
    * Returns the object for a task, the same at each call.
-   * @param task undefined for code outside of tasks, which gets a new one
+   * @param task undefined for code outside tasks, which gets a new object at each call
    */
   static of(task: Task | undefined): PgRun {
     if (task === undefined) return new PgRun(undefined);
@@ -45,7 +45,7 @@ export class PgRun {
     return this.#task?.effects;
   }
 
-  /** True if its function has returned or failed; its coroutines may go on. */
+  /** True if the run's function has returned or failed; the run's coroutines may continue. */
   get isOver(): boolean {
     return this.#state !== "running";
   }

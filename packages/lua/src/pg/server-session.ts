@@ -18,7 +18,7 @@ import {
   type StatementText,
 } from "./statement.ts";
 
-/** The time that a statement has to end once it is cancelled. */
+/** The time that a statement is given to end once it is cancelled. */
 const CANCEL_MS = 5000;
 
 export const LOST =
@@ -45,7 +45,7 @@ export interface SessionEvents {
   onEnd(session: ServerSession): void;
 }
 
-/** A setting that the server reports to its clients, at first and when it changes. */
+/** A setting that the server reports to its clients, initially and when it changes. */
 interface ParameterStatus {
   parameterName: string;
   parameterValue: string;
@@ -64,8 +64,8 @@ export class ServerSession implements PooledSession {
   #isBroken = false;
   #hasBackslashes = false;
   /**
-   * True if statements outside of a transaction may be executed in different sessions;
-   * undefined if that is not known.
+   * True if statements outside a transaction may be executed in different sessions; undefined if
+   * that is not known.
    */
   isPooled: boolean | undefined;
 
@@ -113,13 +113,13 @@ export class ServerSession implements PooledSession {
     return this.#ledger.inTransaction;
   }
 
-  /** Returns false if the statement, sent now, has no lasting effect. */
+  /** Returns false if the statement would have no lasting effect if it were sent now. */
   mayTakeEffect(sql: string): boolean {
     return this.#ledger.mayTakeEffect(sql);
   }
 
   /**
-   * Notes the process that has answered. Behind a pooler it is not the one that the key for
+   * Notes the process that has answered. Behind a pooler, it is not the process that the key for
    * cancelling names.
    */
   noteProcess({ rows }: ResultSet): void {
@@ -180,8 +180,8 @@ export class ServerSession implements PooledSession {
   }
 
   /**
-   * Cancels the statement that is under way. Resolves when it has ended, and the cancellation
-   * can no longer hit the next one. After 5 s the session is closed.
+   * Cancels the statement that is under way. Resolves when it has ended, and the cancellation can
+   * no longer affect the next statement. If this takes 5 s, the session is closed.
    */
   cancel(): Promise<void> {
     this.#cancelling ??= this.#cancel().finally(() => {
@@ -215,7 +215,8 @@ export class ServerSession implements PooledSession {
 
 /**
  * Returns true if the server has ended the session instead of executing the statement. No other
- * last message means that: a pooler sends messages of its own when it has lost the server.
+ * message at the end of a session means that: a pooler sends messages of its own when it has lost
+ * the server.
  * @see PostgreSQL manual, "PostgreSQL Error Codes": admin_shutdown, idle_session_timeout,
  * idle_in_transaction_session_timeout, transaction_timeout
  */

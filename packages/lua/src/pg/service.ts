@@ -35,8 +35,8 @@ function readFile(file: string): string {
 }
 
 /**
- * Returns the options in the section `[name]`; undefined if there is none. If it has an option
- * twice, the first one counts. Pure.
+ * Returns the options in the section `[name]`; undefined if there is no such section. If the
+ * section has an option twice, the first value counts. Pure.
  */
 export function parseService(text: string, name: string, file: string): Parameters | undefined {
   let parameters: Parameters | undefined;

@@ -16,9 +16,9 @@ describe("commandsOf", () => {
     ["/* open; COMMIT", []],
     ["DO 'x'; rollback to a", ["DO", "ROLLBACK TO A"]],
     ["SELECT 1 -- x\n;\nABORT--y", ["SELECT", "ABORT"]],
-    // A comment ends with its line, whichever system has written it.
+    // A comment ends with its line, even if the line ends with CR, as on some systems.
     ["SELECT 1 -- x\r;COMMIT; SELECT 2", ["SELECT", "COMMIT", "SELECT"]],
-    // A string with escapes goes on in the next line, with escapes.
+    // A string with escapes may continue on the next line, still with escapes.
     [
       String.raw`SELECT E'a' -- x
       '\'; COMMIT; SELECT '`,
@@ -27,7 +27,7 @@ describe("commandsOf", () => {
     [String.raw`SELECT E'a' '\'; COMMIT; SELECT ''`, ["SELECT", "COMMIT", "SELECT"]],
     [String.raw`SELECT '\'; COMMIT; SELECT '\'`, ["SELECT", "COMMIT", "SELECT"]],
     [String.raw`SELECT U&'\0027;' UESCAPE '!', N'a;', B'1', X'A;'`, ["SELECT U"]],
-    // This is not a blank, but a letter of a name, like all characters beyond ASCII.
+    // A no-break space is not a blank, but a letter of a name, like all characters beyond ASCII.
     ["SELECT 1 a\u00a0$$; COMMIT; SELECT 1 a\u00a0$$", ["SELECT", "COMMIT", "SELECT"]],
     ["SELECT 1 a$$; COMMIT; SELECT 1 a$$", ["SELECT", "COMMIT", "SELECT"]],
     [
@@ -51,7 +51,7 @@ describe("commandsOf", () => {
       2,
     ],
     ["CREATE FUNCTION f() BEGIN ATOMIC SELECT ';END'; SELECT $$;END$$; SELECT 1; END; END", 2],
-    // Names that are the same as those keywords.
+    // Names that are spelled like these keywords.
     ["CREATE FUNCTION f(begin atomic) RETURNS int AS $$x$$; COMMIT; SELECT 1; END", 4],
     ["CREATE FUNCTION f() RETURNS begin BEGIN ATOMIC SELECT 1; END", 1],
     ["CREATE TABLE f(begin int); BEGIN ATOMIC; END", 3],

@@ -1,5 +1,5 @@
 /**
- * The commands that a text of SQL holds, by their first words. Pure.
+ * The commands in an SQL text, by their first words. Pure.
  * @see PostgreSQL manual, "CREATE FUNCTION": sql_body; "CREATE RULE"
  */
 import { tokensOf } from "./sql-tokens.ts";

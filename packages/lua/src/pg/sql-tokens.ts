@@ -1,5 +1,5 @@
 /**
- * The tokens of a text of SQL, as far as they are needed to find its commands and their words.
+ * The tokens of an SQL text, as far as they are needed to find its commands and their words.
  * Pure. Strings may have millions of characters, so no pattern may backtrack over them.
  * @see PostgreSQL manual, "Lexical Structure"
  */
@@ -13,8 +13,7 @@ const WORD = String.raw`[A-Za-z_\x80-\uffff][\w$\x80-\uffff]*`;
 const DOLLAR = String.raw`\$(?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$`;
 
 /**
- * A string or name without escapes. A doubled quote within it ends a first token and begins a
- * second.
+ * A string or name without escapes. At a doubled quote, one token ends and another one begins.
  */
 const QUOTED = `'[^']*'|"[^"]*"`;
 
@@ -25,8 +24,8 @@ const TOKEN = new RegExp(
 
 /**
  * Yields words, strings, quoted names and single characters, without blanks and comments.
- * @param hasBackslashes true if backslashes are escapes in all strings, not only in those with
- * an E
+ * @param hasBackslashes true if backslashes are escapes in all strings, not only in those that
+ * begin with E
  */
 export function* tokensOf(sql: string, hasBackslashes: boolean): Generator<string> {
   for (let at = 0; at < sql.length; ) {
@@ -42,7 +41,7 @@ export function* tokensOf(sql: string, hasBackslashes: boolean): Generator<strin
   }
 }
 
-/** Returns the end of a comment, which may contain others. */
+/** Returns the end of a comment, which may contain other comments. */
 function endOfComment(sql: string, from: number): number {
   const marks = /\/\*|\*\//g;
   marks.lastIndex = from;
@@ -61,7 +60,7 @@ function endOf(sql: string, mark: string, from: number): number {
 }
 
 /**
- * Returns the end of a string with escapes. A further quoted part that begins in a later line
+ * Returns the end of a string with escapes. A further quoted part that begins on a later line
  * belongs to the string.
  */
 function endOfEscaped(sql: string, from: number): number {
@@ -79,8 +78,8 @@ function endOfEscaped(sql: string, from: number): number {
 }
 
 /**
- * Returns the position at which the string goes on: after another quote, which follows at once or
- * in a later line. Returns undefined if the string ends.
+ * Returns the position at which the string continues: after another quote, which follows at once or
+ * on a later line. Returns undefined if the string ends.
  */
 function nextLine(sql: string, from: number): number | undefined {
   let at = from;

@@ -5,7 +5,7 @@ import { formatServerMessage, type ServerMessage } from "./message.ts";
 
 export interface StatementText {
   sql: string;
-  /** Without parameters the simple protocol is used, which takes several statements at once. */
+  /** If undefined, the simple protocol is used, which takes several statements at once. */
   parameters: (string | null)[] | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface ResultSet {
 export interface Failed {
   /** The message of libpq. */
   error: string;
-  /** The cause of the run's failure, if the run fails because of this. */
+  /** The cause of the run's failure, if the run fails because of this statement. */
   cause: FailureCause;
 }
 

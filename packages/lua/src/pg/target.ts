@@ -79,8 +79,8 @@ export function resolveTarget(conninfo: string, env: Environment = process.env):
 }
 
 /**
- * Adds options from the service and the environment. An option that is given, even an empty
- * one, is not replaced.
+ * Adds options from the service and the environment. An option that is already given, even as an
+ * empty text, is not replaced.
  */
 function completed(given: Parameters, env: Environment): Parameters {
   const fromEnvironment = (name: string) => {
@@ -129,7 +129,7 @@ function sessionSettings(given: Parameters, env: Environment): Parameters {
   if (options) settings.set("options", options);
   for (const [variable, setting] of Object.entries(SESSION_VARIABLES)) {
     const value = env[variable];
-    // With this value libpq leaves the setting to the server.
+    // With the value "default", libpq leaves the setting to the server.
     if (value !== undefined && value.toLowerCase() !== "default") settings.set(setting, value);
   }
   return settings;
@@ -192,7 +192,7 @@ function portNumber(text: string): number {
   return port;
 }
 
-/** Returns a timeout in ms. As in libpq, 0 and less mean no timeout, and 1 second means 2. */
+/** Returns a timeout in ms. As in libpq, 0 s or less mean no timeout, and 1 s means 2 s. */
 function timeout(text: string | undefined): number | undefined {
   const seconds = Number(text ?? 0);
   return seconds <= 0 ? undefined : Math.max(seconds, 2) * 1000;

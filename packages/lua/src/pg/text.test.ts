@@ -45,7 +45,7 @@ describe("text", () => {
   });
 
   it("names the first invalid bytes, wherever they are in a long text", () => {
-    // Before the block, across its end, and after it.
+    // The bytes are before the end of a block of 4096 bytes, across its end, and after it.
     for (let before = 4090; before < 4102; before++)
       for (const valid of ["x".repeat(before), "ä".repeat(before), "x€".repeat(before)])
         for (const [bytes, shown] of [

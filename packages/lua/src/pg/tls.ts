@@ -1,5 +1,5 @@
 /**
- * The options of TLS: reads their files and gives them their names in Node.
+ * The TLS options: reads the files that are named there, and returns the options as Node has them.
  * @see PostgreSQL manual, "SSL Support"
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
@@ -9,7 +9,7 @@ import { type ConnectionOptions, checkServerIdentity, type SecureVersion } from 
 import { systemErrorText } from "../compat/system-error.ts";
 import type { Host, Target } from "./target.ts";
 
-/** Debian's bundle of what `update-ca-certificates` trusts. */
+/** Debian's bundle of the certificates that `update-ca-certificates` trusts. */
 const SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
 
 /**
@@ -81,8 +81,8 @@ function readKey(file: string): Buffer {
 }
 
 /**
- * Reads the file that an option names.
- * @returns undefined if the option is not given and there is no such file in the home directory
+ * Reads the file that an option names, by default `fallback` in ~/.postgresql.
+ * @returns undefined if the option is not given and the default file cannot be read
  */
 function read(target: Target, name: string, fallback: string): Buffer | undefined {
   const file = path(target, name, fallback);

@@ -12,8 +12,8 @@ import type { Transaction } from "./transaction.ts";
 const TRANSACTION = "pg.Transaction";
 
 /**
- * Makes the function with which `transaction` waits for the session and begins. It returns the
- * transaction.
+ * Makes the function with which `transaction` waits for the session and sends BEGIN. That function
+ * returns the transaction.
  */
 function begin(runtime: Runtime) {
   return (L: LuaState): number => {
@@ -24,7 +24,7 @@ function begin(runtime: Runtime) {
       const { granted, abandon } = connection.lease(run);
       let begun: Transaction | undefined;
       return {
-        // A transaction that has begun is rolled back before others get the session.
+        // A transaction that has begun is rolled back before other runs get the session.
         abandon: () => (begun === undefined ? abandon() : begun.close()),
         result: granted.then(async (transaction) => {
           if ("error" in transaction) return transaction;
@@ -56,7 +56,7 @@ function finish(runtime: Runtime) {
     return runtime.scheduler.suspend<Outcome>(L, () => ({
       result: transaction.finish(command),
       push: (thread, outcome) => {
-        // The server answers COMMIT with ROLLBACK if a statement has failed before.
+        // The server answers COMMIT with ROLLBACK if an earlier statement has failed.
         if (command === "COMMIT" && "result" in outcome && outcome.result.command === "ROLLBACK")
           return pushFailure(thread, "the transaction was rolled back: a statement in it failed\n");
         return pushOutcome(thread, run, outcome);
@@ -78,7 +78,7 @@ function executeInTransaction(runtime: Runtime) {
   };
 }
 
-/** `transaction` is written in Lua, in which a call may wait inside of `pcall`. */
+/** `transaction` is written in Lua, in which a call may wait inside `pcall`. */
 const TRANSACTION_SOURCE = `
 local begin, finish = ...
 local function complete(tx, ok, ...)

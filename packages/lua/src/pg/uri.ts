@@ -31,7 +31,7 @@ export function parseUri(uri: string): Parameters {
   let hasSecret = false;
   for (const pair of query === "" ? [] : query.split("&")) {
     parsePair(parameters, pair, hasSecret ? () => "" : quoted);
-    // What follows a secret may be the rest of it, if its `&` is not percent-encoded.
+    // What follows a secret may be the rest of the secret, if an `&` in it is not percent-encoded.
     hasSecret ||= /^[^=]*(?:password|secret)/.test(pair);
   }
   return parameters;
@@ -105,7 +105,7 @@ function setDecoded(parameters: Parameters, name: string, value: string | undefi
   if (value !== undefined && value !== "") parameters.set(name, decode(name, value));
 }
 
-/** Decodes percent-encoding. @param name of the value, for messages, which do not show the value */
+/** Decodes percent-encoding. @param name the value's name, for messages, instead of the value */
 function decode(name: string, text: string): string {
   if (/%(?![0-9a-fA-F]{2})/.test(text))
     throw new ConninfoError(`invalid percent-encoded token in the ${name} of the URI`);

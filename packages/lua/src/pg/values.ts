@@ -65,7 +65,7 @@ function invalidSequence(bytes: Buffer): number[] {
   return [];
 }
 
-/** Returns the start of a sequence, less than a block before the first that is not UTF-8. */
+/** Returns the start of a sequence that is less than a block before the first invalid one. */
 function firstInvalidBlock(bytes: Buffer): number {
   for (let start = 0; ; ) {
     let end = start + BLOCK;
@@ -77,7 +77,7 @@ function firstInvalidBlock(bytes: Buffer): number {
 
 const isContinuation = (byte: number | undefined) => byte !== undefined && (byte & 0xc0) === 0x80;
 
-/** Returns the length of a sequence from its first byte; 1 if no sequence begins with it. */
+/** Returns the length of a sequence from its first byte; 1 if no sequence begins with this byte. */
 function sequenceLength(first: number): number {
   if (first < 0xc0 || first >= 0xf8) return 1;
   return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;

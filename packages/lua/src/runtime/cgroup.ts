@@ -1,6 +1,6 @@
 /**
- * The objects that scripts get: a cgroup, its parents, extended attributes. All their values
- * are from the record: by now the path may lead to nothing, or to somebody else's cgroup.
+ * The objects that scripts get: a cgroup, its parents, extended attributes. All their values are
+ * from the record: when a script runs, the path may lead to nothing, or to a later cgroup.
  */
 import { type CgroupRecord, scriptAttributes, type XattrTable } from "@cm4all/cgroup";
 import { type ByteString, latin1Of, splitPath } from "@cm4all/linux";
@@ -57,7 +57,7 @@ class XattrObject {
     task.own(this);
   }
 
-  /** @param wanted a character for each byte */
+  /** @param wanted has a character for each byte */
   tryGet(wanted: string): ByteString | undefined {
     const value = this.#table.find(([name]) => latin1Of(name) === wanted)?.[1];
     if (value === undefined || latin1Of(value).length > MAX_XATTR_BYTES) return undefined;

@@ -1,4 +1,4 @@
-/** Lets library functions have effects outside only after their run has begun. */
+/** Lets library functions have effects outside the process only after their run has begun. */
 import type { EffectGate } from "../compat/index.ts";
 import { lua, raiseError } from "../lua.ts";
 import type { Scheduler } from "./scheduler.ts";

@@ -1,7 +1,6 @@
 /**
- * The effects of a run outside of its process, which decide whether the run may be repeated
- * after a failure. Before the first effect the daemon is asked, and records that the run has
- * begun.
+ * The effects of a run outside its process, which decide whether the run may be repeated after a
+ * failure. Before the first effect, the daemon is asked, and records that the run has begun.
  */
 
 /** `unanswered`: something was sent, and it is not known whether it took effect. */
@@ -11,25 +10,26 @@ export type Effect = "none" | "taken" | "unanswered";
 export type FailureCause = "script" | "connection";
 
 /**
- * The interface by which libraries report effects. They ask before each effect, and report it
- * right after.
+ * The interface by which libraries report effects. A library asks before each effect, and reports
+ * the effect right after it.
  */
 export interface Effects {
   /**
-   * Asks before something takes effect. Returns undefined if it may do so at once; otherwise it
-   * may when the promise is fulfilled. If the promise is rejected, nothing may take effect.
+   * Asks whether something may take effect. Returns undefined if it may at once; otherwise a
+   * promise that is fulfilled when it may. If the promise is rejected, nothing may take effect.
    */
   begin(): Promise<void> | undefined;
   /**
-   * Asks, like `begin`, but blocks until the daemon has answered: for functions that cannot wait.
+   * Asks, like `begin`, but blocks until the daemon has answered: for functions that cannot be
+   * suspended.
    * @throws Error if nothing may take effect
    */
   beginSync(): void;
   /** Reports that something has taken effect. */
   taken(): void;
   /**
-   * Reports that something was sent whose answer has not come yet. Returns a function that has to
-   * be called once, with the outcome: `unanswered` if no answer can come any more.
+   * Reports that something was sent whose answer has not arrived yet. Returns a function that has
+   * to be called once, with the outcome, which is `unanswered` if no answer can arrive any more.
    */
   sent(): (came: Effect) => void;
   readonly state: Effect;
@@ -37,9 +37,12 @@ export interface Effects {
 
 /** The question to the daemon whether a run may begin. */
 export interface BeginRequest {
-  /** Asks. Resolves when it is granted, rejects with an Error if it is refused. */
+  /** Asks. Resolves when the request is granted, rejects with an Error if it is refused. */
   ask(): Promise<void>;
-  /** Asks, unless `ask` has, and blocks until it is granted. @throws Error if it is refused */
+  /**
+   * Asks, unless `ask` has asked already, and blocks until the request is granted.
+   * @throws Error if it is refused
+   */
   askSync(): void;
 }
 
@@ -48,7 +51,7 @@ export class RunEffects implements Effects {
   #request: BeginRequest | undefined;
   #beginning: Promise<void> | undefined;
   #taken = false;
-  /** The number of answers that may still come. */
+  /** The number of answers that may still arrive. */
   #awaited = 0;
   #isUnknown = false;
   #onAnswered: (() => void) | undefined;

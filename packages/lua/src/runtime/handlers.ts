@@ -18,7 +18,7 @@ const BEARS_REPETITION = "handlers_bear_repetition";
 const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`);
 
 /**
- * Takes the handlers from the globals; assigning others later has no effect.
+ * Takes the handlers from the globals; assigning other values to these globals later has no effect.
  * @throws ScriptError if a global has a wrong type
  */
 export function takeHandlers(

@@ -35,7 +35,7 @@ export interface RuntimeOptions {
   onError(source: ByteString, failure: ScriptFailure): void;
   /** Called with a message of the database, or of the host, for the log. */
   onNotice?(text: ByteString): void;
-  /** Called if standard output cannot be written; `print` goes on. */
+  /** Called if standard output cannot be written; the script continues. */
   onOutputLost?(error: unknown): void;
   output?: LineOutput;
   /** Opens further libraries. */
@@ -44,7 +44,7 @@ export interface RuntimeOptions {
 
 /** The failure of a handler. */
 export interface RunFailure extends ScriptFailure {
-  /** The effect that the handler had had outside the process by then. */
+  /** The effect that the handler had had outside the process when it failed. */
   readonly effect: Effect;
   readonly cause: FailureCause;
 }
@@ -115,9 +115,10 @@ export class Runtime {
   }
 
   /**
-   * Runs the handler for some cgroups; only for the first if it takes no list.
+   * Runs the handler for some cgroups; only for the first one if the handler takes no list.
    * @param request asks before the first effect
-   * @param settle called once, when the handler has ended and all that it has sent was answered
+   * @param settle called once, when the handler has ended; after a failure, not before all that the
+   * handler has sent was answered, or 5 s have passed
    */
   run(
     kind: RunKind,
@@ -166,8 +167,8 @@ export class Runtime {
   }
 
   /**
-   * Calls the script's function `reload`, if it has one. If it is asked for while it runs, it runs
-   * once more afterwards, however often it was asked for.
+   * Calls the script's function `reload`, if it has one. If this method is called while `reload`
+   * runs, `reload` runs once more afterwards, however often this method was called.
    */
   reload(): void {
     if (this.#reloading !== "no") {

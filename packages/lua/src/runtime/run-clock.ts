@@ -2,10 +2,10 @@
 
 /**
  * The daemon kills a host that is silent for 10 seconds. Instructions and the work of the
- * libraries are counted at an estimated price; their actual time is limited here.
+ * libraries are counted at an estimated cost; this limits the CPU time that they really take.
  */
 const CPU_SECONDS = 5;
-/** If the machine gives us no processor, the daemon's 10 seconds pass all the same. */
+/** Limits elapsed time: if we get no processor, the daemon's 10 seconds pass all the same. */
 const SECONDS = 7;
 /** If less CPU time was used, the code did not compute but waited for a command. */
 const LEAST_CPU_SECONDS = 1;
@@ -14,7 +14,7 @@ export class RunClock {
   readonly #start: number;
   readonly #cpu = process.cpuUsage();
 
-  /** @param start when the code began, by `performance.now()` */
+  /** @param start when the code began, in the time of `performance.now()` */
   constructor(start: number) {
     this.#start = start;
   }

@@ -80,10 +80,10 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Runs a function in a coroutine of its own; returns at its first wait.
+   * Runs a function in a coroutine of its own; returns when the function waits or ends.
    * @param push pushes the function and its arguments, returns the number of arguments
-   * @param settle called once, when it has ended
-   * @param effects of a run that may be repeated
+   * @param settle called once, when the function has ended
+   * @param effects undefined for a task that is never repeated
    */
   start(
     description: ByteString,
@@ -120,8 +120,8 @@ export class Scheduler implements CoroutineWatcher {
 
   /**
    * Suspends the running coroutine until there is a result. The library function returns what
-   * this method returns. If the coroutine cannot be suspended, an error is raised, and the work
-   * is not begun.
+   * this method returns. If the coroutine cannot be suspended, an error is raised, and `begin` is
+   * not called.
    */
   suspend<T>(L: LuaState, begin: () => Suspension<T>): number {
     if (!lua.lua_isyieldable(L)) return raise(L, "attempt to yield across C-call boundary");
@@ -150,8 +150,8 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Ends a task. If it has failed, the waits of its coroutines end, too, because it may be
-   * repeated.
+   * Ends a task. If the task has failed, the waits of its coroutines end, too, because the task may
+   * be repeated.
    */
   #finish(task: Task, failure: ScriptFailure | undefined): void {
     this.#tasks.delete(task.thread);
@@ -166,8 +166,8 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Resumes a thread. If it belongs to another handler than the one that resumes it, its effects
-   * still count as those of its own handler.
+   * Resumes a thread. Even if the thread is resumed by another handler than its own, its effects
+   * count as effects of its own handler.
    */
   resume(thread: LuaState, run: () => number): number {
     const previous = this.#current;

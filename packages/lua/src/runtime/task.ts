@@ -8,7 +8,7 @@ export type { FailureCause } from "./effects.ts";
 export interface ScriptFailure {
   /** The error that the script raised, or the reason why it was ended. */
   message: ByteString;
-  /** The Lua stack where it was raised. */
+  /** The Lua stack where the error was raised. */
   traceback?: ByteString;
 }
 
@@ -33,8 +33,8 @@ export class Task {
   /** Undefined for tasks that are never repeated: `reload` and callbacks. */
   readonly effects: Effects | undefined;
   /**
-   * The cause that a failure of the task would have now. The database's library sets it after
-   * each statement: `connection` if there was no session or it was lost, else `script`.
+   * The cause that a failure of the task would have now. The database library sets it after each
+   * statement: `connection` if there was no session or the session was lost, else `script`.
    */
   cause: FailureCause = "script";
   readonly #closables = new Set<Closable>();
@@ -70,7 +70,7 @@ export class Task {
   /**
    * Ends the run, closes the objects that it has left open, and reports the outcome. Only the
    * first call counts.
-   * @param failure undefined if it succeeded
+   * @param failure undefined if the run succeeded
    */
   finish(failure: ScriptFailure | undefined): void {
     if (this.isFinished) return;

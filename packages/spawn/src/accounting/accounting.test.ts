@@ -50,7 +50,7 @@ class Machine {
   boot = 1;
   readonly directories = new Map<string, Directory>();
   readonly rows: Row[] = [];
-  /** The usage of each cgroup when its directory was deleted or had vanished. */
+  /** The usage of each cgroup when its directory was deleted. */
   readonly due = new Map<string, number>();
   /** Calls of handlers that should not have happened. */
   readonly wrongCalls: string[] = [];
@@ -87,7 +87,7 @@ class Machine {
   }
 }
 
-/** The script. Inserts a row for each record, as scripts of the original do. */
+/** The script. Inserts a row for each record, as scripts of the original daemon do. */
 class SimulatedSink implements AccountingSink {
   readonly state: SinkState = "ready";
   readonly handlers: Handlers;
@@ -193,7 +193,7 @@ class SimulatedReaper {
     accounting.intake.connect({ journalled: (releases) => this.#journalled(releases) });
     const all = [...machine.directories.values()];
     const empty = all.filter(({ isPopulated }) => !isPopulated);
-    // The others follow when there is room for them.
+    // The other empty cgroups follow later, as if there had been no room for them at first.
     const first = empty.filter(() => machine.chance(0.5));
     for (const directory of first) this.release(directory, { isFound: true });
     const idsOf = (directories: readonly Directory[]) => directories.map(({ id }) => id);
@@ -451,9 +451,12 @@ const SEEDS =
     : [...Array(12).keys(), 76, 78, 104, 155, 224];
 
 describe.each([
-  ["a script of the original", { ...NO_HANDLERS, released: "one" }],
+  ["a script of the original daemon", { ...NO_HANDLERS, released: "one" }],
   ["a script that takes lists", { ...NO_HANDLERS, released: "list" }],
-  ["a script that bears repetition", { ...NO_HANDLERS, released: "one", bearsRepetition: true }],
+  [
+    "a script that tolerates repetition",
+    { ...NO_HANDLERS, released: "one", bearsRepetition: true },
+  ],
   [
     "a script with a handler for running cgroups",
     { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true },

@@ -55,7 +55,7 @@ export class Accounting {
   #lastState: SinkState | undefined;
   /**
    * True once there is a handler or one is expected. Undefined before that, and again while a
-   * script is loaded after there was no handler.
+   * script is being loaded after a time without a handler.
    */
   #isPromised: true | undefined;
 
@@ -173,8 +173,8 @@ export class Accounting {
   /**
    * Follows the state of the script. Releases are let go without accounting only if it turns out
    * that there is no handler and none was expected. After a change from a script with a handler
-   * to `idle`, further releases are still accounted; once the reaper has heard of the change, it
-   * sends only those of cgroups that its thread found empty at startup.
+   * to `idle`, further releases are still accounted; once the change has reached the reaper, it
+   * sends only the releases of cgroups that its thread found empty at startup.
    */
   #stateChanged(state: SinkState): void {
     const last = this.#lastState;

@@ -11,14 +11,14 @@ export class Refusal extends Error {
  */
 export type OnError = (what: string, error: Error) => void;
 
-/** Returns whether the error is that of a system call, ours or Node's. */
+/** Returns whether the error is that of a system call, made by this program or by Node. */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof SyscallError || (error instanceof Error && "syscall" in error);
 }
 
 /**
- * Returns the key under which a failure is logged once: its kind without its arguments, because
- * the same failure may occur for many names.
+ * Returns the key under which a failure is logged only once: the system call and the kind of
+ * error, without arguments, because the same failure may occur for many names.
  */
 export function errorKey(error: Error): string {
   return "syscall" in error && "code" in error ? `${error.syscall} ${error.code}` : error.message;

@@ -23,7 +23,7 @@ export interface NamespaceDialogue extends Dialogue {
     store(): OpenStore;
     /** Begins to answer clients. */
     serve(): void;
-    /** Answers when the thread has gone round its loop. */
+    /** Answers as soon as the thread's loop handles the message. */
     ping(): void;
     status(): NamespaceMetrics;
     /** Returns up to `limit` names that follow `after` in the order of their bytes. */
@@ -32,7 +32,7 @@ export interface NamespaceDialogue extends Dialogue {
     name(name: string): NameStatus | undefined;
     /**
      * Ends names; with `onlyIdle`, only those that are not leased and in which no process runs.
-     * @param names the names to which this is limited; undefined for all
+     * @param names the names that may be ended; undefined for all
      */
     purge(onlyIdle: boolean, names: readonly string[] | undefined): PurgeResult;
   };
@@ -47,9 +47,9 @@ export interface NamespaceDialogue extends Dialogue {
   };
   readonly events: {
     log(line: LogLine): void;
-    /** There is no store, for this reason. The thread ends. */
+    /** The thread has no store, for this reason, and ends. */
     unusable(reason: string): void;
-    /** Reports the number of names; at most once a second. */
+    /** Reports that the number of names has changed; at most once a second. */
     changed(names: number): void;
   };
 }

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { NAMESPACE_METRICS } from "./metrics.ts";
 
-it("the time of requests has buckets from 50 µs to 1 s, none more than four times the one before", () => {
+it("the duration of requests has buckets from 50 µs to 1 s that grow at most fourfold", () => {
   const { bounds } = NAMESPACE_METRICS.requestDurationSeconds;
   expect([bounds[0], bounds.at(-1)]).toEqual([0.00005, 1]);
   const before: readonly number[] = bounds.slice(0, -1);

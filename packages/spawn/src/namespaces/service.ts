@@ -39,7 +39,7 @@ const REPORT_INTERVAL_MS = 1000;
 /** How long connections may go on after a stop, so that no request is cut off, milliseconds. */
 const STOP_GRACE_MS = 500;
 
-/** Runs until the main thread stops it. To be called on a worker thread. */
+/** Runs the service until the main thread stops it. To be called on a worker thread. */
 export function runNamespaceService(): void {
   const counts = zeroCounts(NAMESPACE_METRICS);
   const loop = new EventLoop(counts.turnSeconds);
@@ -185,9 +185,9 @@ class NamespaceService {
   }
 
   /**
-   * Stops the service. If another daemon takes over, connections may make requests until the
-   * grace period is over: a client that has connected but not yet made its request is served, and
-   * a client that has its answer disconnects by itself.
+   * Stops the service. If another daemon takes over, clients may make requests until the grace
+   * period is over: a client that has connected but not yet made its request is served, and a
+   * client that has its answer disconnects by itself.
    */
   #stop(isLast: boolean): void {
     for (const { listener } of this.#listeners) listener.stop();
@@ -212,8 +212,9 @@ class NamespaceService {
   }
 
   /**
-   * Answers the requests that have arrived from clients that do not wait. First stops all of them
-   * from sending more, so that there is no more to answer than their sockets hold.
+   * Answers the requests that have arrived from clients that are not in the waiting room. First
+   * stops all of these clients from sending more, so that there is no more to answer than their
+   * sockets hold.
    */
   #finishClients(): void {
     const clients = this.#clients.all();

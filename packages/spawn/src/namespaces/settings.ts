@@ -1,6 +1,6 @@
 /**
- * The settings of the namespace service, which a reload of the configuration may change while it
- * runs. requests/clients.ts decides who may make requests, by the rules of
+ * The settings of the namespace service. A reload of the configuration may change them while the
+ * service runs. requests/clients.ts decides who may make requests, by the rules of
  * requests/permission.ts.
  */
 

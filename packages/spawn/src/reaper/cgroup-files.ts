@@ -80,7 +80,7 @@ export class CgroupFiles {
     const { path } = directory;
     try {
       const populated = this.#root.at(path, isPopulatedAt);
-      // The answer may be that of another cgroup, which was put in its place.
+      // The file may belong to another cgroup, which was put in the place of this one.
       return populated === true && !this.#isThere(directory) ? undefined : populated;
     } catch (error) {
       if (!isGone(error)) this.#complain("read cgroup.events", errorText(error));
@@ -140,11 +140,11 @@ export class CgroupFiles {
         // A process that has come and gone has used CPU time; a process that is there makes the
         // deletion fail.
         const isGrown = maxUsec !== undefined && readCpuTotalUsec(fd, name) > maxUsec;
-        // An inode has one name and is not reused, so this is the cgroup whose CPU time was read.
+        // An inode has one name and is not reused: if it has not changed, what was read is right.
         if (tryStatusAt(fd, name)?.inode !== inode) return "gone";
         if (isGrown) return isPopulatedAt(fd, name) === true ? "populated" : "grown";
         // At this point another cgroup could still be put in its place. The kernel removes that
-        // only while it is empty, and a spawner creates it again on ENOENT.
+        // other cgroup only while it is empty, and a spawner creates its cgroup again on ENOENT.
         removeDirectoryAt(fd, name);
         return "removed";
       });

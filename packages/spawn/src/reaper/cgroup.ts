@@ -17,7 +17,7 @@ export type Phase =
   /** Its directory is gone. It was released as vanished, but the tree has not reported it yet. */
   | "vanished";
 
-/** The release of a cgroup, as the main thread gets it. */
+/** A release of a cgroup, to be reported to the main thread. */
 export interface LifecycleRelease {
   readonly number: number;
   readonly snapshot: CgroupSnapshot;
@@ -69,7 +69,7 @@ export class Cgroup<Node> {
   report = 1;
   /** The figures that were last reported. */
   last: CgroupSnapshot | undefined;
-  /** The figures measured since then, while it ran. */
+  /** The figures that were measured since the last report, while it ran. */
   sample: CgroupMeasurement | undefined;
   release: ReleaseState | undefined;
   /** The time at which it was released. */
@@ -105,7 +105,7 @@ export class Cgroup<Node> {
   }
 
   /**
-   * Returns whether it was used and is not released. While that is so, its parent is not released
+   * Returns whether it was used and is not released. While it is open, its parent is not released
    * either.
    */
   get isOpen(): boolean {
@@ -153,7 +153,7 @@ export interface LifecycleWorld<Node> {
   deleted(release: number): void;
 }
 
-/** The counters of the reaper that the decisions count. */
+/** The counters of the reaper that the decisions increase. */
 export type LifecycleCounts = Pick<
   ReaperCounts,
   "releasedCgroups" | "deletedCgroups" | "vanishedCgroups" | "unseenCgroups" | "repopulatedCgroups"

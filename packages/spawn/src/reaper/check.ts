@@ -8,8 +8,9 @@ import { type Difference, TreeNode } from "./tree-node.ts";
 import type { TreeWatch } from "./tree-watch.ts";
 
 /**
- * The kernel reports a change up to 10 ms late, and even then only to a queue. A difference that
- * a comparison finds counts as missed if no event has reported it after this time, milliseconds.
+ * The kernel reports a change up to 10 ms late, and its event may then wait in a queue. A
+ * difference that a comparison finds counts as missed if no event has reported it within this time,
+ * milliseconds.
  */
 const GRACE_MS = 1000;
 

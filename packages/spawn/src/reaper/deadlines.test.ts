@@ -17,7 +17,7 @@ it("returns items in order, even if there are many", () => {
   expect(queue.next).toBeUndefined();
 });
 
-it("tells the next item and the number of items, before and after items are taken", () => {
+it("returns the next item and the number of items, before and after items are taken", () => {
   const queue = new Queue<string>();
   queue.add("a");
   queue.add("b");
@@ -37,7 +37,7 @@ it("keeps no reference to an item that was taken, even if others are left", () =
   queue.take();
   setFlagsFromString("--expose-gc");
   return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
-    // A weak reference keeps the object that it returns alive until the turn ends.
+    // After deref(), a weak reference keeps its object alive until the turn ends.
     runInNewContext("gc")();
     expect(queue.length).toBe(1);
     expect(first.deref()).toBeUndefined();

@@ -4,7 +4,7 @@
 export class Queue<Item> {
   /** The items that are taken first, in reverse order. */
   #front: Item[] = [];
-  /** The items that were added after those. */
+  /** The items that were added after those in `#front`, in order. */
   #back: Item[] = [];
 
   /** Adds an item as the last one. */
@@ -31,7 +31,7 @@ export class Queue<Item> {
   }
 }
 
-/** Items that become due a fixed time after they were added, and so in the same order. */
+/** Items that become due a fixed time after their addition, and in the order of their addition. */
 export class Deadlines<Item> {
   readonly delayMs: number;
   readonly #queue = new Queue<{ readonly item: Item; readonly dueMs: number }>();

@@ -1,12 +1,11 @@
 /**
- * Decides when a released cgroup is deleted, and what happens to children of it that were never
- * used.
+ * Decides when a released cgroup is deleted, and what happens to its children that were never used.
  *
  * Invariants:
  * - A cgroup is deleted when its latest release is journalled, or was not reported, and it has no
  *   children.
- * - Right before that it is checked again. If it is populated, the release is withdrawn; if it
- *   has used more than its release says, it is released again.
+ * - Right before the deletion it is checked again. If it is populated, the release is withdrawn; if
+ *   it has used more than its release shows, it is released again.
  * - Each release is reported as deleted or withdrawn, or another release replaces it; after that,
  *   nothing of it is left here.
  * - An unused cgroup is deleted only to make way for a cgroup above it that was used and waits for
@@ -21,7 +20,7 @@ import { Deadlines, Queue } from "./deadlines.ts";
  */
 const KEPT_MS = 10_000;
 
-/** Receives the findings of the check before a deletion, and of the deletion. */
+/** Receives the findings of the check before a deletion, and the result of the deletion. */
 export interface DeletionListener<Node> {
   becamePopulated(cgroup: Cgroup<Node>): void;
   /** Called if the cgroup is empty and has used more CPU time than is known. */
@@ -142,8 +141,8 @@ export class Deletion<Node> {
   }
 
   /**
-   * Called when a cgroup was added or has lost its last child: it may now be in the way of those
-   * above it.
+   * Called when a cgroup was added or has lost its last child: it may now be all that keeps the
+   * cgroups above it from being deleted.
    */
   childChanged(child: Cgroup<Node>): void {
     if (child.isUnused && usedAncestor(child)?.phase === "released")
@@ -152,7 +151,7 @@ export class Deletion<Node> {
 
   /**
    * Deletes a cgroup, or decides about one that cannot be deleted.
-   * @returns false if there is none
+   * @returns false if there is nothing to do now
    */
   step(): boolean {
     if (this.#sweep !== undefined) {
@@ -196,7 +195,7 @@ export class Deletion<Node> {
     this.#listener.wasDeleted(cgroup);
   }
 
-  /** Tries once more to delete a cgroup whose time is over, and otherwise reports that it stays. */
+  /** Tries once more to delete a cgroup; if that fails, reports that the cgroup stays. */
   #keep(cgroup: Cgroup<Node>, release: ReleaseState): void {
     this.#tryDelete(cgroup);
     if (cgroup.release !== release) return;
@@ -217,7 +216,8 @@ export class Deletion<Node> {
   }
 
   /**
-   * Deletes an unused cgroup, after those below it, and then those above it that are left empty.
+   * Deletes an unused cgroup, after those below it, and then the unused cgroups above it that have
+   * no other child.
    */
   *#deleteUnused(top: Cgroup<Node>): Generator<void, void> {
     // The list has parents before their children.

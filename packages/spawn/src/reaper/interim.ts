@@ -2,8 +2,8 @@
 import type { EventLoop, Timer } from "../thread/event-loop.ts";
 
 /**
- * The shortest pause, milliseconds. If there are thousands of cgroups, each wake-up then measures
- * a few, which saves wake-ups.
+ * The shortest pause, milliseconds. If there are thousands of cgroups, each wake-up measures
+ * several of them, which saves wake-ups.
  */
 const MIN_PAUSE_MS = 50;
 
@@ -61,7 +61,7 @@ export class Interim {
     });
   }
 
-  /** Measures a cgroup. @returns false if it is not time for it yet */
+  /** Measures a cgroup. @returns false if no measurement is due yet */
   step(): boolean {
     if (this.#intervalMs === 0 || this.#owedMs < this.#intervalMs) return false;
     this.#owedMs -= this.#intervalMs;

@@ -1,4 +1,4 @@
-/** Tests with cgroups whose events are missing, or that could not be looked at before. */
+/** Tests with cgroups whose events are missing, or that cannot be looked at for a while. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { type Directory, Simulation } from "../../test/support/cgroup-simulation.ts";
 
@@ -19,7 +19,7 @@ const startUnnoticed = (node: Directory) => {
   node.processes++;
 };
 
-describe("when it is found", () => {
+describe("when cgroups are found", () => {
   it("a cgroup with processes is in use, even without an event", () => {
     const a = world.make("a");
     startUnnoticed(a);
@@ -27,7 +27,7 @@ describe("when it is found", () => {
     expect(world.lifecycle.unreleased().used).toEqual([a]);
   });
 
-  it("a cgroup that was used counts as just having become empty, even without an event", () => {
+  it("a cgroup that was used counts as having just become empty, even without an event", () => {
     world.charge(world.make("a"), 5);
     expect(world.pass(49)).toEqual([]);
     expect(world.pass(1)).toEqual(["/a#1=5", "rmdir /a"]);
@@ -142,7 +142,7 @@ describe("a cgroup that can no longer be looked at", () => {
     expect(world.counts.vanishedCgroups).toBe(0);
   });
 
-  it("counts as unused if only a comparison has looked at it", () => {
+  it("counts as unused if only a comparison has tried to look at it", () => {
     const a = world.make("a");
     world.pass();
     world.refused.add(a);
@@ -160,7 +160,7 @@ describe("a cgroup that can no longer be looked at", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
   });
 
-  it("is released when it can be looked at and is tried again", () => {
+  it("is released at a retry, once it can be looked at again", () => {
     const a = world.make("a");
     world.run(a);
     world.pass();
@@ -220,7 +220,7 @@ describe("a second look", () => {
     expect(world.pass(1)).toEqual(["/a#1=30", "rmdir /a"]);
   });
 
-  it("is taken of all cgroups whose time has come", () => {
+  it("is taken at all cgroups whose time has come", () => {
     const nodes = ["a", "b", "c"].map((name) => world.make(name));
     world.pass();
     for (const node of nodes) world.tell(node);
@@ -427,7 +427,7 @@ describe("an unused child, when it has to make way", () => {
 });
 
 describe("a cgroup that is gone when it is to be measured", () => {
-  it("has vanished, once, and its parent no longer waits for it", () => {
+  it("is reported once, as vanished, and its parent no longer waits for it", () => {
     const p = world.make("p");
     const a = world.make("a", p);
     world.run(a);
@@ -459,7 +459,7 @@ describe("a cgroup that is gone when it is to be measured", () => {
 });
 
 describe("a cgroup that waits for its delay or for room", () => {
-  it("is counted only if there is no room, both if it was found and if it became empty", () => {
+  it("is counted only while there is no room, whether it was found or became empty", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.run(a);

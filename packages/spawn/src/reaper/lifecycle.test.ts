@@ -74,11 +74,11 @@ describe("a cgroup", () => {
       world.run(world.make(`n${i}`));
       deleted.push(world.pass(10).filter((line) => line.startsWith("rmdir")).length);
     }
-    // Each, 50 ms after it became empty.
+    // Each is deleted 50 ms after it became empty.
     expect(deleted).toEqual([0, 0, 0, 0, ...Array(16).fill(1)]);
   });
 
-  it("comes before its parent, and all levels go at once", () => {
+  it("is released before its parent, and all levels are deleted together", () => {
     const a = world.make("a");
     const b = world.make("b", a);
     const c = world.make("c", b);
@@ -205,7 +205,7 @@ describe("at startup", () => {
     world.charge(a, 5);
     world.start(b);
     expect(world.pass()).toEqual([]);
-    // Records that may exist belong to these directories, which are not gone.
+    // There may be records of these directories, which are not gone.
     expect(world.lifecycle.unreleased()).toEqual({ found: [a, b, c], used: [] });
     world.rmdir(c);
     expect(world.pass()).toEqual(["/c#1 vanished found"]);
@@ -247,7 +247,7 @@ describe("at startup", () => {
 });
 
 describe("without room at the main thread", () => {
-  it("cgroups that became empty wait, unmeasured, and go on when there is room", () => {
+  it("cgroups that became empty wait, and are measured only when there is room", () => {
     world.isAccounting = true;
     world.hasRoom = false;
     const a = world.make("a");
@@ -499,7 +499,7 @@ describe("an unused child", () => {
     expect(world.pass()).toEqual(["rmdir /a"]);
   });
 
-  it("waits for its parent's other child if that was used", () => {
+  it("waits for its parent's other child if that child was used", () => {
     world.make("b", a);
     const c = world.make("c", a);
     world.run(c);
@@ -587,7 +587,7 @@ describe("a cgroup that somebody else removes", () => {
 });
 
 describe("looking at all cgroups", () => {
-  it("names those whose events were lost, and no others", () => {
+  it("finds those whose events were lost, and no others", () => {
     const a = world.make("a");
     const b = world.make("b");
     world.make("c");
@@ -609,7 +609,7 @@ describe("looking at all cgroups", () => {
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
-  it("measures running cgroups, and none that has become empty, reported or not", () => {
+  it("measures running cgroups, and none that has become empty, with or without an event", () => {
     const a = world.make("a");
     const b = world.make("b");
     const c = world.make("c");
@@ -617,7 +617,7 @@ describe("looking at all cgroups", () => {
     world.pass();
     world.stop(a);
     world.deliver();
-    // Its event has not come yet.
+    // The event of this change has not come yet.
     c.processes--;
     const told: string[] = [];
     finish(
@@ -686,7 +686,7 @@ describe("whatever happens, in whatever order", () => {
     fc.record({ what: fc.constant("refuse" as const), which: fc.nat() }),
   );
 
-  /** Returns the latest figures that were handed over of each cgroup. */
+  /** Returns, for each cgroup, the latest figures that were handed over. */
   function handedOver(): Map<Directory, number> {
     const figures = new Map<Directory, number>();
     const reports = new Set<string>();

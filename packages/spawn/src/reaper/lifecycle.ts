@@ -30,7 +30,7 @@ export class Lifecycle<Node> {
   readonly #cgroups = new Map<Node, Cgroup<Node>>();
   readonly #release: ReleaseStage<Node>;
   readonly #deletion: Deletion<Node>;
-  /** Cgroups whose figures are looked at a second time. */
+  /** Cgroups whose figures are to be looked at a second time. */
   readonly #secondLooks = new Deadlines<Cgroup<Node>>(ECHO_MS);
 
   constructor(world: LifecycleWorld<Node>, times: LifecycleTimes, counts: LifecycleCounts) {
@@ -59,7 +59,7 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Called when a cgroup was found. `scanned` follows when those below it were added.
+   * Called when a cgroup was found. `scanned` follows once the cgroups below it have been added.
    * @param parent undefined for a cgroup directly below a scope
    * @param bornMs the time at which its creation was observed, milliseconds since 1970
    */
@@ -77,7 +77,7 @@ export class Lifecycle<Node> {
    * Called when everything below a new cgroup is known; looks at the cgroup for the first time.
    * If it is empty at startup, an earlier run has left it. If it is empty later, it may be
    * waiting for its first process, unless its figures show that it has had one. If it cannot be
-   * looked at now, that is done as soon as possible.
+   * looked at now, it is looked at as soon as possible.
    */
   scanned(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
@@ -93,8 +93,10 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Returns the cgroups that are not released, once everything that existed at startup is known:
-   * those that were found empty or could not be looked at, and those that were used.
+   * Returns the cgroups that are not released. To be called once everything that existed at startup
+   * is known.
+   * @returns `found`: those that were found empty or could not be looked at; `used`: those that
+   *   were used
    */
   unreleased(): { found: Node[]; used: Node[] } {
     const found: Node[] = [];
@@ -106,8 +108,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Called when the `cgroup.events` of a cgroup have changed.
-   * @param origin if it is not `event`, it is not certain that they have changed
+   * Called when the file `cgroup.events` of a cgroup has changed.
+   * @param origin if it is not `event`, the file may not have changed
    */
   touched(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
@@ -121,7 +123,7 @@ export class Lifecycle<Node> {
     else if (cgroup.isUnused) this.#lookAtFigures(cgroup, origin);
   }
 
-  /** Finds out if a process came and went, or if the event came from the freezer. */
+  /** Finds out whether a process came and went, or the event came from the freezer. */
   #lookAtFigures(cgroup: Cgroup<Node>, origin: Origin): void {
     if (this.#wasLeft(cgroup.node)) {
       this.#release.becameEmpty(cgroup);
@@ -132,13 +134,13 @@ export class Lifecycle<Node> {
     if (cgroup.isStirred) this.#secondLooks.add(cgroup, this.#world.nowMs());
   }
 
-  /** Called when somebody else removed a cgroup's directory, after the calls for those below it. */
+  /** Called when somebody else removed a cgroup, after the calls for the cgroups below it. */
   removed(node: Node): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined) return;
     const { isOpen, isFound, isUnused, isStirred } = cgroup;
     if (isOpen || isFound || (isUnused && isStirred)) this.#release.vanish(cgroup);
-    // The event of a process that came and went can come after that of the removal.
+    // The event of a process that came and went can come after the event of the removal.
     else if (isUnused) this.#counts.unseenCgroups++;
     this.#detach(cgroup);
   }
@@ -149,8 +151,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Returns the time at which a step has something to do, on the world's clock; infinite if
-   * never.
+   * Returns the next time at which a step has something to do, on the world's clock; infinite if
+   * there is none.
    */
   get nextDueMs(): number {
     return Math.min(this.#secondLooks.nextMs, this.#release.nextMs, this.#deletion.nextMs);
@@ -158,7 +160,7 @@ export class Lifecycle<Node> {
 
   /**
    * Measures a cgroup, or looks at its figures.
-   * @returns false if there is nothing to look at now
+   * @returns false if there is nothing to do now
    */
   measureStep(): boolean {
     const stirred = this.#secondLooks.take(this.#world.nowMs());
@@ -193,7 +195,7 @@ export class Lifecycle<Node> {
     return phase === "unseen" || phase === "populated";
   }
 
-  /** Plans to measure and delete, again, cgroups for which that failed when their turn came. */
+  /** Plans another attempt for cgroups that could not be measured or deleted in their turn. */
   *retry(): Generator<void, void> {
     for (const cgroup of this.#cgroups.values()) {
       this.#release.retry(cgroup);
@@ -223,8 +225,8 @@ export class Lifecycle<Node> {
 
   /**
    * Returns whether an empty cgroup that was never seen populated has been populated. Checks
-   * again that it is empty, because its first process may have come between the first look and
-   * the figures.
+   * again that it is empty, because its first process may have come after the first look, and
+   * before the figures were read.
    */
   #wasLeft(node: Node): boolean {
     return this.#world.wasUsed(node) && this.#world.isPopulated(node) === false;

@@ -50,7 +50,8 @@ export interface ReaperDialogue extends Dialogue {
   readonly commands: {
     /**
      * The records of these releases are on the disk: their directories may be deleted.
-     * @param takenBytes how many more of the reported bytes are no longer in memory
+     * @param takenBytes how many bytes of reported records have left the main thread's memory since
+     *   the last command
      */
     journalled(releases: readonly number[], takenBytes: number): void;
     /**
@@ -67,8 +68,8 @@ export interface ReaperDialogue extends Dialogue {
     /** Each release is to be journalled; those of vanished cgroups need no answer. */
     released(releases: readonly Release[]): void;
     /**
-     * Everything that existed at startup is known. This comes late if the kernel refuses to show
-     * all of it at first.
+     * Everything that existed at startup is known. This event comes late if the kernel at first
+     * refuses to show some of it.
      * @param populated the ids of cgroups that have processes
      * @param empty the ids of cgroups that were empty when they were found, or could not be
      *   looked at, and are yet to be reported
@@ -81,7 +82,7 @@ export interface ReaperDialogue extends Dialogue {
     deleted(releases: readonly number[]): void;
     /**
      * The directories of these releases cannot be deleted, and stay for now: the releases may be
-     * handed over. `deleted` follows.
+     * handed over. `deleted` follows when the directories are gone.
      */
     kept(releases: readonly number[]): void;
     /**

@@ -4,7 +4,7 @@ import { TURN_BOUNDS } from "../thread/turns.ts";
 
 const MIB = 2 ** 20;
 
-/** The metrics; the counters start again when the thread does. */
+/** The metrics. The counters start from 0 when the thread is started again. */
 export const REAPER_METRICS = {
   scopes: {
     kind: "gauge",

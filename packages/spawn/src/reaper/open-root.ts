@@ -25,7 +25,7 @@ import {
 const O_CLOEXEC = 0o2000000;
 const O_DIRECTORY_ONLY = constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC;
 
-/** The type of cgroup2, and those of what administrators mistake for it. @see statfs(2) */
+/** The type of cgroup2, and the types of what administrators mistake for it. @see statfs(2) */
 const CGROUP2_MAGIC = 0x63677270;
 const MAGIC_NAMES = new Map([
   [0x27e0eb, "cgroup v1"],
@@ -34,10 +34,10 @@ const MAGIC_NAMES = new Map([
   [0xef53, "ext4"],
 ]);
 
-/** The maximum length of a step: a longer path is walked in several. PATH_MAX is 4096 bytes. */
+/** The maximum length of a step; a longer path takes several steps. PATH_MAX is 4096 bytes. */
 const STEP_BYTES = 3500;
 
-/** Walks to `path` in steps, and calls `use` at the last. @param path as latin1, relative */
+/** Walks to `path` in steps, and calls `use` at the last step. @param path as latin1, relative */
 function walk<T>(fd: number, path: string, use: (fd: number, path: ByteString) => T): T {
   if (path.length <= STEP_BYTES) return use(fd, bytesOfLatin1(path));
   const cut = path.lastIndexOf("/", STEP_BYTES);
@@ -52,7 +52,7 @@ function walk<T>(fd: number, path: string, use: (fd: number, path: ByteString) =
 /** The directory is not in cgroup2, or cannot be opened. */
 export class CgroupRootError extends Error {
   override readonly name = "CgroupRootError";
-  /** A code, as Node's own errors have one: this is no defect of the program. */
+  /** A code, like those of Node's own errors: it shows that this is not a defect of the program. */
   readonly code = "ERR_CGROUP_ROOT";
 }
 
@@ -95,7 +95,7 @@ export class OpenRoot {
   }
 
   /**
-   * Calls `use` with an open directory and the path relative to it. Both are valid during the
+   * Calls `use` with an open directory and the path relative to it. Both are valid only during the
    * call.
    */
   at<T>(path: ByteString, use: (directoryFd: number, path: ByteString) => T): T {

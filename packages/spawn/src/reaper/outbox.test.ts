@@ -38,7 +38,7 @@ function full() {
 }
 
 describe("the outbox", () => {
-  it("has room until the bytes under way reach the limit, and again when they were taken", () => {
+  it("has room until the bytes under way reach the limit, and again once they are taken", () => {
     const { outbox } = recording();
     outbox.released(release(3 * MIB));
     expect(outbox.hasRoom).toBe(true);
@@ -56,7 +56,7 @@ describe("the outbox", () => {
     expect(await collectsGarbage(() => outbox.released(half))).toBe(true);
   });
 
-  it("keeps more releases of cgroups that others have removed, but not all", () => {
+  it("keeps releases of cgroups that others have removed up to a higher limit", () => {
     const { outbox, takeReleases, kept } = full();
     expect([kept, takeReleases().length]).toEqual([24, 24]);
     expect(outbox.hasRoom).toBe(false);
@@ -83,7 +83,7 @@ describe("the outbox", () => {
     expect(told.map(([name]) => name)).toEqual(["released"]);
   });
 
-  it("posts everything once: each release before its end", () => {
+  it("posts everything once, and each release before what refers to it", () => {
     const { outbox, told } = recording();
     outbox.flush();
     expect(told).toEqual([]);
@@ -108,7 +108,7 @@ describe("the outbox", () => {
     expect(told).toEqual([]);
   });
 
-  it("posts a message of any kind that comes alone", () => {
+  it("posts a message of any kind even if it is the only one", () => {
     const { outbox, told } = recording();
     const post = (add: () => void) => {
       add();

@@ -13,7 +13,9 @@ export type TellMain = Pick<ParentThread<ReaperDialogue>, "post">;
 /** The limit for bytes under way. Beyond it, empty cgroups wait in their directories. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** The limit for cgroups that others have removed: they have no directory in which to wait. */
+/**
+ * The higher limit for cgroups that others have removed: they have no directory in which to wait.
+ */
 const MAX_VANISHED_BYTES = 24 * 1024 * 1024;
 
 /** The ids of the cgroups that are known at the end of the first scan. */
@@ -25,7 +27,7 @@ export interface ScannedIds {
 export class Outbox {
   readonly #main: TellMain;
   readonly #garbage = new GarbageBound();
-  /** The number of bytes that were posted, or are to be, and are not taken yet. */
+  /** The number of bytes that were or will be posted and that the main thread has not taken yet. */
   #bytes = 0;
   #interim: EncodedRecord[] = [];
   #released: Release[] = [];
@@ -67,8 +69,8 @@ export class Outbox {
 
   /**
    * Adds a release of a cgroup that has vanished. Returns false, without effect, if the limit for
-   * these is reached, too. A cgroup that was found at startup is reported in any case, if need be
-   * without attributes: there may already be a record of it, which waits for this report.
+   * vanished cgroups is reached. A cgroup that was found at startup is reported in any case, if
+   * need be without attributes: there may already be a record of it, which waits for this report.
    */
   tryVanished(release: Release): boolean {
     const hasRoom = this.#bytes < MAX_VANISHED_BYTES;

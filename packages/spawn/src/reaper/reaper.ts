@@ -28,7 +28,10 @@ import { XattrCache } from "./xattr-cache.ts";
 
 type Node = TreeNode<Place>;
 
-/** The pause before cgroups that could not be looked at during the first scan are tried again. */
+/**
+ * The pause, in milliseconds, before the reaper looks again at cgroups that it could not look at
+ * during the first scan.
+ */
 const START_PAUSE_MS = 1000;
 
 export class Reaper {
@@ -51,7 +54,7 @@ export class Reaper {
   readonly #scopes = new Set<Node>();
   #isAccounting: boolean;
   #isStopping = false;
-  /** The number of cgroups that were lost since there was last room for them. */
+  /** The number of cgroups that have been lost since the outbox last had room. */
   #lostInARow = 0;
   #due: { readonly timer: Timer; readonly dueMs: number } | undefined;
 
@@ -107,7 +110,7 @@ export class Reaper {
     this.#turns = new Turns(loop, steps, () => this.#endTurn(), monotonicMs);
   }
 
-  /** Returns the functions through which `Lifecycle` asks and acts. */
+  /** Returns the functions through which `Lifecycle` looks at cgroups and acts on them. */
   #world() {
     return {
       nowMs: monotonicMs,
@@ -243,7 +246,7 @@ export class Reaper {
     this.#check.sample();
   }
 
-  /** Starts again later. Until all directories are known, the main thread takes no records. */
+  /** Looks for the missing directories later. Accounting waits until all directories are known. */
   #startLater(): void {
     this.#complaints.complain(
       "start",

@@ -2,8 +2,8 @@
  * Decides when a cgroup that became empty is released: measured, logged and reported.
  *
  * Invariants:
- * - A cgroup is released when it has been empty for its delay and each child of it that was used
- *   is released. Children come before their parent.
+ * - A cgroup is released when it has been empty for its delay and all of its children that were
+ *   used are released. Children come before their parent.
  * - If a later release includes an earlier one whose record was not handed over, it replaces the
  *   earlier one.
  */
@@ -14,9 +14,9 @@ import type { Deletion } from "./deletion.ts";
 
 /**
  * The kernel reports a change up to 10 ms late, and charges a process for its last moments after
- * it has left. If a cgroup is measured within this time, in milliseconds, after it became empty, a
- * little more CPU time later is an echo of the same run. Figures that do not show a process yet
- * may show it after this time.
+ * it has left. If a cgroup is measured within this time, in milliseconds, after it became empty,
+ * up to ECHO_USEC of CPU time that appear later are an echo of the same run. Figures that do not
+ * show a process yet may show it after this time.
  */
 export const ECHO_MS = 15;
 const ECHO_USEC = 200;
@@ -78,7 +78,7 @@ export class ReleaseStage<Node> {
     this.#ripe.add(cgroup);
   }
 
-  /** Plans to measure, again, a cgroup for which that failed when its turn came. */
+  /** Plans another attempt for a cgroup that could not be measured in its turn. */
   retry(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "empty") this.#ripe.add(cgroup);
   }
@@ -108,12 +108,12 @@ export class ReleaseStage<Node> {
       return;
     }
     const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-    // `unreadable`: the cgroup stays empty until `retry`.
+    // `unreadable`: the cgroup stays in the phase `empty` until `retry`.
     if (measured === "gone") this.vanish(cgroup);
     else if (measured !== "unreadable") this.#release(cgroup, measured, undefined);
   }
 
-  /** Releases, again, an empty cgroup that has used more than its release says. */
+  /** Releases an empty cgroup again, because it has used more than its release shows. */
   again(cgroup: Cgroup<Node>): void {
     const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
     if (typeof measured === "string") return;

@@ -73,14 +73,14 @@ describe("the log line", () => {
     expect(line({ memoryEventsHigh: 0, memoryEventsOom: 0, pidsEventsMax: 0 })).toBeUndefined();
   });
 
-  it("cpu: a missing user or system time counts as 0, a missing total is their sum", () => {
+  it("cpu: a missing user or system time counts as 0, and a missing total is their sum", () => {
     expect(line({ cpuTotalUsec: 5e6 })).toBe("foo/bar: cpu=5.0s");
     expect(line({ cpuTotalUsec: 5e6, cpuUserUsec: 3e6 })).toBe("foo/bar: cpu=5.0s/3.0s/0.0s");
     expect(line({ cpuUserUsec: 3e6, cpuSystemUsec: 1e6 })).toBe("foo/bar: cpu=4.0s/3.0s/1.0s");
     expect(line({ cpuSystemUsec: 0 })).toBe("foo/bar: cpu=0.0s/0.0s/0.0s");
   });
 
-  it("cpu: the share of the age, if at least 1 %, rounded down", () => {
+  it("cpu: the share of the age is shown, rounded down, if it is at least 1 %", () => {
     expect(fields({ cpuTotalUsec: 1e6 }, 101)).toBe("cpu=1.0s");
     expect(fields({ cpuTotalUsec: 1e6 }, 100)).toBe("cpu=1.0s[1%]");
     expect(fields({ cpuTotalUsec: 3.99e6 }, 1)).toBe("cpu=4.0s[399%]");

@@ -2,7 +2,7 @@ import { bytesOfLatin1 } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_SCOPES, enterPlace, type Place, rootPlace, ScopeError } from "./scopes.ts";
 
-/** Returns the kind of the place that `path` is, starting from the root. */
+/** Walks from the root to `path`, and returns the kind of place that it is. */
 function kind(scopes: readonly string[], path: string): string | undefined {
   let place: Place | undefined = rootPlace(scopes);
   for (const name of path.split("/")) {

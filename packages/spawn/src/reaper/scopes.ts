@@ -17,7 +17,7 @@ export const DEFAULT_SCOPES: readonly string[] = [
 
 /** What a directory of cgroup2 is to the reaper. */
 export type Place =
-  /** A directory above scopes: only directories that match the rest of a pattern matter. */
+  /** A directory above scopes: only what matches the rest of a pattern matters in it. */
   | { readonly kind: "way"; readonly patterns: readonly (readonly RegExp[])[] }
   | { readonly kind: "scope" }
   | { readonly kind: "cgroup" };

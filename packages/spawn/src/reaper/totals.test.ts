@@ -20,7 +20,7 @@ const usage = (cpuTotalUsec: number, memoryPeakBytes?: number, report = 1) => ({
 });
 
 describe("countUsage", () => {
-  it("counts only the new CPU time of the same cgroup, and none twice", () => {
+  it("counts only the new CPU time of the same cgroup, and no CPU time twice", () => {
     const counts = zeroCounts(REAPER_METRICS);
     countUsage(counts, step, usage(5e6), undefined);
     countUsage(counts, job, usage(7e6), undefined);

@@ -6,7 +6,7 @@ import { REAPER_METRICS, type ReaperCounts } from "./metrics.ts";
 import type { Place } from "./scopes.ts";
 import type { TreeNode } from "./tree-node.ts";
 
-/** Stands for all scopes that are gone: a glob can match ever new ones. */
+/** Stands for all scopes that are gone: a glob can match new scopes without end. */
 export const GONE_SCOPES = "(gone)";
 
 /**
@@ -30,8 +30,8 @@ export type ScopeCounts = Pick<ReaperCounts, SumKey | "scopeMemoryPeakBytes">;
 
 /**
  * Counts what a cgroup has used since it was last counted, and its memory peak once for each
- * report. Only cgroups directly below a scope count, because their figures include everything
- * below them.
+ * report. Only cgroups directly below a scope are counted, because their figures include
+ * everything below them.
  */
 export function countUsage(
   counts: ScopeCounts,

@@ -27,7 +27,7 @@ export class TreeDirectories<Place> {
     return node.parent === undefined || this.#tryStat(node)?.inode === node.inode;
   }
 
-  /** Returns whether a directory with this path exists, whichever it is. */
+  /** Returns whether a directory with this path exists, whatever its inode is. */
   exists(path: ByteString): boolean {
     return this.#root.tryStatus(path) !== undefined;
   }

@@ -1,14 +1,15 @@
 /**
- * Watches the directories below a root, and one file in each if wanted. It knows nothing of
- * cgroups: `TreeRules` decide which directories matter.
+ * Watches the directories below a root, and one file in each if wanted. This file does not depend
+ * on cgroups: `TreeRules` decide which directories matter.
  *
  * A directory is watched before it is listed, so that nothing that appears in the meantime is
  * missed. Inodes show which events then come twice or too late. If the kernel's queue overflows,
  * everything is compared with the directories that exist.
  *
  * The file has a watch of its own, and no open descriptor. In cgroupfs, a watch on the directory
- * reports a change of the file only while the file's inode is in memory. A watch or a descriptor
- * of the file would keep the inode there, but descriptors are limited for the whole process.
+ * reports a change of the file only while the file's inode is in memory. Either a watch or a
+ * descriptor of the file keeps the inode there, but the number of descriptors is limited for the
+ * whole process.
  *
  * All work is done in steps, one for each directory or event, so that thousands of them do not
  * keep the caller from its other work.
@@ -96,7 +97,7 @@ export class TreeWatch<Place> {
     return this.#unwatched.size;
   }
 
-  /** Returns whether there is work under way, or events that were noted and are not handled. */
+  /** Returns whether work is under way, or events that were noted have not been handled yet. */
   get isBusy(): boolean {
     return this.#work !== undefined || this.#hasEvents;
   }
@@ -151,10 +152,10 @@ export class TreeWatch<Place> {
     this.#listener.unwatchable(path, error);
   }
 
-  /** Reads one buffer of events: while they are handled, the kernel may merge further ones. */
+  /** Reads only one buffer of events: meanwhile, the kernel may merge further events. */
   #readEvents(): Generator<void, void> | undefined {
     const events = this.#inotify?.read() ?? [];
-    // The descriptor becomes ready again if there is more.
+    // If events come later, the descriptor becomes ready again.
     this.#hasEvents = this.#inotify?.hasMore === true;
     return events.length === 0 ? undefined : this.#handle(events);
   }
@@ -199,7 +200,7 @@ export class TreeWatch<Place> {
     if (node === undefined) {
       if (!this.#look.exists(joinPath(parent.path, name))) this.#listener.missed(parent);
     } else if (node.wasAnnounced) {
-      // A directory is created once, so one of two events was about an earlier one of this name.
+      // A directory is created once, so one of the two events was about an earlier directory.
       this.#listener.missed(parent);
     } else node.wasAnnounced = true;
   }
@@ -219,8 +220,8 @@ export class TreeWatch<Place> {
   }
 
   /**
-   * Drops a directory whose watch the kernel has ended. It is gone, although a new one may have
-   * its name.
+   * Drops a directory whose watch the kernel has ended. The directory is gone, although a new one
+   * may have the same name.
    */
   *#watchEnded(wd: number): Generator<void, void> {
     const node = this.#directories.get(wd) ?? this.#files.get(wd);
@@ -251,7 +252,7 @@ export class TreeWatch<Place> {
     }
   }
 
-  /** Adds a directory. @returns undefined if it is known, does not matter or is gone */
+  /** Adds a directory. @returns undefined if it is already known, does not matter or is gone */
   #add(parent: TreeNode<Place>, name: ByteString, origin: Origin) {
     const place = this.#rules.enter(parent.place, name);
     if (place === undefined || !parent.isAttached) return undefined;
@@ -265,13 +266,15 @@ export class TreeWatch<Place> {
     return opened;
   }
 
-  /** Watches and lists a directory. Returns undefined if it is gone again or cannot be opened. */
+  /**
+   * Watches and lists a directory. Returns undefined if it is gone again, cannot be opened, or has
+   * another file system mounted over it.
+   */
   #tryOpen(parent: TreeNode<Place>, name: ByteString, place: Place) {
     const path = joinPath(parent.path, name);
     try {
       return this.#root.withDirectory(path, (fd) => {
         const { inode, device } = statusOf(fd);
-        // Another file system is mounted there.
         if (device !== this.#root.device) return undefined;
         const node = new TreeNode(parent, name, place, inode);
         parent.children.set(name, node);

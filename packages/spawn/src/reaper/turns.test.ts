@@ -81,7 +81,7 @@ it("serves the timers and descriptors of its loop, however much there is to do",
     else loop.stop();
   });
   signalEventfd(wakeups.number);
-  // If the turn did not end, it would be the only one.
+  // If the turn did not end, no other turn would follow.
   const lastMs = monotonicMs() + 5_000;
   let isStarved = false;
   const endless = () => {

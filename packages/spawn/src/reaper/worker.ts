@@ -10,7 +10,7 @@ import { REAPER_METRICS, type ReaperCounts } from "./metrics.ts";
 import { type OpenRoot, openCgroupRoot } from "./open-root.ts";
 import { Reaper } from "./reaper.ts";
 
-/** Runs until the main thread stops it. To be called on a worker thread. */
+/** Runs the reaper until the main thread stops it. To be called on a worker thread. */
 export function runReaper(): void {
   setThreadName("reaper");
   const options = workerOptions<ReaperOptions>();
@@ -21,8 +21,7 @@ export function runReaper(): void {
     try {
       runLoop(options, root, loop, counts);
     } finally {
-      // Done after a crash, too: the thread is started again, and its descriptors belong to the
-      // process.
+      // Done after a crash, too: the process lives on, and would keep the thread's descriptors.
       loop.close();
     }
   } finally {

@@ -16,7 +16,7 @@ const complain = vi.fn();
 let cache: XattrCache<string>;
 
 beforeEach(() => {
-  // The machine's limit may be a million.
+  // The tests use up all descriptors, and the machine's limit may be a million.
   execFileSync("prlimit", [`--pid=${process.pid}`, "--nofile=1024:"]);
   directory = mkdtempSync(join(tmpdir(), "xattr-cache-"));
   root = new OpenRoot(bytesOfText(directory));

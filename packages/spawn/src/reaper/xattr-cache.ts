@@ -14,8 +14,9 @@ const LARGE_BYTES = 1024;
 const MAX_LARGE_BYTES = 4 * 1024 * 1024;
 
 /**
- * Keeps the attributes of a directory until they change. Of large tables, only the most
- * recently used are kept: customers may give a hundred kilobytes to each of thousands of cgroups.
+ * Keeps the attributes of a directory until they change. Of large tables, only the most recently
+ * used are kept: customers may give a hundred kilobytes of attributes to each of thousands of
+ * cgroups.
  */
 export class XattrCache<Place> {
   readonly #root: OpenRoot;
@@ -31,7 +32,7 @@ export class XattrCache<Place> {
     this.#complain = complain;
   }
 
-  /** Forgets a directory of which something has changed. */
+  /** Forgets the attributes of a directory that has changed. */
   forget(node: TreeNode<Place>): void {
     this.#small.delete(node);
     const large = this.#large.get(node);
@@ -84,7 +85,7 @@ export class XattrCache<Place> {
     return limitXattrs(tables);
   }
 
-  /** Reads the attributes of a directory that was evicted since it was read. */
+  /** Reads the attributes of a directory whose table was evicted after it was loaded. */
   #openLater(node: TreeNode<Place>): XattrTable {
     try {
       return this.#open(node);

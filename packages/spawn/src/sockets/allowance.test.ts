@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
 import { Allowance } from "./allowance.ts";
 
-/** Returns how many can be taken at a time. */
+/** Takes as many as are left at that time, and returns their number. */
 function takeAll(allowance: Allowance, nowMs: number): number {
   let count = 0;
   while (allowance.tryTake(nowMs)) count++;
   return count;
 }
 
-it("allows a number in a row, and a number per second after that", () => {
+it("allows a burst, and then a number per second", () => {
   const allowance = new Allowance(10, 2);
   expect(takeAll(allowance, 1_000)).toBe(10);
   expect(takeAll(allowance, 1_499)).toBe(0);
@@ -16,7 +16,7 @@ it("allows a number in a row, and a number per second after that", () => {
   expect(takeAll(allowance, 3_000)).toBe(3);
 });
 
-it("saves no more than the number in a row", () => {
+it("saves up no more than a burst", () => {
   const allowance = new Allowance(10, 2);
   takeAll(allowance, 0);
   expect(takeAll(allowance, 3_600_000)).toBe(10);
@@ -26,7 +26,7 @@ it("allows the whole burst at first, whatever the clock shows", () => {
   expect(takeAll(new Allowance(3, 1), 1e9)).toBe(3);
 });
 
-it("says how long to wait for the next one", () => {
+it("returns how long to wait for the next one", () => {
   const allowance = new Allowance(1, 2);
   expect(allowance.waitMs(0)).toBe(0);
   allowance.tryTake(0);

@@ -9,7 +9,10 @@ export class Allowance {
   #left: number;
   #atMs: number | undefined;
 
-  /** @param burst the number that is allowed in a row @param perSecond the number after that */
+  /**
+   * @param burst the number that is allowed in a row
+   * @param perSecond the number that is allowed in each second after that
+   */
   constructor(burst: number, perSecond: number) {
     this.#burst = burst;
     this.#perSecond = perSecond;
@@ -28,7 +31,7 @@ export class Allowance {
     return true;
   }
 
-  /** Returns how many milliseconds pass until one is left. */
+  /** Returns how many milliseconds after `nowMs` the next one can be taken. */
   waitMs(nowMs: number): number {
     return Math.max(0, ((1 - this.#leftAt(nowMs)) / this.#perSecond) * 1000);
   }

@@ -37,7 +37,7 @@ it("closes the oldest idle connection to make room", async () => {
   expect(sockets.map((socket) => socket.destroyed)).toEqual([true, true, false, false, false]);
 });
 
-it("closes connections with a request last", async () => {
+it("spares a connection whose request is being handled while there are others", async () => {
   await listen(2, NEVER_MS);
   const working = await accept();
   const reader = await accept();
@@ -56,7 +56,7 @@ it("closes connections with a request last", async () => {
   expect(working.destroyed).toBe(true);
 });
 
-it("makes room by closing connections whose answers are not taken, before newer ones", async () => {
+it("makes room by closing older connections whose peers do not take the answer", async () => {
   await listen(2, NEVER_MS);
   const sockets = [await accept(), await accept()];
   for (const socket of sockets) {

@@ -7,7 +7,7 @@ import type { Server, Socket } from "node:net";
 export interface ConnectionBounds {
   /** The maximum number of connections; each takes up a descriptor. */
   readonly count: number;
-  /** How long a peer may take to send its request, and again to take the answer, milliseconds. */
+  /** The milliseconds that a peer has to send its request, and again to take the answer. */
   readonly peerTimeoutMs: number;
 }
 
@@ -19,8 +19,8 @@ interface Connection {
 /**
  * The connections of a server, each of which carries one request and its answer. If there are too
  * many, the one that has waited longest for its peer is closed, so that idle peers cannot keep
- * others from being served: libuv accepts one connection at a time and then looks at the others,
- * so that a peer that sends its request at once is no longer idle by then.
+ * others from being served. A peer that sends its request at once is not idle when the next
+ * connection is accepted, because libuv looks at the existing connections between two accepts.
  */
 export class ConnectionLimit {
   readonly #bounds: ConnectionBounds;
@@ -72,7 +72,7 @@ export class ConnectionLimit {
 
   #remove(socket: Socket): void {
     this.#forget(socket);
-    // Closes the descriptor at once: the event "close" would come too late.
+    // The descriptor is closed at once, before the event "close".
     socket.destroy();
   }
 }

@@ -5,7 +5,7 @@ import { LogOnce } from "../log/log-once.ts";
 /**
  * Logs the errors of a listening server, such as EMFILE of accept(2), which cost a connection but
  * must not end the daemon.
- * @param what the name, in the log, of what the server offers
+ * @param what what the server offers, in the words of the log
  */
 export function logServerErrors(server: Server, what: string, log: Logger): void {
   const once = new LogOnce(log);

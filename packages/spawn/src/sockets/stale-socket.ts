@@ -1,4 +1,4 @@
-/** Removes the Unix socket that an earlier run has left. */
+/** Removes the Unix socket that an earlier run has left behind. */
 import { lstatSync, unlinkSync } from "node:fs";
 import { AF_UNIX, connectUnix, isErrno, SOCK_NONBLOCK, socket } from "@cm4all/linux";
 

@@ -42,9 +42,9 @@ export type EventHandlers<D extends Dialogue> = {
 };
 
 /**
- * An answer, or a function that is called with a callback for answering later: promises do
- * nothing on a thread that runs an EventLoop. An answer is never a function itself, because
- * functions cannot be cloned.
+ * An answer, or a function that takes a callback and calls it with the answer later. Promises
+ * would not do: they do nothing on a thread that runs an EventLoop. An answer is never a function
+ * itself, because functions cannot be cloned.
  */
 export type AnswerOrLater<Value> = Value | ((answer: (value: Value) => void) => void);
 
@@ -60,7 +60,7 @@ export interface WorkerHandlers<D extends Dialogue> {
   };
 }
 
-/** A message to a worker; a command is a request without a number. */
+/** A message to a worker: a request, or a command, which has no number. */
 export interface ToWorker {
   readonly name: string;
   readonly args: readonly unknown[];
@@ -83,7 +83,7 @@ export interface WorkerStart {
 /**
  * Returns the handler of a message. Both sides are checked against the same Dialogue, so the
  * arguments match.
- * @throws Error if there is no handler: then the two sides are not from the same program
+ * @throws Error if there is no handler: the two sides are then not from the same program
  */
 export function handlerOf(
   handlers: object,

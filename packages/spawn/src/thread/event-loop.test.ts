@@ -2,7 +2,7 @@ import { drainEventfd, EPOLLIN, eventfd, signalEventfd } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { EventLoop, monotonicMs } from "./event-loop.ts";
 
-/** Runs a loop whose timers and events take notes, until it is stopped. Returns the notes. */
+/** Runs a loop until it is stopped. Returns what its timers and watches have noted. */
 function run(prepare: (loop: EventLoop, note: (text: string) => void) => void): string[] {
   const loop = new EventLoop();
   const notes: string[] = [];
@@ -13,7 +13,7 @@ function run(prepare: (loop: EventLoop, note: (text: string) => void) => void): 
 }
 
 describe("timers", () => {
-  it("run in time, and once", () => {
+  it("run in the order in which they are due, and only once", () => {
     const startMs = monotonicMs();
     const notes = run((loop, note) => {
       loop.after(30, () => note("late"));
@@ -25,7 +25,7 @@ describe("timers", () => {
     expect(monotonicMs() - startMs).toBeGreaterThanOrEqual(50);
   });
 
-  it("can be cancelled, even by an earlier one in the same turn", () => {
+  it("can be cancelled, even by an earlier timer in the same turn", () => {
     const notes = run((loop, note) => {
       const never = loop.after(1, () => note("cancelled before"));
       never.cancel();
@@ -41,7 +41,7 @@ describe("timers", () => {
     expect(notes).toEqual(["first"]);
   });
 
-  it("that are set while one runs wait for the next turn, so that events come in between", () => {
+  it("that a timer sets run in the next turn, so that events are handled in between", () => {
     using fd = eventfd();
     const notes = run((loop, note) => {
       let turns = 0;
@@ -62,7 +62,7 @@ describe("timers", () => {
 });
 
 describe("watches", () => {
-  it("can be ended by a handler: its own, and one that is ready at the same time", () => {
+  it("can be ended by their own handlers, and by those of others that are ready, too", () => {
     using one = eventfd();
     using two = eventfd();
     for (const fd of [one, two]) signalEventfd(fd.number);
@@ -83,7 +83,7 @@ describe("watches", () => {
 
   it.each([
     ["", (fd: number) => fd],
-    [", even if closing that ended its watch", () => undefined],
+    [", even if the close ended the old watch", () => undefined],
   ])("on a reused descriptor number get no event of the closed descriptor%s", (_, watched) => {
     const one = eventfd();
     const two = eventfd();
@@ -110,7 +110,7 @@ describe("watches", () => {
     one.close();
   });
 
-  it("of watchFirst come before all others that are ready", () => {
+  it("that watchFirst makes are handled before all others that are ready", () => {
     const fds = Array.from({ length: 10 }, () => eventfd());
     for (const fd of fds) signalEventfd(fd.number);
     const notes = run((loop, note) => {
@@ -128,7 +128,7 @@ describe("watches", () => {
     for (const fd of fds) fd.close();
   });
 
-  it("end the loop if a handler throws, and pass on the exception", () => {
+  it("whose handler throws end the loop, which passes on the exception", () => {
     using fd = eventfd();
     signalEventfd(fd.number);
     const loop = new EventLoop();

@@ -1,7 +1,7 @@
 /**
- * The event loop of a worker thread that waits in epoll_wait(2) itself, not in Node's loop. Its
- * work is synchronous, so that nothing else can run between two steps. Promises, timers and
- * streams of Node do nothing on such a thread.
+ * The event loop of a worker thread that waits in epoll_wait(2) itself, not in Node's loop. The
+ * work of such a thread is synchronous, so that nothing else can run between two steps. Promises,
+ * and Node's timers and streams, do nothing on it.
  */
 import { performance } from "node:perf_hooks";
 import { Epoll } from "@cm4all/linux";
@@ -28,11 +28,11 @@ export function monotonicMs(): number {
 /** Watches descriptors and runs timers on a worker thread. */
 export class EventLoop {
   readonly #epoll = new Epoll(64);
-  /** The handlers by token, which is odd for a watch that comes before all others. */
+  /** The handlers by token. The token of a watch that comes before all others is odd. */
   readonly #watches = new Map<number, Handler>();
   // A loop has a handful of timers: code with thousands of deadlines keeps them in order itself.
   readonly #timers = new Set<PendingTimer>();
-  /** The time at which the first timer is due, or earlier if that timer was cancelled. */
+  /** The time at which the first timer is due, or an earlier time if that timer was cancelled. */
   #nextDueMs = Number.POSITIVE_INFINITY;
   #nextToken = 1;
   readonly #turnSeconds: Histogram | undefined;
@@ -40,7 +40,7 @@ export class EventLoop {
   /** The number of waits so far. */
   #turn = 0;
 
-  /** @param turnSeconds counts the time between two waits, in which nothing else is served */
+  /** @param turnSeconds records the duration of each turn, the time from one wait to the next */
   constructor(turnSeconds?: Histogram) {
     this.#turnSeconds = turnSeconds;
   }
@@ -55,16 +55,16 @@ export class EventLoop {
   }
 
   /**
-   * Like watch, but the handler is called before those of everything else that is ready at the
-   * same time.
+   * Like watch, but the handler is called before the handlers of all other descriptors that are
+   * ready at the same time.
    */
   watchFirst(fd: number, events: number, handler: Handler): number {
     return this.#watch(fd, events, handler, 2 * this.#nextToken++ + 1);
   }
 
   /**
-   * @param token not the number of the descriptor, which may belong to another file by the time
-   *   the loop handles an event that was fetched before the descriptor was closed
+   * @param token not the number of the descriptor: the descriptor may be closed between the fetch
+   *   of an event and its handling, and its number may then belong to another file
    */
   #watch(fd: number, events: number, handler: Handler, token: number): number {
     this.#epoll.add(fd, events, token);
@@ -74,8 +74,9 @@ export class EventLoop {
 
   /**
    * Ends a watch. To be called before the descriptor is closed.
-   * @param fd undefined if the descriptor is closed at once, and no other descriptor of this
-   *   process refers to its open file description: the kernel then ends the watch
+   * @param fd undefined if the caller closes the descriptor right afterwards, and no other
+   *   descriptor of this process refers to its open file description: the kernel then ends the
+   *   watch
    * @throws SyscallError; the watch goes on then
    */
   forget(token: number, fd: number | undefined): void {
@@ -128,12 +129,12 @@ export class EventLoop {
     }
   }
 
-  /** Makes `run` return after the handler that is running now. */
+  /** Makes `run` return at the end of this turn. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Ends all watches. The owners of their descriptors close those. */
+  /** Ends all watches. Their descriptors stay open: their owners close them. */
   close(): void {
     this.#epoll.close();
   }

@@ -48,8 +48,8 @@ export class ParentThread<D extends Dialogue> {
 
   /**
    * Calls the handlers, from the loop, for everything that the main thread sends. Messages that
-   * came earlier are not lost. An exception from a handler ends the loop, as for every other
-   * handler.
+   * came before this call are not lost. An exception from one of the handlers ends the loop, like
+   * an exception from any other handler of the loop.
    */
   listen(loop: EventLoop, handlers: WorkerHandlers<D>): void {
     const { wakeFd } = start();
@@ -78,7 +78,7 @@ export class ParentThread<D extends Dialogue> {
     try {
       this.#port.postMessage(message);
     } catch (error) {
-      // The main thread would get an empty object for a DOMException that ends the thread.
+      // If a DOMException ended the thread, the main thread would get an empty object instead.
       throw new TypeError(String(error));
     }
   }

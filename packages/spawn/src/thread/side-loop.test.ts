@@ -18,7 +18,7 @@ function newLoop(): EventLoop {
   return loop;
 }
 
-describe("descriptors on the side", () => {
+describe("descriptors of a side loop", () => {
   it("are served after everything else, two in each turn", () => {
     const loop = newLoop();
     let served = 0;
@@ -28,7 +28,7 @@ describe("descriptors on the side", () => {
       served++;
     });
     for (let i = 0; i < MANY; i++) side.watch(signalled().number);
-    // This one is ready in each turn.
+    // This descriptor is ready in each turn.
     loop.watch(signalled().number, EPOLLIN, () => {
       servedBefore.push(served);
       if (served === MANY) loop.stop();
@@ -37,7 +37,7 @@ describe("descriptors on the side", () => {
     expect(servedBefore).toEqual(Array.from({ length: MANY / 2 + 1 }, (_, turn) => 2 * turn));
   });
 
-  it("get their turns even if all of them are ready again at once", () => {
+  it("are served in rotation if all of them stay ready", () => {
     const loop = newLoop();
     const counts = new Map<number, number>();
     const side = new SideLoop(loop, (fd) => {
@@ -49,7 +49,7 @@ describe("descriptors on the side", () => {
     expect(Math.max(...counts.values())).toBeLessThanOrEqual(4);
   });
 
-  it("are no longer served once they are forgotten", () => {
+  it("are not served after they have been forgotten", () => {
     const loop = newLoop();
     const served: number[] = [];
     const side = new SideLoop(loop, (fd) => served.push(fd));

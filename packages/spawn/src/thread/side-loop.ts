@@ -6,9 +6,9 @@ import type { EventLoop } from "./event-loop.ts";
 const BATCH = 2;
 
 /**
- * A loop for descriptors of low priority. It has an epoll instance of its own, which the main
- * loop watches as a whole: however many of its descriptors are ready, they take a limited part of
- * each turn, and the last part. It keeps nothing in memory for each of them.
+ * A loop for descriptors of low priority. It has an epoll instance of its own, which the EventLoop
+ * watches as a whole. However many of these descriptors are ready, they take a limited part of
+ * each turn, after everything else. The side loop has no object in memory for each of them.
  */
 export class SideLoop {
   readonly #epoll = new Epoll(BATCH);
@@ -21,7 +21,7 @@ export class SideLoop {
     const serve = () => {
       this.#epoll.wait(0, ready);
     };
-    // A timer that is due comes after the events of its turn.
+    // A timer that is due runs after the events of its turn have been handled.
     loop.watch(this.#epoll.fd, EPOLLIN, () => void loop.after(0, serve));
   }
 

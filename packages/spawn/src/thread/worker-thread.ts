@@ -1,9 +1,9 @@
 /**
  * The main thread's side of a worker that runs an EventLoop.
  *
- * Such a worker never returns to Node's loop, so `on("message")` would never be called there.
- * Therefore the sender wakes it through an eventfd, and the worker fetches its messages. In the
- * other direction Node delivers messages as usual.
+ * Such a worker never returns to Node's loop, which therefore calls no `on("message")` handler
+ * there. Instead the sender wakes the worker through an eventfd, and the worker fetches its
+ * messages. In the other direction Node delivers messages as usual.
  *
  * Invariant: a request is settled exactly once, at the latest when the thread has ended.
  */
@@ -24,8 +24,8 @@ import {
 } from "./dialogue.ts";
 
 /**
- * A request got no answer because its thread has ended. The cause is the exception that ended the
- * thread, if there was one.
+ * A request got no answer because the thread that it was sent to has ended. The cause is the
+ * exception that ended the thread, if there was one.
  */
 export class ThreadEndedError extends Error {
   override name = "ThreadEndedError";
@@ -60,12 +60,12 @@ export class WorkerThread<D extends Dialogue> {
   #hasEnded = false;
 
   /**
-   * Settles when the thread has ended: rejects with the exception that ended it, or with an Error
-   * if it exited in a way other than returning. Its rejection has to be handled.
+   * Settles when the thread has ended: rejects with the exception that ended the thread, or with
+   * an Error if its exit status is not 0. The rejection has to be handled.
    */
   readonly ended: Promise<void>;
 
-  /** Starts the thread. @throws Error if there is no descriptor or no thread for it */
+  /** Starts the thread. @throws Error if no descriptor can be opened or no thread started */
   constructor(options: WorkerThreadOptions<D>) {
     const { role, events, resourceLimits = {}, script = __filename } = options;
     this.#role = role;
@@ -75,7 +75,7 @@ export class WorkerThread<D extends Dialogue> {
       this.#worker = new Worker(script, {
         workerData: start,
         name: role,
-        // Node must not close descriptors that others own.
+        // Node must not close descriptors that other parts of the program own.
         trackUnmanagedFds: false,
         resourceLimits,
       });

@@ -2,7 +2,7 @@
 
 export const DAY = 86_400;
 
-/** As C's `struct tm`, with years and months as people count them. */
+/** Like C's `struct tm`, but with years and months as people count them. */
 export interface BrokenDownTime {
   year: number;
   /** 1 to 12 */
@@ -18,11 +18,11 @@ export interface BrokenDownTime {
   yearday: number;
   isDst: boolean;
   zone: string;
-  /** East of Greenwich, seconds. */
+  /** Seconds east of Greenwich. */
   offset: number;
 }
 
-/** C's `int` holds the year, counted from 1900. */
+/** The limit of C's `int`, into which the year, counted from 1900, has to fit. */
 const YEARS = 2 ** 31;
 
 /** Returns true if a year of the Gregorian calendar has 366 days. */
@@ -39,7 +39,7 @@ export function daysToYear(year: number): number {
 
 const DAYS_BEFORE = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
 
-/** Returns the days of the year before a month, which counts from 1; 13 is the end of the year. */
+/** Returns the number of days in a year before a month (1 to 12), or in the whole year (13). */
 export function daysBeforeMonth(year: number, month: number): number {
   return (DAYS_BEFORE[month - 1] ?? 0) + (month > 2 && isLeapYear(year) ? 1 : 0);
 }
@@ -51,7 +51,7 @@ function yearOfDay(day: number): number {
   return year;
 }
 
-/** Returns the year that contains a second, in Greenwich. */
+/** Returns the year of a time in UTC. @param seconds since 1970 */
 export function yearOf(seconds: number): number {
   return yearOfDay(Math.floor(seconds / DAY));
 }
@@ -61,7 +61,7 @@ export function breakDown(
   seconds: number,
   { offset, isDst, abbreviation }: { offset: number; isDst: boolean; abbreviation: string },
 ): BrokenDownTime | undefined {
-  // The remainder comes first: a double may not hold the sum of such numbers.
+  // The remainder is taken first: a double may be unable to hold `seconds + offset` exactly.
   const secondOfDay = modulo(seconds, DAY) + offset;
   const day = Math.floor(seconds / DAY) + Math.floor(secondOfDay / DAY);
   const rest = modulo(secondOfDay, DAY);

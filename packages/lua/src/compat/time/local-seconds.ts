@@ -1,6 +1,6 @@
 /**
- * Converts a date and a time of day to seconds, as mktime(3) of the C library does. It remembers
- * the last offset, as the C library does.
+ * Converts a date and a time of day to seconds since 1970, as mktime(3) of the C library does. Like
+ * the C library, it remembers the last UTC offset.
  */
 
 import type { BrokenDownTime } from "./calendar.ts";
@@ -16,7 +16,7 @@ export interface DateFields {
   hour: number;
   minute: number;
   second: number;
-  /** Undefined: the zone decides. */
+  /** True for daylight saving time; undefined if the zone decides. */
   isDst: boolean | undefined;
 }
 
@@ -33,12 +33,12 @@ const STRIDE = 601_200;
 const REACH = 457_243_209 / 2 + STRIDE;
 
 /**
- * The offset that the last call found. Like the C library, the search begins with it, so it decides
- * if a date has two answers.
+ * The offset that the last call found. As in the C library, the search begins with this offset, so
+ * for a date with two answers, it decides between them.
  */
 let lastOffset = 0;
 
-/** Returns the seconds of a date; undefined if they cannot be expressed. */
+/** Returns the seconds since 1970 of a local date; undefined if C cannot express the time. */
 export function localSeconds(zone: Zone, fields: DateFields): number | undefined {
   const second = Math.min(Math.max(fields.second, 0), 59);
   const wanted = asIfUniversal({ ...fields, second });
@@ -51,7 +51,7 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
     if (time === undefined) return undefined;
     const next = t + difference(wanted, time);
     if (next === t) break;
-    // The search alternates between two answers in the hour that is left out in spring.
+    // In the hour that clocks skip in spring, the search alternates between two answers.
     if (t === beforeThat && t !== previous && isPreferred(fields.isDst, previousIsDst, time)) {
       return found(fields, second, time, t, wanted);
     }
@@ -64,7 +64,7 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
   }
   if (fields.isDst !== undefined && fields.isDst !== time.isDst) {
     const other = neighbour(zone, t, fields.isDst, wanted);
-    // Without such a time, summer time is taken to be an hour ahead, as nearly everywhere.
+    // Without such a time, daylight saving time is taken to be an hour ahead, as nearly everywhere.
     t = other ?? t + (fields.isDst ? -3600 : 3600);
     time = zone.local(t);
     if (time === undefined) return undefined;
@@ -82,7 +82,7 @@ function isPreferred(
 
 /**
  * Returns the time at which a clock shows `wanted`, by the offset at the nearest time that has this
- * `isDst`; undefined if no time in reach has it.
+ * `isDst`; undefined if no time within reach has it.
  */
 function neighbour(zone: Zone, t: number, isDst: boolean, wanted: number): number | undefined {
   for (let distance = STRIDE; distance < REACH; distance += STRIDE) {
@@ -107,7 +107,7 @@ function found(
   return t + Number(isLeapSecond) - second + fields.second;
 }
 
-/** Returns the seconds by which the clock has to be put forward. */
+/** Returns the seconds by which `wanted` is later than `time`. */
 function difference(wanted: number, time: BrokenDownTime): number {
   return wanted - asIfUniversal(time);
 }

@@ -1,12 +1,12 @@
 /**
- * A time zone as a text such as `CET-1CEST,M3.5.0,M10.5.0/3`, read and applied as the C
- * library does. Pure. @see tzset(3)
+ * A time zone as a rule such as `CET-1CEST,M3.5.0,M10.5.0/3`, which is parsed and applied as in the
+ * C library. Pure. @see tzset(3)
  */
 import { DAY, daysBeforeMonth, daysToYear, isLeapYear, modulo, yearOf } from "./calendar.ts";
 
 /** The local time that is in force at a moment. */
 export interface LocalTimeType {
-  /** East of Greenwich, seconds. */
+  /** Seconds east of Greenwich. */
   readonly offset: number;
   readonly isDst: boolean;
   readonly abbreviation: string;
@@ -24,9 +24,9 @@ interface Change {
   time: number;
 }
 
-/** One of the two times of a zone. */
+/** One of the two times of a zone, standard time or daylight saving time. */
 interface Side extends LocalTimeType {
-  /** The change that ends this time, by its own clock. */
+  /** The change that ends this time; its day and hour are given in this time. */
   change: Change;
 }
 
@@ -36,7 +36,7 @@ export interface PosixRule {
 }
 
 const NEVER: Change = { day: { kind: "day", day: 0 }, time: 0 };
-/** The days of change in the United States, for a text that names a second zone but no days. */
+/** The days on which the time changes in the United States; the default for a rule without days. */
 const SPRING: Day = { kind: "weekday", month: 3, week: 2, weekday: 0 };
 const AUTUMN: Day = { kind: "weekday", month: 11, week: 1, weekday: 0 };
 const TWO = 2 * 3600;
@@ -48,8 +48,8 @@ const YEAR_DAY = /(J?)(\d+)/y;
 const TIME = /\/(-?)(?:(\d+)(?::(\d+)(?::(\d+))?)?)?/y;
 
 /**
- * Parses a text. As in the C library, a zone that is not understood is Greenwich's, and a
- * change that is not understood does not happen.
+ * Parses a rule. As in the C library, a zone that cannot be parsed has Greenwich's time, and a
+ * change that cannot be parsed does not happen.
  */
 export function parsePosixRule(text: string): PosixRule {
   const reader = new Reader(text);
@@ -75,7 +75,7 @@ export function parsePosixRule(text: string): PosixRule {
   return rule;
 }
 
-/** Returns true if the text names a second zone but no days: these are then taken from a file. */
+/** Returns true if the rule has daylight saving time but no days: a file then gives the days. */
 export function wantsRuleFile(text: string): boolean {
   const reader = new Reader(text);
   if (readName(reader) === undefined || readOffset(reader) === undefined) return false;
@@ -113,7 +113,7 @@ function readName(reader: Reader): string | undefined {
   return match === null ? undefined : (match[1] ?? match[2]);
 }
 
-/** Reads an offset, which counts west of Greenwich in the text. */
+/** Reads an offset, which is positive west of Greenwich in a rule. @returns seconds east of it */
 function readOffset(reader: Reader): number | undefined {
   const match = reader.take(OFFSET);
   if (match === null) return undefined;
@@ -125,7 +125,7 @@ function readOffset(reader: Reader): number | undefined {
   return sign === "-" ? size : -size || 0;
 }
 
-/** Reads a change; returns undefined if the day is not understood. */
+/** Reads a change; returns undefined if the day cannot be parsed. */
 function readChange(reader: Reader, otherwise: Day): Change | undefined {
   reader.take(/,/y);
   if (reader.isAtEnd) return { day: otherwise, time: TWO };
@@ -167,7 +167,7 @@ export function localTimeTypeByRule(
   return isDst ? daylight : standard;
 }
 
-/** Returns the moment at which the other side begins, by this side's clock. */
+/** Returns when this side ends, and the other one begins, in seconds since 1970. */
 function changeIn(year: number, { change, offset }: Side): number {
   return dayIn(year, change.day) * DAY - offset + change.time;
 }

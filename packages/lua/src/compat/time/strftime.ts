@@ -35,11 +35,11 @@ interface Context {
 
 const CONVERSION = /%([-_0^#]*)(\d*)([EO]?)([\s\S]?)/y;
 
-/** Letters that do not allow an `E`, and those that do not allow an `O`. */
+/** The letters that cannot have the modifier `E`, and those that cannot have `O`. */
 const NOT_WITH: Record<string, string> = { E: "ABDFGHIMSUVWabdeghjklmw", O: "ADFXYacx" };
 
 /**
- * Formats up to the first NUL byte.
+ * Formats a time. The format ends at its first NUL byte.
  * @param seconds returns the seconds that mktime(3) makes of the fields, for `%s`
  * @param add called with the pieces of the result
  */
@@ -74,7 +74,7 @@ export function strftime(
   }
 }
 
-/** The greatest width: a wider field would be blanks only. */
+/** The greatest width of a field; a greater width would only add padding. */
 const MAX_WIDTH = 1024 * 1024;
 
 function pad(text: string, { padding, width }: Style): string {
@@ -188,7 +188,7 @@ const conversions: Record<string, Conversion> = {
   Z: word((t) => t.zone),
 };
 
-/** Returns the week of ISO 8601, which belongs to the year that has its Thursday. */
+/** Returns the ISO 8601 week, which belongs to the year that contains its Thursday. */
 function isoWeek({ year, yearday, weekday }: BrokenDownTime): { year: number; week: number } {
   const thursday = yearday + 4 - (weekday || 7);
   if (thursday < 1) {

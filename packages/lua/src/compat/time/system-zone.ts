@@ -1,4 +1,4 @@
-/** The time zone of this process, by TZ and the system's files. @see tzset(3) */
+/** The time zone of this process, according to TZ and the system's files. @see tzset(3) */
 import { readFileSync } from "node:fs";
 import { parsePosixRule, wantsRuleFile } from "./posix-rule.ts";
 import { parseZoneFile, type ZoneFile } from "./tzif.ts";

@@ -8,8 +8,8 @@ interface Transition {
 
 interface FileType extends LocalTimeType {
   /**
-   * True if the file's source gave the transitions to this type in standard time; rules in TZ
-   * may shift them.
+   * True if the file's source gave the transitions to this type in standard time, not in wall
+   * clock time. This matters only if a rule in TZ shifts them.
    */
   readonly isInStandardTime: boolean;
   readonly isInUniversalTime: boolean;
@@ -17,7 +17,7 @@ interface FileType extends LocalTimeType {
 
 interface LeapSecond {
   readonly time: number;
-  /** The sum of all leap seconds up to then. */
+  /** The sum of all leap seconds up to `time`. */
   readonly correction: number;
 }
 
@@ -25,7 +25,7 @@ export interface ZoneFile {
   readonly transitions: readonly Transition[];
   readonly types: readonly FileType[];
   readonly leapSeconds: readonly LeapSecond[];
-  /** The rule for the time after the last transition, as in TZ. */
+  /** The rule for the time after the last transition, in the format of TZ. */
   readonly footer: string;
 }
 

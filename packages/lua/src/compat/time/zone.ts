@@ -56,7 +56,7 @@ function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number):
   return types[transitions[low]?.type ?? 0] ?? UNIVERSAL;
 }
 
-/** Breaks a time down by a zone file; those in the directory `right` count leap seconds. */
+/** Breaks a time down by a zone file. Zone files in the directory `right` count leap seconds. */
 function breakDownWithLeaps(
   { leapSeconds }: ZoneFile,
   seconds: number,
@@ -72,8 +72,8 @@ function breakDownWithLeaps(
 }
 
 /**
- * Returns the zone of a text such as `CET-1CEST`, which names no days: the changes are those of
- * the file `posixrules`, the names and offsets those of the text.
+ * Returns the zone of a rule such as `CET-1CEST`, which names no days: the changes are those of the
+ * file `posixrules`, the names and offsets those of the rule.
  */
 export function zoneByRuleFile(file: ZoneFile, rule: PosixRule): Zone {
   const ofFile = (isDst: boolean) =>

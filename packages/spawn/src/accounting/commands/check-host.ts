@@ -56,8 +56,8 @@ function childrenOf(directory: ByteString): ByteString[] {
 
 /**
  * Tries to listen on the address of the metrics, and returns the reason if that fails.
- * @returns undefined if listening succeeds, if there is no address, or if the address is a path,
- *   where the daemon would replace a socket
+ * @returns undefined if listening succeeds, if there is no address, or if the address is a path:
+ *   the daemon would replace a socket there
  */
 export async function addressRemark(address: string): Promise<string | undefined> {
   const where = parseListenAddress(address);
@@ -69,7 +69,7 @@ export async function addressRemark(address: string): Promise<string | undefined
     return undefined;
   } catch (error) {
     return isErrno(error, "EADDRINUSE")
-      ? `${address} is in use, as it should be if the daemon runs, and by another program if not`
+      ? `${address} is in use: by the daemon if it runs, and otherwise by another program`
       : `${address} cannot be used now; the daemon tries it again: ${errorText(error)}`;
   } finally {
     server.close();

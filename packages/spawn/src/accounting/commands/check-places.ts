@@ -45,7 +45,7 @@ function remark(
   }
 }
 
-/** Returns whether root runs the check, as it runs the daemon; other users may check, too. */
+/** Returns whether the check runs as root, like the daemon; other users may run it, too. */
 function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
@@ -78,7 +78,7 @@ function otherFile(path: string): string | undefined {
   return isOther ? `${path} exists and is not a socket` : undefined;
 }
 
-/** Returns why a directory cannot be used or, if it is missing, made together with its parents. */
+/** Returns why a directory cannot be used or, if it is missing, why it cannot be made. */
 function directoryMistake(path: string): string | undefined {
   return existsSync(path) ? existingMistake(path) : directoryMistake(dirname(path));
 }

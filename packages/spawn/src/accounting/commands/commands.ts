@@ -58,7 +58,7 @@ export function checkPlaces(config: Config): void {
   if (mistakes.length > 0) throw new CommandFailure(mistakes.join("\n"), EX_CONFIG);
 }
 
-/** Prints which scopes exist on this host, and, if the metrics' address is unusable, why. */
+/** Prints which scopes exist on this host, and why the metrics' address is unusable, if it is. */
 export async function describeHost(config: Config): Promise<void> {
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
@@ -160,7 +160,8 @@ function readRecordFile(file: string): string {
 
 /**
  * Reads a record that the command `measure` printed, possibly on another host. It may have been
- * edited since. A snapshot alone, as earlier versions printed, is a record without attributes.
+ * edited since. A snapshot alone, as earlier versions printed it, is read as a record without
+ * attributes.
  * @throws CommandFailure if the file cannot be read or has no record
  */
 export function readRecorded(file: string): CgroupRecord {

@@ -46,7 +46,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   ): Promise<OfflineRecords> {
     const lock = lockJournal(directory);
     try {
-      // No reserve is created, but that of the daemon is used if it exists.
+      // No reserve is created, but the daemon's reserve is used if it exists.
       const options = { ...DEFAULT_OPTIONS, limitBytes, reserveBytes: 0 };
       const journal = await Journal.open(new DiskDirectory(directory), options);
       for (const { file, what } of journal.damage) warn(`${directory}/${file}: ${what}`);
@@ -109,12 +109,12 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
     for (let start = 0; start < numbers.length; start += CHUNK) {
       const chunk = numbers.slice(start, start + CHUNK);
       let left = chunk.length;
-      // Marks that the disk refuses are rejected when the journal is closed.
+      // The promises of marks that the disk refuses are rejected when the journal is closed.
       const written = Promise.all(
         chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
       ).catch(() => undefined);
       await Promise.race([written, this.#trouble()]);
-      // The reserve may give the room for the marks.
+      // The reserve may have room for the marks.
       if (left > 0) await this.#journal.settle();
       // Closing tries a last time; only then is it known how many marks are left.
       if (left > 0) await this.#journal.close();

@@ -102,9 +102,9 @@ async function* listAsJson(records: AccountingRecords): AsyncGenerator<string> {
 }
 
 /**
- * Returns the parts of a list, and disposes of `opened` when the list is complete. A list of the
- * journal's files is completed before it is read, because a pager that waits would keep the
- * journal locked, so that no daemon could start.
+ * Returns the parts of a list, and disposes of `opened` when the list is complete. A list from the
+ * journal's files is completed before it is printed: otherwise a pager that waits would keep the
+ * journal locked, and no daemon could start.
  */
 async function listOf(
   opened: OpenRecords,
@@ -140,7 +140,7 @@ async function openSpool(): Promise<FileHandle> {
  */
 async function print(parts: AsyncIterable<string>): Promise<void> {
   let isWritable = true;
-  // Node does not destroy process.stdout, so the stream does not keep its error.
+  // Node does not destroy process.stdout, which therefore does not keep its error.
   process.stdout.once("error", () => {
     isWritable = false;
   });

@@ -125,7 +125,7 @@ describe("a record", () => {
     ]);
   });
 
-  it("is named in one line with its figures", () => {
+  it("is shown in one line with its figures", () => {
     expect(formatLine(found())).toBe(
       "record 7, parked, /a.scope/jöb: since=2026-11-25T13:03:02Z cpu=1.5s[15%] procs=3",
     );

@@ -3,7 +3,7 @@ import { bytesOfText } from "@cm4all/linux";
 import { expect, it } from "vitest";
 import { isLarge, nameOf, newEntry } from "./entry.ts";
 
-/** Returns a record that waits, of the cgroup at this path. */
+/** Returns a waiting record of the cgroup at this path. */
 function waiting(path: string) {
   const snapshot = { path: bytesOfText(path), id: "boot:1", report: 1, measuredMs: 0 };
   return { number: 7, record: encodeRecord({ snapshot, xattrs: [] }), bytes: 500 };

@@ -25,7 +25,7 @@ export interface Entry {
   interruptions: number;
   /** The timer of its pause. */
   pause: NodeJS.Timeout | undefined;
-  /** A later report, which came while this one's handler was running. */
+  /** A later report of the cgroup, which came while the handler of this one was running. */
   successor: Entry | undefined;
 }
 

@@ -40,7 +40,7 @@ export class FailureLog {
 
   /**
    * Notes that handlers succeed: the latest reason is logged again if it recurs, unless the same
-   * records had failed for it before.
+   * records have failed for that reason before.
    */
   succeeded(): void {
     this.#said = undefined;

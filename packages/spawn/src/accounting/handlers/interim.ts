@@ -17,7 +17,7 @@ const MAX_RUNS = 8;
 /** How many cgroups may wait for a call. */
 const MAX_PENDING = 10_000;
 
-/** The size, in all, of the waiting records at which no more are added. */
+/** The total size of the waiting records, in bytes, at which no more are added. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 
 export interface InterimOptions {

@@ -10,7 +10,7 @@ beforeEach(() => {
   lineup = new Lineup();
 });
 
-/** Returns the entry of a report of a cgroup, with some of its fields. */
+/** Returns the entry of a cgroup's report. @param fields what differs from a new entry */
 function entryOf(number: number, id = `boot:${number}`, fields: Partial<Entry> = {}): Entry {
   const snapshot = { path: bytesOfText(`/${id}`), id, report: 1, measuredMs: 0 };
   const record = encodeRecord({ snapshot, xattrs: [] });
@@ -173,7 +173,7 @@ describe("the halves of a list", () => {
     add(entryOf(6));
   });
 
-  it("are taken by themselves, the first of them first, before all others", () => {
+  it("are taken by themselves, the first half first, before all other records", () => {
     expect([take(1), take(), take(), take()]).toEqual([[1, 2, 3], [4, 5], [6], []]);
   });
 

@@ -14,7 +14,7 @@ const SUSPICIOUS_INTERRUPTIONS = 2;
 /** A list ends with the record at which it reaches this size in the journal. */
 const MAX_LIST_BYTES = 4 * 1024 * 1024;
 
-/** Returns whether no other handler may run at the same time as that of an entry. */
+/** Returns whether no other handler may run at the same time as the handler of this entry. */
 export function runsAlone({ interruptions }: Entry): boolean {
   return interruptions >= SUSPICIOUS_INTERRUPTIONS;
 }
@@ -22,7 +22,7 @@ export function runsAlone({ interruptions }: Entry): boolean {
 export class Lineup {
   /** All records, by number. */
   readonly #entries = new Map<number, Entry>();
-  /** By the cgroup's id, without the reports that wait until a handler of their cgroup ends. */
+  /** The records by cgroup, without reports that wait until a handler of their cgroup ends. */
   readonly #byId = new Map<string, Entry>();
   /** The records that can be handed over now, in order. */
   readonly #ready = new Set<Entry>();
@@ -108,7 +108,7 @@ export class Lineup {
   /**
    * Takes the next records: parts of lists first. A record whose handler has failed is taken
    * alone.
-   * @param count the greatest number of records, except for a part
+   * @param count the greatest number of records; a part may have more
    * @param isBusy returns whether another handler of a cgroup runs
    * @param isIdle true if no handler runs
    */

@@ -1,13 +1,13 @@
 /**
- * Limits the calls while no handler succeeds, because the database or something else that they
- * need is missing: one handler at a time, with pauses in between.
+ * Limits the calls of handlers while none succeeds, because the database or something else that
+ * they need is missing: one handler at a time, with pauses in between.
  */
 import { Backoff, doubling } from "@cm4all/supervision";
 
 /** The pauses between two probes. */
 export const PROBE_PAUSES = doubling(1000, 30_000);
 
-/** The state of an outage. A probe is the call of a handler that tests if the outage is over. */
+/** The state of an outage. A probe is a call of a handler that tests whether the outage is over. */
 export class Outage {
   readonly #backoff = new Backoff(PROBE_PAUSES);
   readonly #onProbe: () => void;

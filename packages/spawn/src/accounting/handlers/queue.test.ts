@@ -345,7 +345,7 @@ describe("a failure without an effect", () => {
     },
   );
 
-  it("parks the oldest record if the handlers of too many fail", async () => {
+  it("parks the oldest record if the handlers of too many cgroups fail", async () => {
     open({ maxWaiting: 3 });
     await release("ok");
     sink.succeed();
@@ -753,7 +753,7 @@ describe("interim reports", () => {
     expect(log).toEqual(["interim report: ERROR: no | DETAIL: such row"]);
   });
 
-  it("are never handed over after or together with the final one, which waits for their end", async () => {
+  it("are never handed over after or together with the final report, which waits for their end", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.maxRunning = 1;
     interim("a", "b");
@@ -771,7 +771,7 @@ describe("interim reports", () => {
     expect(sink.calls).toHaveLength(3);
   });
 
-  it("make the final one wait while their handler runs, even if there is room", async () => {
+  it("make the final report wait while their handler runs, even if there is room", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     interim("a");
     queue.becameEmpty("a");

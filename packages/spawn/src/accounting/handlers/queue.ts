@@ -1,7 +1,8 @@
 /**
  * Has handlers called for the records that wait, and decides what follows. It does no I/O
  * itself: records come from the window (read-ahead.ts), states go to the journal
- * (settlement.ts), handlers run in the sink; those that fail are called again (repetition.ts).
+ * (settlement.ts), and handlers run in the sink; a handler that fails is called again
+ * (repetition.ts).
  *
  * Invariants:
  * - Records are handed over in the order of the journal. A record whose handler has failed goes
@@ -206,7 +207,7 @@ export class AccountingQueue {
   }
 
   #add(record: WaitingRecord): void {
-    // Its state may have changed while other records were read.
+    // The record's state may have changed while other records were read.
     if (this.#parts.journal.state(record.number) !== RecordState.WAITING) return;
     const superseded = this.#lineup.add(newEntry(record));
     if (superseded !== undefined) this.#settlement.supersede(superseded);

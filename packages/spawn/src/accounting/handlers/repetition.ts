@@ -18,7 +18,7 @@ export interface RepetitionParts {
   readonly nowMs: () => number;
   readonly park: (group: readonly Entry[], reason: string) => void;
   readonly onPauseEnd: (entry: Entry) => void;
-  /** Called when a handler may be called to test if the outage is over. */
+  /** Called when a handler may be called to test whether the outage is over. */
   readonly onProbe: () => void;
 }
 
@@ -43,7 +43,7 @@ export class Repetition {
     return this.#failing.size;
   }
 
-  /** Changes the policy. Ends an outage if handlers are no longer called again. */
+  /** Changes the policy. Ends an outage if handlers that fail are not to be called again. */
   configure(policy: AccountingPolicy): void {
     this.#policy = policy;
     if (!policy.retry) this.outage.end();
@@ -79,7 +79,7 @@ export class Repetition {
     const sinceMs = entry.failedSinceMs ?? now;
     entry.failedSinceMs = this.outage.isOn ? undefined : sinceMs;
     const leftMs = sinceMs + this.#policy.maxAgeMs - now;
-    // The fault is this record's only if another handler has succeeded since.
+    // It is this record's own fault only if another handler has succeeded since its first failure.
     if (leftMs <= 0 && !this.outage.isOn && this.#lastSuccessMs > sinceMs) {
       const reason = `its handler has failed ${entry.attempts} times: ${entry.lastError}`;
       this.#parts.park([entry], reason);

@@ -40,8 +40,8 @@ export class Handover {
   }
 
   /**
-   * Hands over the latest report of a cgroup whose directory is gone, and the earlier reports that
-   * have waited for that. Drops those that were accounted and are no longer needed.
+   * Hands over the latest report of a cgroup whose directory is gone, and those earlier reports
+   * that have been held back. Drops reports that were accounted and are no longer needed.
    */
   directoryIsGone(latest: Tracked): void {
     for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier) {
@@ -71,7 +71,7 @@ export class Handover {
     this.#drop(tracked.number);
   }
 
-  /** Withdraws the latest report of a cgroup and all before it. */
+  /** Withdraws the latest report of a cgroup and all reports before it. */
   withdrawAll(latest: Tracked): void {
     for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier)
       this.withdraw(each);

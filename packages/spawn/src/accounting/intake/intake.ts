@@ -58,8 +58,8 @@ export class Intake {
   #isAccounting: boolean | undefined;
   #isScanned = false;
   /**
-   * By the release's number, or by a negative number for vanished cgroups, which the reaper does
-   * not mention again.
+   * The releases that wait, by their number, or by a negative number for vanished cgroups, which
+   * the reaper does not mention again.
    */
   readonly #deferred = new Map<number, Deferred>();
   #nextVanished = -1;
@@ -125,7 +125,7 @@ export class Intake {
 
   /**
    * Decides on the releases that have waited, once it is known whether they are accounted.
-   * @param wanted true if there is a handler or will be; undefined while that is not known
+   * @param wanted true if there is or will be a handler; undefined while that is not known
    */
   setAccounting(wanted: boolean | undefined): void {
     this.#isAccounting = wanted;

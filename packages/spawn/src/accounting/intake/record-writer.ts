@@ -15,8 +15,8 @@ import type { Tracked, TrackedRecords } from "./tracked.ts";
 const MAX_RECORDS = 1000;
 
 /**
- * The size, in all, of the records that may wait for the disk. They are JSON, which may take two
- * bytes or more for a byte of an attribute.
+ * The total size, in bytes, of the records that may wait for the disk. They are JSON, which may
+ * take two bytes or more for a byte of an attribute.
  */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
@@ -40,7 +40,7 @@ export class RecordWriter {
   }
 
   /**
-   * Writes a record after the one before it.
+   * Writes a record after the previous record of its cgroup.
    * @param before the latest record of the same cgroup
    * @throws JournalClosed (rejects)
    */

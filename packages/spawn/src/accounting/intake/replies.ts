@@ -1,6 +1,6 @@
 /**
- * Tells the reaper's thread which of its releases are in the journal, and how many more bytes it
- * may send. Sends one message in each turn of the event loop.
+ * Reports to the reaper's thread which of its releases are in the journal, and how many more bytes
+ * it may send. Sends one message in each turn of the event loop.
  */
 import { recordSize } from "@cm4all/cgroup";
 import type { Release } from "../../reaper/messages.ts";
@@ -47,7 +47,7 @@ export class Replies {
     this.flushLater();
   }
 
-  /** Lets the thread send as many more bytes as a release had, which is no longer in memory. */
+  /** Lets the thread send as many more bytes as a release had that is no longer in memory. */
   letGo({ record }: Release, releaser: Releaser | undefined): void {
     if (releaser !== this.#releaser) return;
     this.#takenBytes += recordSize(record);

@@ -26,7 +26,7 @@ export interface Tracked {
   isWithdrawn: boolean;
   isDeleted: boolean;
   isHandedOver: boolean;
-  /** A record of the same cgroup that was handed over before. */
+  /** An earlier record of the same cgroup, which was handed over. */
   earlier: Tracked | undefined;
 }
 
@@ -84,7 +84,7 @@ export class TrackedRecords {
     if (tracked.number !== undefined) this.#byNumber.set(tracked.number, tracked);
   }
 
-  /** Removes a record. The one before it becomes the latest of its cgroup. */
+  /** Removes a record. The record before it becomes the latest of its cgroup. */
   remove(tracked: Tracked): void {
     if (tracked.number !== undefined) this.#byNumber.delete(tracked.number);
     if (this.#byId.get(tracked.id) !== tracked) return;

@@ -22,7 +22,7 @@ function append(id: string, report: number, cpuTotalUsec?: number, attribute = "
   return journal.append(Buffer.from(encodeRecord({ snapshot, xattrs }).json));
 }
 
-it("finds the records of cgroups, oldest first, with the fields to compare a later report with", async () => {
+it("finds the records of cgroups, oldest first, with the fields that are compared with later reports", async () => {
   const first = await append("boot:1", 1, 100);
   await append("boot:2", 1, 200);
   const second = await append("boot:1", 2, 300);
@@ -41,13 +41,13 @@ it("finds the records of cgroups, oldest first, with the fields to compare a lat
   );
 });
 
-it("is not misled by attributes of other cgroups, which are their customers' text", async () => {
+it("is not misled by attributes of other cgroups, which are text of customers", async () => {
   await append("boot:1", 1, 1, '"id":"boot:2"');
   expect(await findByIds(journal, new Set(["boot:2"]))).toEqual(new Map());
   expect([...(await findByIds(journal, new Set(["boot:1"]))).keys()]).toEqual(["boot:1"]);
 });
 
-it("leaves out entries that are no records of this version, and records that are gone", async () => {
+it("leaves out entries that are not records of this version, or are gone", async () => {
   await journal.append(Buffer.from('{"id":"boot:1"}'));
   await journal.append(Buffer.from("no JSON"));
   const gone = await append("boot:1", 1);

@@ -49,7 +49,7 @@ describe("OldestWaiting", () => {
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
   });
 
-  it("gives no time of settled records after new ones have come", async () => {
+  it("returns no time of a settled record after new records have come", async () => {
     answer();
     const first = await journal.append(record(1000));
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
@@ -80,7 +80,7 @@ describe("OldestWaiting", () => {
     await journal.mark(second, RecordState.WAITING);
     oldest.rewind(second);
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
-    // A later record that is noted first does not hide it.
+    // If a later record is noted first, the earlier one is found all the same.
     oldest.rewind(numbers.at(-1) ?? -1);
     await journal.mark(first, RecordState.WAITING);
     oldest.rewind(first);

@@ -28,7 +28,7 @@ describe("recovery at startup", () => {
     [true, PARKED, { parked: 1, doubtful: 0, lost: 0 }],
     [false, GONE, { parked: 0, doubtful: 0, lost: 1 }],
   ])(
-    "parks records that had begun, or loses them without retries (%s)",
+    "parks records that had begun, or loses them if retries are off (retry: %s)",
     async (retry, state, counted) => {
       const number = await append(`${BOOT}:1`, BEGAN);
       expect(await recover(journal, { bootId: BOOT, retry })).toEqual(counted);

@@ -8,7 +8,7 @@ import { LOG_ERR, LOG_NOTICE, type Logger } from "../../log/log.ts";
 
 const READ_PAUSES = doubling(1000, 300_000);
 
-/** The number of records that may have their own pauses. */
+/** The maximum number of records that have pauses of their own. */
 const MAX_RECORDS = 1000;
 
 interface Unreadable {

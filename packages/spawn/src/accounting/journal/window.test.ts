@@ -67,7 +67,7 @@ describe("the window", () => {
     expect(await read10()).toEqual(["boot:3"]);
   });
 
-  it("reads no records that are held or unknown to the intake", async () => {
+  it("reads no records that the intake holds back or has not announced yet", async () => {
     window.open(journal);
     window.openBoot();
     const [first, second, third] = [await append("b:1"), await append("b:2"), await append("b:3")];
@@ -142,7 +142,7 @@ describe("the window", () => {
     expect([unreadable.size, log.length]).toEqual([0, 2]);
   });
 
-  it("continues if the disk cannot read very many records, and tries these again", async () => {
+  it("continues if the disk cannot read over 1,000 records, and tries these again", async () => {
     journal = await Journal.open(disk, { ...DEFAULT_OPTIONS, reserveBytes: 0 });
     const ids = Array.from({ length: 1020 }, (_, i) => `b:${i}`);
     for (const id of ids.slice(0, 1010)) await append(id);

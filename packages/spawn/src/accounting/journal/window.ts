@@ -5,7 +5,8 @@
  * Invariants:
  * - A record that waits, is available and is not in the queue is above the cursor; or, if the
  *   disk cannot read it, has a pause or is skipped until the cursor is at the end.
- * - No record above the limit is read: the intake first has to say whether its directory exists.
+ * - No record above the limit is read: the intake first announces the record with `extend`, and
+ *   then holds it back while its directory exists.
  */
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
@@ -117,7 +118,7 @@ export class RecordWindow {
         mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;
       }
     } catch (error) {
-      // The caller first gets the records before the error; the next call meets the error again.
+      // The caller first gets the records that were read; the next call meets the error again.
       this.rewind(begin);
       if (isEmpty(page)) throw error;
     }

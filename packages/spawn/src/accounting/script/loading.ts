@@ -1,4 +1,4 @@
-/** Knows whether a script is being loaded, and waits until it is loaded or found to be unusable. */
+/** Tracks whether a script is being loaded, and waits until it is loaded or found unusable. */
 export class Loading {
   #isOn = false;
   readonly #waiting: (() => void)[] = [];

@@ -5,9 +5,9 @@
  * - The state is `idle` only if there is no handler: not while a host starts, is replaced or has
  *   ended, and not if the script cannot be read.
  * - One host is in charge. When the script changes, this host continues until its successor has
- *   read the new script. Its running handlers may then finish, because a handler that is
- *   interrupted may have taken effect (succession.ts). If there are several changes, the last one
- *   counts.
+ *   read the new script. Handlers that then run in the old host may finish, because a handler that
+ *   is interrupted may have taken effect (succession.ts). If there are several changes, the last
+ *   one counts.
  */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -112,8 +112,8 @@ export class ScriptSink implements AccountingSink {
   }
 
   /**
-   * Runs the script of the configuration. If it runs already with the same options, calls its
-   * `reload`; otherwise starts a host for it. The packaged default script is not started.
+   * Runs the script of the configuration. If it already runs with the same options, calls its
+   * `reload`; otherwise starts a host for it. The packaged default script is not run.
    */
   configure(config: AccountingConfig): void {
     let script: ChosenScript;

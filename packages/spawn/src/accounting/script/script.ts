@@ -7,7 +7,7 @@ import { DEFAULT_USER, groupsOf } from "../terms/user.ts";
 /** The script of the package. It does nothing, so it is not run. */
 const PACKAGED_SCRIPT = "/usr/share/cm4all/spawn/accounting.lua";
 
-/** The script host's program, a file in the directory of the daemon's. */
+/** The script host's program, a file in the same directory as the daemon's program. */
 const SCRIPT_HOST = "cm4all-spawn-script-host.js";
 
 const SCRIPT_DIRECTORY = "/etc/cm4all/spawn";
@@ -55,7 +55,7 @@ export function hostOptions(config: AccountingConfig, script: string): ScriptHos
     script,
     ...(hostSocket === undefined
       ? {}
-      : // If the configuration names no user, that of the unit is used.
+      : // If the configuration names no user, the unit's user is used.
         { unit: { socket: hostSocket, uid: config.isUserNamed ? user?.uid : undefined } }),
     program: [join(dirname(__filename), SCRIPT_HOST)],
     instructions: config.instructions,

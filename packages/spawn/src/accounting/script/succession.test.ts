@@ -50,7 +50,7 @@ beforeEach(() => {
   hosts = Array.from({ length: 5 }, () => new Host());
 });
 
-it("puts the successor, and no other host, in charge when that has read its script", () => {
+it("puts the successor in charge when it has read its script, and no other host", () => {
   succession.putInCharge(asHost(host(0)));
   succession.prepare(asHost(host(1)));
   expect([succession.inCharge, succession.successor]).toEqual([host(0), host(1)]);
@@ -71,7 +71,7 @@ it("gives the handlers of the previous host their time, and ignores its state", 
   expect(host(0).listenerCount("message")).toBe(1);
 });
 
-it("ends the oldest retired host at once if there would be three", () => {
+it("ends the oldest retired host at once if there would be three retired hosts", () => {
   for (const i of [0, 1, 2]) succession.putInCharge(asHost(host(i)));
   expect(hosts.slice(0, 2).map(({ stops }) => stops)).toEqual([[5000], [5000]]);
   succession.putInCharge(asHost(host(3)));
@@ -87,7 +87,7 @@ it("does not count hosts whose handlers have ended", async () => {
   expect(host(1).stops).toEqual([5000]);
 });
 
-it("ends a successor that is no longer wanted at once", () => {
+it("at once ends a successor that is no longer wanted", () => {
   succession.dropSuccessor();
   succession.prepare(asHost(host(1)));
   succession.dropSuccessor();

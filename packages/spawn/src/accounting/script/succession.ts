@@ -4,7 +4,7 @@
  */
 import type { ScriptHost } from "@cm4all/lua";
 
-/** The number of retired hosts; the oldest is stopped if there would be more. */
+/** The maximum number of retired hosts; the oldest is stopped if there would be more. */
 const MAX_RETIRED = 2;
 
 export class Succession {

@@ -14,7 +14,7 @@ it("has room until all bytes are taken; the last caller may take more than are l
   expect(budget.hasRoom).toBe(true);
 });
 
-it("lets in waiting callers one by one, after the previous one has taken its bytes", async () => {
+it("lets in waiting callers one by one, each once the previous one has taken its bytes", async () => {
   const budget = new ByteBudget(10);
   budget.take(10);
   const admitted: string[] = [];

@@ -68,7 +68,7 @@ describe("the list", () => {
     expect(page.map((summary) => "reason" in summary)).toEqual([false, false]);
   });
 
-  it("says that a record cannot be read, and why", async () => {
+  it("shows that a record cannot be read, and why", async () => {
     const number = await journal.append(Buffer.from("{}"));
     const [summary] = await records.list(-1, 10);
     expect(summary).toEqual({
@@ -146,7 +146,7 @@ describe("a search", () => {
     expect(found?.summary).not.toHaveProperty("reason");
   });
 
-  it("finds a record that the disk cannot read, and says why", async () => {
+  it("finds a record that the disk cannot read, with the reason", async () => {
     const number = await append("a");
     disk.fail = (call) => (call === "read" ? "EIO" : undefined);
     expect(await records.find(String(number))).toEqual([

@@ -8,7 +8,7 @@ import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { FoundRecord, RecordCondition, RecordSummary } from "./records.ts";
 
-/** The minimum number of parked records whose reasons are read at once, if there are so many. */
+/** The minimum number of parked records whose reasons are read at once, if that many are parked. */
 const WINDOW = 50_000;
 
 const CONDITIONS = new Map<RecordState | undefined, RecordCondition>([

@@ -13,7 +13,7 @@ export type RecordCondition =
   | "waiting"
   /** Its handler runs; if no daemon runs, it was interrupted. */
   | "began"
-  /** Its handler is not called unless an administrator says so. */
+  /** Its handler is called only if an administrator has it called again. */
   | "parked";
 
 export interface RecordSummary {
@@ -45,8 +45,8 @@ export interface FoundRecord {
 /** Lists records and carries out an administrator's decisions. */
 export interface AccountingRecords {
   /**
-   * Returns up to `limit` records with numbers above `after`, oldest first. Only an empty
-   * page is the last: others may follow a page with fewer than `limit` records.
+   * Returns up to `limit` records with numbers above `after`, oldest first. Only an empty page is
+   * the last: further pages may follow a page with fewer than `limit` records.
    */
   list(after: number, limit: number): Promise<RecordSummary[]>;
   /**

@@ -48,7 +48,7 @@ export function findUser(name: string): SystemUser | undefined {
 
 /**
  * Finds the gid of a group in the text of /etc/group. Pure.
- * @throws Error if it is not a number
+ * @throws Error if the gid is not a number
  */
 export function parseGroup(text: string, name: string): number | undefined {
   for (const line of text.split("\n")) {
@@ -64,7 +64,7 @@ export function findGroup(name: string): number | undefined {
 }
 
 /**
- * Finds the groups that have the user as a member in the text of /etc/group. Pure.
+ * Finds, in the text of /etc/group, the groups that have the user as a member. Pure.
  * @throws Error if the gid of such a group is not a number
  * @see group(5)
  */

@@ -46,7 +46,7 @@ it("a record is outdated by a report that was handed over, and not by one that w
   expect(await findOutdated(journal)).toEqual(new Set([first, second]));
 });
 
-it("a record that waits is outdated only if it is asked about", async () => {
+it("a record that waits counts as outdated only if it is asked about", async () => {
   const first = await append(last(1), RecordState.WAITING);
   await append(last(2));
   expect(await findOutdated(journal)).toEqual(new Set());

@@ -22,10 +22,10 @@ import type { Shared } from "./shared.ts";
 const DISCARD_LIMIT = 4096;
 
 /**
- * The same limit for a peer that nobody trusts; if more datagrams are left, the disposal closes
- * the socket. A peer that makes a request has sent one datagram, so its socket is closed at once.
- * That costs about as much as its share of a run of the disposal, which holds up other clients
- * for a millisecond.
+ * The same limit for an untrusted peer; if more datagrams are left, the disposal (disposal.ts)
+ * closes the socket. A peer that makes a request has sent one datagram, so its socket is closed at
+ * once. To discard two datagrams costs about as much as one socket's share of a run of the
+ * disposal, which holds up other clients for a millisecond.
  */
 const UNTRUSTED_DISCARD_LIMIT = 2;
 
@@ -37,7 +37,7 @@ export interface ConnectionOwner {
   /** True if other clients are served first. */
   readonly isStranger: boolean;
   /**
-   * Called before the connection is watched. The owner may take the socket with `release`, so as to
+   * Called before the connection is watched. The owner may take the socket with `release`, and
    * watch it itself.
    */
   fellSilent(): void;
@@ -54,7 +54,7 @@ export interface ConnectionOwner {
   /**
    * Called for each datagram. Descriptors that were sent with it never enter the process.
    * @param bytes the start of a buffer that all connections share, valid until the call returns
-   * @param length length of the datagram; greater than that of `bytes` if it did not fit
+   * @param length the length of the datagram; greater than the length of `bytes` if it did not fit
    */
   received(bytes: Buffer, length: number): void;
   /**
@@ -68,15 +68,15 @@ export interface ConnectionOwner {
 
 /**
  * What has become of a new connection: it has an owner; it `waits`, because its peer is a stranger,
- * and its socket belongs to the waiting room; or it was `closed`, because strangers have used up
- * their time.
+ * and its socket belongs to the waiting room; or it was `closed`, because the budget of strangers
+ * is used up.
  */
 export type Accepted<Owner = ConnectionOwner> = Owner | "waits" | "closed";
 
 /** A client's connection: sends and receives datagrams, and closes the socket, which it owns. */
 export class Connection {
   readonly #socket: Fd;
-  /** The listening socket that it was accepted from. */
+  /** The listening socket that the connection was accepted from. */
   readonly listenerFd: number;
   readonly #shared: Shared;
   #owner: ConnectionOwner | undefined;
@@ -160,15 +160,15 @@ export class Connection {
   }
 
   /**
-   * Closes the connection of a peer that nobody trusts. The peer may have sent descriptors that
-   * take very long to close (SO_LINGER). If so, the disposal closes the socket with them, and no
+   * Closes the connection of an untrusted peer. The peer may have sent descriptors that take very
+   * long to close (SO_LINGER). If so, the disposal closes the socket together with them, and no
    * client waits for that. Until then, a peer that keeps sending has to wait, because its socket
    * buffer is full.
    */
   closeUnread(): void {
     if (!this.isOpen) return;
     if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
-      // More may have arrived just now; after this, nothing can.
+      // More may have arrived just now; after the shutdown, nothing can.
       shutdown(this.fd, SHUT_RDWR);
       if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
         this.#closeSocket();
@@ -183,7 +183,7 @@ export class Connection {
     if (this.isOpen) this.#dispose(SHUT_RDWR);
   }
 
-  /** @param how the directions to shut down now; the disposal ends the rest */
+  /** @param how the directions to shut down now; the disposal closes the socket later */
   #dispose(how: number): void {
     try {
       shutdown(this.fd, how);
@@ -277,7 +277,7 @@ export class Connection {
     this.#socket.close();
   }
 
-  /** @param watched the socket; undefined if the caller closes it at once */
+  /** @param watched the socket; undefined if the caller closes it right afterwards */
   #forget(watched: number | undefined): void {
     if (this.#watchToken !== undefined) this.#shared.loop.forget(this.#watchToken, watched);
     this.#watchToken = undefined;

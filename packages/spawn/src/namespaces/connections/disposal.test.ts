@@ -46,7 +46,7 @@ describe("sockets that may take long to close", () => {
     const fds = sockets(MANY);
     for (const fd of fds) disposal.add(fd);
     expect(openOf(fds)).toBe(0);
-    // Possibly before the first child has ended.
+    // The first child may not have ended yet.
     const others = sockets(3 * MANY);
     for (const fd of others) disposal.add(fd);
     runUntil(loop, () => openOf(others) === 0 && childPids(process.pid).length === children);

@@ -24,8 +24,8 @@ const STRANGERS = 300;
 const LONG_MS = 1;
 
 /**
- * The number of strangers, of which each takes that long, that may be served before a spawner:
- * those of a turn or two.
+ * The number of strangers that may be served before a spawner if each of them takes LONG_MS: those
+ * of a turn or two.
  */
 const FEW = 5;
 
@@ -63,7 +63,8 @@ interface Queue {
 
 /**
  * Accepts a spawner among strangers, and runs until the spawner's message has arrived.
- * @returns how many strangers were served before it, and the turn in which each was accepted
+ * @returns how many strangers were served before the spawner, and the turn in which each
+ *   connection was accepted
  */
 function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
   const loop = new EventLoop();
@@ -113,7 +114,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
 }
 
 describe("strangers that are closed when they are accepted", () => {
-  it("give up their descriptors at once, without a child process", () => {
+  it("free their descriptors at once, without a child process", () => {
     const spawner = open();
     let first = 0;
     let last = 0;
@@ -142,7 +143,7 @@ describe("a stranger that keeps sending", () => {
     }
   }
 
-  it("finds its socket full until it is closed, and so cannot come back meanwhile", () => {
+  it("has a full socket until its connection is closed, and does not come back meanwhile", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const stranger = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
@@ -212,7 +213,7 @@ describe("the queue of connections", () => {
       const rooms: number[] = [];
       let accepted = 0;
       let isFlooded = areClosed;
-      // Looking is a flood in itself, so the next look comes after a longer pause.
+      // Each look is itself a flood, so the next look comes after a longer pause.
       const lookUntilCalm = (pauseMs: number) => {
         loop.after(pauseMs, () => {
           const now = room();
@@ -237,7 +238,7 @@ describe("the queue of connections", () => {
       );
       const fd = open();
       bindUnix(fd.number, ADDRESS);
-      // As left by an earlier daemon that ended during a flood.
+      // A short queue, as an earlier daemon leaves it if it ends during a flood.
       listen(fd.number, 1);
       listener.start(fd.number);
       rooms.push(room());
@@ -245,7 +246,7 @@ describe("the queue of connections", () => {
       loop.after(60_000, () => loop.stop());
       loop.run();
       listener.stop();
-      // The kernel accepts one more than the backlog.
+      // The kernel queues one connection more than the backlog.
       expect(rooms).toEqual([MANY, 257, MANY]);
     },
   );
@@ -255,7 +256,7 @@ describe("a spawner that makes a request", () => {
   it.each([
     ["are closed when they are served", true],
     ["are closed when they are accepted", false],
-  ])("is served before all but a few strangers that cost time, if they %s", (_, areLeft) => {
+  ])("waits for only a few slow strangers, if strangers %s", (_, areLeft) => {
     const spawner = open();
     const asksAfter = 100;
     const each = (count: number) => {
@@ -266,13 +267,13 @@ describe("a spawner that makes a request", () => {
     expect(served).toBeLessThan(asksAfter + FEW);
   });
 
-  it("does not wait one turn for each cheap stranger before it", () => {
+  it("does not wait a whole turn for each cheap stranger before it", () => {
     const spawner = open();
     const each = (count: number) => {
       if (count === STRANGERS) send(spawner.number, Buffer.from("request"));
     };
     const { turns } = serveAmongStrangers(spawner, { before: 0, areLeft: false, each });
-    // On a busy machine some strangers have a turn to themselves, because others took longer.
+    // On a busy machine, some turns accept only one stranger, because that one took long.
     expect(new Set(turns).size).toBeLessThan(STRANGERS / 2);
   });
 

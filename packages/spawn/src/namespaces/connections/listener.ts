@@ -16,11 +16,11 @@ import { type Accepted, Connection } from "./connection.ts";
 import type { Shared } from "./shared.ts";
 
 /**
- * How long the listener accepts connections at each wake-up, microseconds, before others get
- * their turn; the last connection may take longer. A client in the queue waits behind all
- * strangers in it, so the listener accepts as many as come in this time: most are only set aside,
- * others are closed. Without the limit a turn might never end, because strangers come back as fast
- * as they are accepted.
+ * How long, in microseconds, the listener accepts connections in a turn before other events are
+ * handled; the last connection may take longer. A client in the queue waits behind all strangers
+ * before it, so the listener accepts as many as it can in this time: most strangers are only set
+ * aside, others are closed. Without the limit a turn might never end, because strangers come back
+ * as fast as they are accepted.
  */
 const ACCEPT_US = 250;
 
@@ -28,12 +28,13 @@ const ACCEPT_US = 250;
 const LISTEN_BACKLOG = 4096;
 
 /**
- * The maximum during a flood of strangers. They fill any queue, and a client that connects waits
- * until all before it have been accepted; if the queue is full, it waits in connect(2) instead.
+ * The maximum during a flood of strangers, who fill a queue of any length. A client in the queue
+ * waits until all before it have been accepted; if the queue is full, the client waits in
+ * connect(2) instead.
  */
 const FLOOD_BACKLOG = 256;
 
-/** How long there must have been no flood before the queue is long again, milliseconds. */
+/** The time without a flood after which the queue is long again, milliseconds. */
 const CALM_MS = 1000;
 
 /** How long the listener pauses when it has run out of descriptors, milliseconds. */
@@ -68,7 +69,7 @@ export class Listener {
     this.#onError = onError;
   }
 
-  /** Starts to accept from a listening socket, which its owner closes. */
+  /** Starts to accept connections. @param fd the listening socket, which its owner closes */
   start(fd: number): void {
     // systemd passes blocking sockets by default.
     setNonBlocking(fd);
@@ -96,7 +97,7 @@ export class Listener {
     });
   }
 
-  /** Stops accepting, unless the kernel refuses that. */
+  /** Stops accepting, unless the kernel refuses to end the watch. */
   stop(): void {
     this.#pause?.cancel();
     if (this.#watch === undefined) return;
@@ -105,13 +106,13 @@ export class Listener {
       this.#watch = undefined;
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.#onError("connections are accepted for longer than they should", error);
+      this.#onError("connections are accepted for longer than they should be", error);
     }
   }
 
   #accept(fd: number): void {
     const { turn } = this.#loop;
-    // If a client is alone, the listener saves the call that would find the queue empty.
+    // If a client comes alone, the listener saves the call that would find the queue empty.
     const areMany = turn === this.#turn + 1;
     this.#turn = turn;
     if (!areMany) this.#strangers = 0;
@@ -124,7 +125,7 @@ export class Listener {
         // The peer gave up before the connection was accepted.
         if (isErrno(error, "ECONNABORTED")) continue;
         // EMFILE and the like: the connection stays in the queue, and the listening socket stays
-        // readable. The pause keeps that from using all the CPU time.
+        // readable. Without a pause the loop would use all the CPU time.
         if (!isSystemError(error)) throw error;
         this.#onError("cannot accept connections for the moment", error);
         this.stop();
@@ -135,8 +136,8 @@ export class Listener {
         this.#strangers = 0;
         return;
       }
-      // A spawner sends its request right after it has connected: serve it before more strangers
-      // are accepted.
+      // A spawner sends its request right after it has connected: serve the spawner before more
+      // strangers are accepted.
       if (this.#serve(fd, socket, areMany) === "spawner") return;
       // A flood is recognised by a count, not by a time: on a slow machine, it takes long to empty
       // even an ordinary queue.
@@ -151,7 +152,8 @@ export class Listener {
   #serve(fd: number, socket: Fd, areMany: boolean): "spawner" | "stranger" {
     const connection = new Connection(socket, fd, this.#shared);
     try {
-      // A connection inherits the option when it is made (Linux 6.16), not when it is accepted.
+      // Since Linux 6.16 a connection inherits SO_PASSCRED when it is made, not when it is
+      // accepted.
       if (this.#early > 0) {
         this.#early--;
         setIntOption(socket.number, SOL_SOCKET, SO_PASSCRED, 1);
@@ -184,7 +186,7 @@ export class Listener {
     this.#loop.after(CALM_MS, look);
   }
 
-  /** Changes the length of the queue. Since Linux 6.16 listen(2) needs memory. */
+  /** Changes the length of the queue. Since Linux 6.16 listen(2) allocates memory, and may fail. */
   #setBacklog(fd: number, backlog: number): void {
     try {
       listen(fd, backlog);

@@ -32,7 +32,7 @@ export class Expiry {
     this.#timer = this.#loop.after(Math.max(delayMs, batchMs), () => this.#run());
   }
 
-  /** Changes the lifetime, also that of names that already exist. */
+  /** Changes the lifetime of names, including those that already exist. */
   configure(lifetimeMs: number): void {
     this.#lifetimeMs = lifetimeMs;
     this.#timer?.cancel();

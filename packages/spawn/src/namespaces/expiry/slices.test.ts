@@ -42,7 +42,7 @@ describe("work in slices", () => {
     expect(turn()).toBe(false);
   });
 
-  it("lets others have their turns if it takes long", () => {
+  it("lets other work run in between if it takes long", () => {
     const { loop, turn } = makeLoop();
     const results: unknown[] = [];
     runInSlices(loop, busyFor(10), (result) => results.push(result), notUsed);

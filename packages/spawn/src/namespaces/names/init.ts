@@ -34,8 +34,8 @@ const TITLE = "init ";
 const IS_INIT = /^NSpid:\t\d+\t1$/m;
 
 /**
- * Takes all privileges from every program that the calling thread starts from now on: the
- * bounding set is empty, and the program cannot gain any. The thread keeps its own.
+ * Takes all privileges from every program that the calling thread starts from now on: the bounding
+ * set is empty, and no_new_privs is set. The thread keeps its own privileges.
  */
 export function makeChildrenPowerless(): void {
   dropBoundingSet();
@@ -78,9 +78,9 @@ export class InitStarter {
   }
 }
 
-/** Ends and reaps an init right after its start, before there is an Init that does so. */
+/** Ends and reaps an init that has just been started, and for which there is no Init yet. */
 export function endChild(pid: number): void {
-  // Nobody else reaps it, so the pid is still that of this process.
+  // Nobody else reaps the init, so the pid still belongs to it.
   process.kill(pid, "SIGKILL");
   reap(P_PID, pid);
 }
@@ -148,7 +148,7 @@ export class Init {
   }
 
   #ended(ended: () => void): void {
-    // Reaps nothing if the init is of an earlier run, because it is not our child.
+    // Reaps nothing if an earlier run started the init, because the init is then not our child.
     reap(P_PIDFD, this.#pidfd.number, WNOHANG);
     this.#loop.forget(this.#token, undefined);
     this.#pidfd.close();

@@ -23,8 +23,8 @@ export interface Created {
 
 interface KeptKind {
   /**
-   * The name of its file in the name's directory; `FILE-N` for each namespace of a kind with
-   * payloads.
+   * The file of the namespace in the directory of its name. If the kind takes payloads, each
+   * namespace has a file with a number, `FILE-N`.
    */
   readonly file: string;
   /** Makes a namespace. @throws SyscallError; nothing is left behind then */

@@ -118,8 +118,8 @@ let scratch: NativeMemory | undefined;
 /** Returns whether a FIFO has writers. Throws away what they wrote, which nobody needs. */
 function hasWriters(reader: Fd): boolean {
   scratch ??= allocateNative(64 * 1024);
-  // In all more than a pipe holds (fs.pipe-max-size is 1 MiB by default): if there is still data,
-  // somebody keeps writing.
+  // The loop reads more than a pipe holds (fs.pipe-max-size is 1 MiB by default): if there is still
+  // data after that, somebody keeps writing.
   for (let i = 0; i < 64; i++) {
     const length = readInto(reader.number, scratch);
     if (length === 0) return false;

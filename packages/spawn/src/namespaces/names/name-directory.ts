@@ -50,7 +50,7 @@ export interface StoredName {
   readonly namespaces: readonly StoredNamespace[];
   /** Greater than the index of each file, including files that are not used. */
   readonly nextIndex: number;
-  /** The uid that made it; undefined if the version that wrote the store did not record it. */
+  /** The uid that made the name; undefined if the daemon that stored it did not record the uid. */
   readonly uid: number | undefined;
 }
 
@@ -84,7 +84,7 @@ export class NameDirectory {
     try {
       make();
     } catch (error) {
-      // The file of an earlier namespace, which could not be dropped.
+      // The file belongs to an earlier namespace and could not be dropped.
       if (!isErrno(error, "EEXIST")) throw error;
       this.drop(file);
       make();
@@ -207,14 +207,14 @@ export class NameDirectory {
 }
 
 /**
- * Returns whether a file system is mounted over `path`, which lies in `directory`; of a symbolic
- * link, whether it is mounted over the link itself.
+ * Returns whether a file system is mounted over `path`, which lies in `directory`; for a symbolic
+ * link, whether one is mounted over the link itself.
  */
 function isMounted(path: string, directory: string): boolean {
   return lstatSync(path).dev !== statSync(directory).dev;
 }
 
-/** Returns the namespace that a file is for; undefined for a file with another purpose. Pure. */
+/** Returns which namespace a file is for; undefined for a file with another purpose. Pure. */
 function tryParseFile(file: string): Pick<StoredNamespace, "kind" | "index"> | undefined {
   const [, stem, number] = /^([a-z]+)(?:-(\d+))?$/.exec(file) ?? [];
   const index = number === undefined ? undefined : Number(number);

@@ -8,7 +8,7 @@ import type { Registry } from "./registry.ts";
 /** The status of one name. */
 export interface NameStatus {
   readonly name: string;
-  /** The uid that made it; undefined if it is not known. */
+  /** The uid that made the name; undefined if it is not known. */
   readonly uid?: number | undefined;
   /** The number of namespaces of each kind. */
   readonly namespaces: Readonly<Record<NamespaceKind, number>>;
@@ -51,7 +51,7 @@ function describe(registry: Registry, set: NamespaceSet): NameStatus {
   };
 }
 
-/** Compares as the operators `<` and `>` do, which decide where a page ends. */
+/** Compares as the operators `<` and `>` do, which decide where a page begins. */
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

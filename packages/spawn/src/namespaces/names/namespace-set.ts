@@ -46,7 +46,7 @@ export type Undo = () => void;
 
 export class NamespaceSet {
   readonly name: string;
-  /** The uid that made it; undefined if it is not known. */
+  /** The uid that made the name; undefined if it is not known. */
   readonly uid: number | undefined;
   readonly #directory: NameDirectory;
   readonly #tools: Tools;
@@ -135,7 +135,8 @@ export class NamespaceSet {
    */
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
     this.#nextIndex = stored.nextIndex;
-    // If two have the same payload, the earlier one has ended, but its file could not be dropped.
+    // If two namespaces have the same payload, the earlier one has ended, but its file could not be
+    // dropped.
     const latestFirst = stored.namespaces.toSorted((a, b) => (b.index ?? 0) - (a.index ?? 0));
     for (const { kind, file, payload } of latestFirst) {
       const key = keyOf(kind, payload);
@@ -168,7 +169,7 @@ export class NamespaceSet {
   #tryAdoptInit(pid: number, inode: number): boolean {
     const pidfd = tryPidfdOpen(pid);
     if (pidfd === undefined) return false;
-    // The pidfd is open now: check that it is still the process that was found.
+    // The pidfd is open now: check that its process is still the one that was found.
     if (tryReadPidNamespace(pid) !== inode) {
       pidfd.close();
       return false;
@@ -282,7 +283,7 @@ export class NamespaceSet {
     try {
       this.#directory.drop(namespace.file);
     } catch (error) {
-      // It is removed when the next namespace needs its path, or when the name ends.
+      // The file is removed when the next namespace needs its path, or when the name ends.
       if (!isSystemError(error)) throw error;
       this.#tools.onError("the file of a namespace stays for the moment", error);
     }

@@ -3,7 +3,7 @@ import { errorText, exitImmediately } from "@cm4all/linux";
 import { logLast } from "../../log/log.ts";
 
 /**
- * Ends the process at once if `move`, which takes the thread back, fails: everything after it
+ * Ends the process at once if `move`, which takes the thread back, fails: everything afterwards
  * would be done in the wrong place.
  * @param what the kind of place, such as `mount namespace`
  */

@@ -19,7 +19,7 @@ export interface WatchedNamespace {
 /**
  * Walks over all processes.
  * @param ownInode the inode of the daemon's own PID namespace, where most processes are
- * @returns the inodes of the namespaces that hold other processes
+ * @returns the inodes of the namespaces that hold processes other than their init
  */
 export function* scanProcesses(
   namespaces: readonly WatchedNamespace[],
@@ -27,7 +27,7 @@ export function* scanProcesses(
 ): Generator<void, Set<number>> {
   const byInode = new Map(namespaces.map((namespace) => [namespace.inode, namespace]));
   const busy = new Set<number>();
-  /** Maps each other namespace to that of `namespaces` in which it is nested, if there is one. */
+  /** Maps each other namespace to the one of `namespaces` in which it is nested, if any. */
   const nested = new Map<number, number | undefined>([[ownInode, undefined]]);
   const seen = new Set<number>();
   // A process can end before it is looked at and leave a child that was not listed yet. So a
@@ -53,8 +53,8 @@ export function* scanProcesses(
 }
 
 /**
- * Yields all pids in ascending order. They are read bit by bit, because reading the whole list
- * takes long.
+ * Yields all pids in ascending order. They are read bit by bit, because reading the whole list at
+ * once takes long.
  */
 export function* listProcesses(): Generator<number> {
   const directory = opendirSync("/proc", { bufferSize: 256 });

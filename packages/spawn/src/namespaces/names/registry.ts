@@ -15,8 +15,8 @@ export class Registry implements SetOwner {
   readonly #touched: () => void;
   readonly #sets = new Map<string, NamespaceSet>();
   /**
-   * The names without a lease and when each was last used, milliseconds of the monotonic clock,
-   * in the order of use: a name that is used moves to the end.
+   * The names without a lease, each with the time of its last use, milliseconds of the monotonic
+   * clock. They are in the order of use: a name that is used moves to the end.
    */
   readonly #idle = new RecencyMap<NamespaceSet, number>();
   readonly #counts: NamespaceCounts;
@@ -25,7 +25,7 @@ export class Registry implements SetOwner {
   quotas: Quotas;
   payloadNamespaces = 0;
 
-  /** @param touched called when a name was used, or lost its last lease */
+  /** @param touched called when a name has been used, or has lost its last lease */
   constructor(
     store: Store,
     tools: Tools,
@@ -76,7 +76,7 @@ export class Registry implements SetOwner {
     return this.create(name, uid);
   }
 
-  /** Makes a new set, whatever the quotas are: for names that a restart finds. */
+  /** Makes a new set, whatever the quotas are: names that a restart finds may exceed them. */
   create(
     name: string,
     uid: number | undefined,
@@ -105,7 +105,7 @@ export class Registry implements SetOwner {
     this.#removeIfUseless(set);
   }
 
-  /** Returns the time of the last use of the longest idle name; undefined if all are leased. */
+  /** Returns the time at which the longest idle name was last used; undefined if none is idle. */
   oldestUseMs(): number | undefined {
     return this.#idle.oldest?.[1];
   }
@@ -159,7 +159,7 @@ export class Registry implements SetOwner {
     try {
       set.remove();
     } catch (error) {
-      // Its leases may be gone, so that only its expiry can end it.
+      // The name's leases may be gone; then only its expiry can end it.
       this.touch(set);
       throw error;
     }

@@ -48,7 +48,7 @@ function tryRestore(
   initPids: ReadonlyMap<number, number>,
   setAside: (path: string, reason: string) => void,
 ): void {
-  // If two directories have the same name, the first one counts.
+  // If two directories hold the same name, the first one counts.
   if (registry.get(found.name) !== undefined) {
     setAside(found.directory.path, `the name ${found.name} occurs twice`);
     return;
@@ -88,9 +88,9 @@ function findInits(pids: readonly number[]): FoundInit[] {
 }
 
 /**
- * Takes over the inits that have no set. Such an init was made right before the daemon was
- * killed, or its store is lost. Only in the second case can a client have been given its
- * namespace.
+ * Takes over the busy inits that have no set, and ends the idle ones. Such an init was made right
+ * before the daemon was killed, or its store is lost. Only in the second case can a client have
+ * been given its namespace.
  */
 function adoptUnknown(
   registry: Registry,
@@ -123,8 +123,8 @@ function killInit(pid: number, inode: number): void {
 }
 
 function tryAdopt(registry: Registry, { name, pid, inode }: FoundInit): boolean {
-  // Two busy namespaces have the same name. Both have to live, so the second gets a name that no
-  // client can ask for, and ends once it is idle.
+  // Two busy namespaces may have the same name. Both have to live, so the second one gets a name
+  // that no client can ask for, and ends once it is idle.
   const free = registry.get(name)?.init === undefined ? name : `${name}\u00a0${pid}`;
   const set = registry.get(free) ?? registry.create(free, undefined);
   const isAdopted = set.tryAdoptUnknownInit(pid, inode);

@@ -103,7 +103,7 @@ export class Store {
   /**
    * Moves the calling thread into the store of an earlier run.
    * @param fd the mount namespace; ownership passes to the store, unless this throws
-   * @throws Error if it is not a store, or one of another version; the thread is then where it
+   * @throws Error if it has no store, or the store of another version; the thread is then where it
    *   was before
    */
   static open(fd: Fd): Store {
@@ -130,7 +130,7 @@ export class Store {
     } finally {
       orExit("mount namespace", () => {
         setns(this.fd.number, CLONE_NEWNS);
-        // No other file system can have this device number while that of the store exists.
+        // No other file system can have this device number while the store's file system exists.
         if (deviceOf("/") !== this.#device) throw notTheRoot();
       });
     }
@@ -191,9 +191,9 @@ function createFile(path: string, text: string): void {
  * calling thread's mount namespace, which has to be new and its own, and moves the thread there.
  *
  * pivot_root(2) replaces the thread's root, which in a chroot is not the root of the mount
- * namespace. So the thread goes to the latter first, which is where setns(2) leads. Nothing is
- * known of the files there: until the tmpfs is the root, all paths are relative to a directory
- * that is known.
+ * namespace. So the thread first goes to the root of the mount namespace, to which setns(2) leads.
+ * Nothing is known of the files there: until the tmpfs is the root, all paths are relative to a
+ * directory that is known.
  * @param fd the mount namespace
  * @returns the device number of the tmpfs
  */
@@ -211,7 +211,7 @@ function buildTree(fd: Fd): number {
   changeDirectory(root.number);
   pivotRoot(".", "old");
   umount("old", MNT_DETACH);
-  // Every later start does this too; it also makes "/" the root of the namespace.
+  // Every later start calls setns(2), too; here the call also makes "/" the root of the namespace.
   setns(fd.number, CLONE_NEWNS);
   const { dev } = fstatSync(root.number);
   checkRoot(dev);

@@ -2,14 +2,14 @@
  * Finds out which peers hold CAP_SYS_ADMIN in the daemon's own user namespace.
  *
  * A spawner connects for each process that it starts, so its rights would have to be proven again
- * and again. Therefore a proof counts for the same process for a second. In this time the daemon
- * checks the capability and the user namespace as they are now, but no longer the uids.
+ * and again. Therefore a proof is valid for the same process for a second. Within that second the
+ * daemon still checks the capability and the user namespace at each request, but not the uids.
  *
- * The inode of the pidfd shows that it is the same process. So do the pid and the queue: a
+ * The inode of the pidfd shows whether a peer is the same process. So does the pid, because a
  * listening socket hands out connections in the order in which they were made. If a process that
- * is still there has made a connection, then a later connection with the same pid was also made
- * while it was there, so by the same process. This saves opening a pidfd, which takes three
- * system calls.
+ * still exists has made a connection, then a later connection with the same pid was made while
+ * that process existed, and so by the same process. With the pid, the daemon need not open a
+ * pidfd, which takes three system calls.
  */
 import { readlinkSync } from "node:fs";
 import {
@@ -35,26 +35,28 @@ import { hasCapability, type Peer, parseRights } from "./permission.ts";
 /**
  * The number of times that the daemon reads a peer's rights. The kernel reports the uids and the
  * capabilities one after the other, so the uids from before the execution of a set-uid program
- * can come with the capabilities from after it; an attacker gets that once in some hundred
- * attempts. The next look sees the other uids, unless the program has given up both again by
- * then.
+ * can come with the capabilities from after it; an attacker achieves that once in a few hundred
+ * attempts. The next look sees the new uids, unless the program has given up both uids and
+ * capabilities again by then.
  */
 const LOOKS = 4;
 
-/** How long a proof counts, milliseconds. */
+/** How long a proof is valid, milliseconds. */
 const PROOF_MS = 1000;
 
 /**
- * How long a process that was found in another user namespace counts as being there, milliseconds.
- * It may connect many times in a row. It cannot enter ours, and its pid is not reused so soon.
+ * How long a process that was found in another user namespace is assumed to be there,
+ * milliseconds. It may connect many times in a row. It cannot enter the daemon's user namespace,
+ * and its pid is not reused so soon.
  */
 const ELSEWHERE_MS = 100;
 
-/** The number of such processes that are remembered. */
+/** The maximum number of such processes that are remembered. */
 const MAX_ELSEWHERE = 64;
 
 /**
- * The number of processes whose files are kept open; see the descriptor budget in docs/design.md.
+ * The maximum number of processes whose files are kept open; see the descriptor budget in
+ * docs/design.md.
  */
 const MAX_KEPT = 64;
 
@@ -64,21 +66,21 @@ const MAX_KEPT = 64;
  */
 const STATUS_BYTES = 64 * 1024;
 
-/** The open files that show the rights of a process, now and later. */
+/** The open files from which the rights of a process can be read at any time. */
 class PeerProcess {
   readonly #pidfd: Fd;
   readonly #status: Fd;
   readonly #userNamespace: Fd;
-  /** The uid with which its connections were made when it was proven. */
+  /** The uid of the connections for which the process was proven capable. */
   provenUid: number | undefined;
   /** The time at which the proof began, milliseconds of the monotonic clock. */
   provenMs = 0;
-  /** The first of its connections that was looked at. */
+  /** The connection of the process that was looked at first. */
   readonly #first: Pick<Peer, "acceptedMs" | "listenerFd">;
 
   /**
-   * @param pidfd ownership passes to this object, unless the constructor throws. It is kept
-   *   because the kernel opens another pidfd of the same process faster then
+   * @param pidfd ownership passes to this object, unless the constructor throws. The pidfd is kept
+   *   because the kernel then opens another pidfd of the same process faster
    * @throws SyscallError, or an error of Node such as ENOENT
    */
   constructor(peer: Peer, pidfd: Fd) {
@@ -95,18 +97,19 @@ class PeerProcess {
   }
 
   /**
-   * Returns whether a peer with its pid is this process, provided that this process still exists.
+   * Returns whether a peer with the same pid is this process, provided that this process still
+   * exists.
    */
   hasConnectedBefore({ acceptedMs, listenerFd }: Peer): boolean {
     return this.#first.listenerFd === listenerFd && this.#first.acceptedMs < acceptedMs;
   }
 
-  /** Returns whether it was proven a moment ago, by connections made with this uid. */
+  /** Returns whether the process has a valid proof for connections of this uid. */
   isProven(uid: number): boolean {
     return this.provenUid === uid && monotonicMs() - this.provenMs < PROOF_MS;
   }
 
-  /** Returns whether it runs as `uid` alone and has the capability. */
+  /** Returns whether the process runs as `uid` alone and has the capability. */
   isPrivileged(uid: number, memory: NativeMemory): boolean {
     const length = readStartInto(this.#status.number, memory);
     if (length < 0) throw new SyscallError("read", -length, { file: "status" });
@@ -117,10 +120,10 @@ class PeerProcess {
   }
 
   /**
-   * Returns whether it is in this user namespace. This has to be checked last: no process can
-   * return to a user namespace that it has left, so a process that is in ours now had its
-   * capabilities in ours. The file refers to the process for which it was opened until that
-   * process is reaped, so the pid still belonged to it.
+   * Returns whether the process is in this user namespace. This has to be checked last: no process
+   * can return to a user namespace that it has left, so a process that is in this one now was also
+   * in it when its capabilities were read. The open file refers to one process until that process
+   * is reaped, so a result shows that the pid still belongs to the process.
    * @param userNamespace text like `user:[INODE]`
    * @throws SyscallError EACCES if the process is gone
    */
@@ -144,7 +147,7 @@ class PeerProcess {
 export class CapablePeers {
   readonly #ownUserNamespace: string;
   readonly #memory = allocateNative(STATUS_BYTES);
-  /** The processes that were found capable, by their identity, the oldest entry first. */
+  /** The processes that were found capable, by the inode of the pidfd, the oldest entry first. */
   readonly #kept = new Map<number, PeerProcess>();
   /** The latest process for each pid. */
   readonly #keptByPid = new Map<number, PeerProcess>();
@@ -166,7 +169,7 @@ export class CapablePeers {
    * @param isStrict true to require the daemon's own user namespace, which costs more
    */
   seemsCapable({ credentials: { pid } }: Peer, isStrict: boolean): boolean {
-    // The pid is 0 if the process is in another PID namespace; capget(2) takes 0 for the caller.
+    // The pid is 0 if the process is in another PID namespace; to capget(2), 0 means the caller.
     if (pid === 0 || !hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
     return !isStrict || this.#isHere(pid);
   }
@@ -181,8 +184,7 @@ export class CapablePeers {
       this.#elsewhere.set(pid, nowMs);
       return false;
     } catch {
-      // The process is gone. If something else went wrong, the proof will report it, except in a
-      // flood.
+      // The process is probably gone. Any other error is reported by the proof, except in a flood.
       return false;
     }
   }
@@ -195,9 +197,10 @@ export class CapablePeers {
     const { pid } = peer.credentials;
     // The process is in another PID namespace.
     if (pid === 0) return false;
-    // Refuse early: most processes have no capability anywhere. Having it proves nothing: every
-    // process has it inside `unshare -U`, and while a set-uid program runs. The pid may belong to
-    // another process by now; then the peer is gone, and it is right to refuse it.
+    // Refuse early: most processes do not have the capability in any user namespace. Having it
+    // proves nothing: every process has it inside `unshare -U`, and while it runs a set-uid
+    // program. The pid may belong to another process by now; then the peer is gone, and may be
+    // refused.
     if (!hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
     if (this.#isKnown(peer)) return true;
     const pidfd = tryOpenPeer(peer);
@@ -212,7 +215,7 @@ export class CapablePeers {
     }
   }
 
-  /** Returns whether a peer is a process that was proven to be capable a moment ago. */
+  /** Returns whether a peer is a process with a valid proof. */
   #isKnown(peer: Peer): boolean {
     const { pid, uid } = peer.credentials;
     const kept = this.#keptByPid.get(pid);

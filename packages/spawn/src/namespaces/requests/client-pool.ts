@@ -44,7 +44,7 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
     return true;
   }
 
-  /** Returns the client that connected first, of all or of one uid. */
+  /** Returns the client that connected first, of all clients or of those of one uid. */
   oldest(uid?: number): Client | undefined {
     const those = uid === undefined ? this.#clients : this.#byUid.get(uid);
     for (const client of those ?? []) return client;

@@ -21,9 +21,9 @@ const MAX_UNPROVEN = 4096;
 export const MAX_UNPROVEN_PER_UID = 2048;
 
 /**
- * The maximum numbers of unproven connections, of a uid and of all, that are spared the waiting
- * room because their peers seem capable: everybody is, in a user namespace of his own. Further
- * peers have to be capable in the daemon's user namespace.
+ * The maximum numbers of unproven connections, of one uid and of all uids together, that are
+ * spared the waiting room because their peers seem capable. Further peers have to be capable in
+ * the daemon's user namespace: in a user namespace of their own, everybody is.
  */
 export const SEEMINGLY_CAPABLE_PER_UID = 64;
 export const SEEMINGLY_CAPABLE = 256;
@@ -41,7 +41,7 @@ export interface Client {
    * allowed by the configuration.
    */
   isPrivileged: boolean;
-  /** The reason for which its first datagram is answered with an ERROR. */
+  /** The reason why the client's first datagram is answered with an ERROR. */
   refusal: string | undefined;
 }
 
@@ -59,9 +59,9 @@ export class Clients {
   readonly #capable: CapablePeers;
   #settings: Settings;
   readonly #allowed = new ClientPool<Client>();
-  /** Peers whose rights were not checked yet, and refused peers. */
+  /** Peers whose rights have not been checked yet, and refused peers. */
   readonly #unproven = new ClientPool<Client>();
-  /** Strangers whose turn has not come yet, or who have said nothing. */
+  /** Strangers whose turn has not come yet, or who have sent nothing. */
   readonly #waiting: WaitingRoom;
   #isWaitingAllowed = true;
   readonly #budget = new StrangerBudget();
@@ -108,7 +108,10 @@ export class Clients {
     return this.#allowed.mostOfOneUid;
   }
 
-  /** Returns a list of all clients that do not wait; it does not change when one disconnects. */
+  /**
+   * Returns a list of all clients that are not in the waiting room. The list does not change when
+   * a client disconnects.
+   */
   all(): Client[] {
     return [...this.#allowed, ...this.#unproven];
   }
@@ -138,7 +141,7 @@ export class Clients {
       return "closed";
     }
     if (isStranger && this.#isWaitingAllowed) {
-      // It waits even if it has already made a request: a spawner in the queue comes first.
+      // A stranger waits even if it has already made a request: a spawner in the queue comes first.
       this.#letWait(peer, connection);
       this.#ifPossible(() => this.#makeRoom(uid));
       return "waits";
@@ -157,7 +160,7 @@ export class Clients {
     try {
       this.#waiting.add(peer);
     } catch (error) {
-      // The connection ends, and counts as such: failures must not cost time without limit.
+      // The connection ends, and counts in the budget: failures must not cost time without limit.
       this.#budget.spend(peer.acceptedMs);
       throw error;
     }
@@ -180,8 +183,8 @@ export class Clients {
   }
 
   /**
-   * Serves a stranger that has waited. If strangers have used up their time, the connection
-   * is closed instead, unless the peer has the capability by now.
+   * Serves a stranger that has waited. If the budget of strangers is used up, the connection is
+   * closed instead, unless the peer has the capability by now.
    */
   #serveStranger(client: Client): void {
     try {
@@ -207,7 +210,7 @@ export class Clients {
     });
   }
 
-  /** Does work for other clients. If it fails, the present client must not be punished for that. */
+  /** Does work for other clients. Its failure must not affect the client that is being served. */
   #ifPossible(work: () => void): void {
     try {
       work();
@@ -217,7 +220,7 @@ export class Clients {
     }
   }
 
-  /** Admits a trustworthy peer, unless there are too many of them. */
+  /** Admits a trustworthy peer, unless too many clients have been admitted. */
   #allow(client: Client): void {
     const { connections, connectionsPerUid } = this.#settings.quotas;
     if (this.#allowed.size >= connections)
@@ -255,7 +258,10 @@ export class Clients {
     else this.close(client);
   }
 
-  /** Returns whose connections are too many: those of one uid, or all; undefined if none are. */
+  /**
+   * Returns which connections are too many: those of one uid, or all (`{}`); undefined if there
+   * are not too many.
+   */
   #tooMany(uid: number): { readonly uid?: number } | undefined {
     const count = this.#unproven.countOf(uid) + this.#waiting.countOf(uid);
     if (count > MAX_UNPROVEN_PER_UID) return { uid };
@@ -286,8 +292,8 @@ export class Clients {
   }
 
   /**
-   * Closes the connection of a client and forgets the client. Unless the client is privileged,
-   * what it sent is not read.
+   * Closes the connection of a client and forgets the client. A client that is not privileged may
+   * have sent descriptors; see Connection.closeUnread.
    */
   close(client: Client): void {
     if (client.isPrivileged) client.connection.close();

@@ -48,13 +48,13 @@ describe("known requests", () => {
         ["user", [...user]],
       ]),
     );
-    // The lease is the last.
+    // The lease comes last.
     expect(all?.fds).toEqual([-1, -1, -1]);
     expect(prepare({ name: "a", ipc: true })?.fds).toEqual([-1]);
     expect(prepare({ name: "a", lease: true })?.fds).toEqual([-1]);
   });
 
-  it("are not mistaken for a datagram that is cut off", () => {
+  it("are not returned for a datagram that is cut off", () => {
     const known = new KnownRequests();
     const bytes = encodeRequest({ name: "a", ipc: true, user });
     decode(known, bytes);
@@ -62,7 +62,7 @@ describe("known requests", () => {
       expect(() => known.decode(Buffer.from(bytes), length)).toThrow(ProtocolError);
   });
 
-  it("are not mistaken for another datagram with the same checksum", () => {
+  it("are not returned for another datagram with the same checksum", () => {
     const known = new KnownRequests();
     const bytes = Buffer.from(encodeRequest({ name: "abcdefgh", ipc: true }));
     decode(known, bytes);
@@ -90,7 +90,7 @@ describe("known requests", () => {
     expect(() => decode(known, new Uint8Array(3))).toThrow("too short");
   });
 
-  /** Returns whether decoding it again returns the result that was kept. */
+  /** Returns whether decoding the bytes again returns the first result, which was then kept. */
   const isKept = (known: KnownRequests, bytes: Uint8Array) => {
     const first = decode(known, bytes);
     return decode(known, bytes) === first;

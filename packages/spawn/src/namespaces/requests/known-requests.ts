@@ -12,7 +12,7 @@ import {
   type Request,
 } from "@cm4all/spawn-protocol";
 
-/** The maximum number of requests that are kept. With MAX_BYTES it limits the memory. */
+/** The maximum number of requests that are kept. Together with MAX_BYTES it limits the memory. */
 const MAX_REQUESTS = 4096;
 
 /** Longer datagrams are not kept, but decoded each time. */
@@ -33,11 +33,11 @@ export interface PreparedRequest {
   /** The namespaces in the order of the answer's descriptors; a lease comes after them. */
   readonly namespaces: readonly Wanted[];
   readonly response: Uint8Array;
-  /** Room for an answer's descriptors; every answer overwrites those of the one before. */
+  /** Room for an answer's descriptors; every answer overwrites those of the previous answer. */
   readonly fds: number[];
 }
 
-/** A decoded datagram, like DecodedRequest. */
+/** A decoded datagram: a DecodedRequest whose request is prepared. */
 export interface KnownRequest {
   /** Undefined if the datagram asks for nothing and so gets no answer. */
   readonly prepared: PreparedRequest | undefined;
@@ -53,7 +53,7 @@ export class KnownRequests {
   readonly #known = new Map<number, Known>();
 
   /**
-   * Decodes a datagram. The result may be returned again later: do not change it.
+   * Decodes a datagram. The result may be returned again later, so callers must not change it.
    * @param bytes the buffer with the datagram at its start
    * @throws ProtocolError if the datagram is malformed
    */

@@ -1,4 +1,4 @@
-/** Opens the process that has connected. @see pidfd_open(2), unix(7) */
+/** Opens a pidfd of the process that has connected. @see pidfd_open(2), unix(7) */
 import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 import {

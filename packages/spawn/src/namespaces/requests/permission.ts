@@ -27,7 +27,7 @@ export function parseRights(status: string): ProcessRights {
 
 /**
  * Returns whether these are the rights of a process that runs as `uid` alone and has
- * CAP_SYS_ADMIN. A process that has executed a set-uid program since it connected has
+ * CAP_SYS_ADMIN. A process that has executed a set-uid program since it connected may have
  * capabilities that its user never had. Pure.
  */
 export function hasCapability(

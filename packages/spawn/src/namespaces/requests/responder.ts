@@ -18,7 +18,7 @@ export class Responder {
   readonly #registry: Registry;
   readonly #clients: Clients;
   readonly #logOnce: LogOnce;
-  /** A limiter of its own for refusals, so that strangers cannot fill the other one. */
+  /** A separate limiter for refusals, so that strangers cannot fill `#logOnce`. */
   readonly #refusals: LogOnce;
   readonly #counts: NamespaceCounts;
   readonly #known = new KnownRequests();
@@ -39,7 +39,7 @@ export class Responder {
     this.#refusals = new LogOnce(log);
   }
 
-  /** Answers the requests of a new connection, unless it waits or was closed. */
+  /** Answers the requests of a new connection, unless the connection waits or was closed. */
   serve(connection: Connection): Accepted {
     const client = this.#clients.tryAdd(connection);
     return typeof client === "string" ? client : this.#ownerOf(client);
@@ -54,10 +54,10 @@ export class Responder {
     return {
       isStranger: client.isStranger,
       fellSilent: () => this.#clients.fellSilent(client),
-      // A function, not a getter: V8 makes a long-lived hidden class for each object with a
-      // getter.
-      // The rights of a client that seems capable are checked when it makes a request; then it is
-      // refused or privileged.
+      // The messages of a client that seems capable are not inspected: its rights are checked when
+      // it makes a request, and it is then either privileged or refused.
+      //
+      // This is not a getter, because V8 makes a long-lived hidden class for each object with one.
       isWary: () => client.isStranger || (client.state === "allowed" && !client.isPrivileged),
       mayReceive: () => this.#mayAsk(client),
       received: (bytes, length) => this.#received(client, bytes, length),
@@ -66,7 +66,7 @@ export class Responder {
     };
   }
 
-  /** Checks the rights of the client; closes the connection if it has none. */
+  /** Checks the rights of the client; closes the connection if the client may not ask. */
   #mayAsk(client: Client): boolean {
     const refusal = this.#clients.prove(client);
     if (refusal === undefined) return true;
@@ -112,7 +112,7 @@ export class Responder {
     const { request, namespaces, response, fds } = prepared;
     let set: NamespaceSet | undefined;
     let lease: Fd | undefined;
-    // The array is used again and again: a request whose namespaces exist allocates nothing.
+    // The array is reused: a request whose namespaces exist allocates nothing.
     const undo = this.#undo;
     if (undo.length > 0) undo.length = 0;
     try {

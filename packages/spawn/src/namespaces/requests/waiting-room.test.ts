@@ -29,7 +29,7 @@ function peerOf(uid: number, { number: socketFd } = open()): Peer {
 }
 
 describe("peers that wait", () => {
-  it("are counted by uid, in the order in which they came", () => {
+  it("are counted by uid, and kept in the order in which they came", () => {
     const { room } = setUp(() => expect.unreachable());
     const [a, b, c] = [peerOf(1), peerOf(2), peerOf(2)];
     for (const peer of [a, b, c]) room.add(peer);
@@ -41,7 +41,7 @@ describe("peers that wait", () => {
     expect(() => room.take(a)).toThrow("no peer waits");
   });
 
-  it("wait no longer when they have sent something", () => {
+  it("leave the room when they have sent something", () => {
     const called: Peer[] = [];
     const { loop, room } = setUp((peer) => called.push(peer));
     const speaker = open();

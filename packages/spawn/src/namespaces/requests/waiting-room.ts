@@ -9,9 +9,10 @@ interface Waiting {
 }
 
 /**
- * The connections of strangers whose turn has not come yet, or who have said nothing. The room may
- * hold thousands of them, so each consists of no more than its socket and what is known about the
- * peer: the garbage collector has to copy all that lives long, and all clients wait meanwhile.
+ * The connections of strangers whose turn has not come yet, or who have sent nothing. The room may
+ * hold thousands of connections, so for each it keeps no more than the socket and what is known
+ * about the peer: the garbage collector has to copy all that lives long, and all clients wait
+ * meanwhile.
  */
 export class WaitingRoom {
   readonly #sideLoop: SideLoop;
@@ -19,8 +20,8 @@ export class WaitingRoom {
   readonly #bySocket = new Map<number, Waiting>();
 
   /**
-   * @param called called after a peer has sent something or hung up, when all other clients have
-   *   been served. The peer has been taken from the room, so the socket belongs to the caller
+   * @param called called when a peer has sent something or hung up, after all other clients have
+   *   been served. The peer has then been taken from the room, and the callback owns its socket
    * @param onError called when a peer cannot be taken from the room, which is tried again
    */
   constructor(loop: EventLoop, called: (peer: Peer) => void, onError: (error: Error) => void) {
@@ -47,7 +48,7 @@ export class WaitingRoom {
     return this.#pool.countOf(uid);
   }
 
-  /** Returns the peer that came first, of all or of one uid. */
+  /** Returns the peer that came first, of all peers or of those of one uid. */
   oldest(uid?: number): Peer | undefined {
     return this.#pool.oldest(uid)?.peer;
   }
@@ -61,7 +62,7 @@ export class WaitingRoom {
   }
 
   /**
-   * Removes a peer that waits. The caller owns its socket.
+   * Removes a peer that waits. The caller then owns its socket.
    * @throws SyscallError; the peer still waits then
    */
   take({ socketFd }: Peer): void {
