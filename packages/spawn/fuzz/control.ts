@@ -12,7 +12,7 @@ const directory = mkdtempSync(join(tmpdir(), "fuzz-control-"));
 const path = join(directory, "socket");
 let server: Server | undefined;
 
-/** A request of each command. */
+/** One request for each command. */
 const REQUESTS: {
   readonly [Name in ControlRequest["command"]]: Omit<ControlRequest<Name>, "command">;
 } = {

@@ -32,7 +32,7 @@ export const subject: Subject = {
   read: async (input) => {
     server ??= await listenForMetrics(path, exposition, UNLIMITED);
     const answer = await exchange(path, input);
-    // The answer to a request, or Node's answer if it is not HTTP.
+    // The server's answer to a request, or Node's own answer to input that is not HTTP.
     if (answer !== "" && !/^HTTP\/1\.1 (100|200|400|404|408|413|414|417|431) /.test(answer))
       throw new Error(`a strange answer: ${answer.slice(0, 200)}`);
   },

@@ -1,4 +1,7 @@
-/** Fuzzes /etc/passwd, and the command lines of processes that look like inits. */
+/**
+ * Fuzzes the parsers of /etc/passwd, of the command line and status of a process that may be an
+ * init, and of /proc/self/cgroup.
+ */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { parseUser } from "../src/accounting/terms/user.ts";
 import { tryParseInitName } from "../src/namespaces/names/init.ts";

@@ -1,4 +1,4 @@
-/** Fuzzes what a restart finds in the store of namespaces: the directory of a name with any files. */
+/** Fuzzes how a restarted daemon reads the directories of names in the namespaces' store. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const path = join(directory, "1");
 
 const files = Object.values(KEPT_KINDS).map(({ file }) => file);
 
-/** An input is lines of `NAME CONTENT`. */
+/** Each line of an input is `NAME CONTENT`: a file in the directory, and its content. */
 export const subject: Subject = {
   name: "store",
   tokens: [
@@ -28,7 +28,7 @@ export const subject: Subject = {
           writeFileSync(join(path, name), content.join(" "), "latin1");
       }
       const stored = new NameDirectory(path).tryRead(() => {});
-      // Nothing is mounted there.
+      // Nothing is mounted in the directory, so no namespace may be found.
       if (stored !== undefined && (stored.name === "" || stored.namespaces.length > 0))
         throw new Error("a namespace that is none");
       new NameDirectory(path).remove();

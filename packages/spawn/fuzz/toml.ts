@@ -1,4 +1,4 @@
-/** Fuzzes the configuration. */
+/** Fuzzes the parser of the configuration. */
 import { ConfigError } from "@cm4all/command/toml";
 import type { Subject } from "@cm4all/testing/fuzz";
 import { parseConfig } from "../src/config.ts";

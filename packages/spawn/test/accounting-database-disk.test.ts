@@ -1,6 +1,6 @@
 /**
- * Fills the disk of the database: first the server cannot extend its data files, and then it cannot
- * write its write-ahead log and ends.
+ * Fills the disk of the database: first the server cannot extend its data files; then it cannot
+ * write its write-ahead log either, and crashes.
  */
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 /** The number of cgroups; with `TORTURE=all`, they take half a minute at 400 a second. */
 const COUNT = process.env["TORTURE"] === "all" ? 12_000 : 1200;
 
-/** Room for a new database cluster, and for its growth at first. */
+/** The size of the disk: room for a new database cluster, and for some growth. */
 const DISK_MIB = 160;
 
 describe.skipIf(needs !== undefined)("the database's disk", () => {
@@ -37,7 +37,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
   let host: AccountingHost;
 
   beforeAll(async () => {
-    // Only this thread and the processes that it starts are in the namespace.
+    // Only this thread and the processes that it starts are in the new mount namespace.
     unshare(CLONE_NEWNS);
     mount({ target: "/", flags: MS_REC | MS_PRIVATE });
     disk = mkdtempSync(join(tmpdir(), "cm4all-spawn-disk-"));
@@ -70,7 +70,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
       }
   }
 
-  /** Fills the write-ahead log until the server ends all sessions, because its disk is full. */
+  /** Writes to the write-ahead log until the disk is full, and the server ends all sessions. */
   async function fillLog(): Promise<void> {
     const sql = "SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000))";
     await until(
@@ -94,13 +94,16 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
     const base = `${host.scratch.path}/a.scope`;
     const runs = program.start({ mode: "leave", base, prefix: "c", count: COUNT, rate: 400 });
 
-    await until(async () => (await countJobs(server)) > 0, "some are there");
+    await until(async () => (await countJobs(server)) > 0, "some are in the table");
     fillDisk();
-    await until(() => /could not extend file.*No space left/.test(host.daemon.log), "data fails");
+    await until(
+      () => /could not extend file.*No space left/.test(host.daemon.log),
+      "the server cannot write data files",
+    );
     expect((await host.accounting()).lostCgroups).toBe(0);
     rmSync(filling());
     const before = await countJobs(server);
-    await until(async () => (await countJobs(server)) > before, "it goes on");
+    await until(async () => (await countJobs(server)) > before, "more are in the table");
 
     fillDisk();
     await fillLog();

@@ -1,4 +1,4 @@
-/** Runs cgroups, the daemon, a script and PostgreSQL together: nothing may be lost. */
+/** Runs the daemon, a script, PostgreSQL and processes in cgroups together: nothing may be lost. */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,16 +14,16 @@ import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/u
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
 /**
- * With `TORTURE=all`, the load lasts for half a minute at 400 cgroups a second, and then until this
- * many sessions have been cut.
+ * With `TORTURE=all`, cgroups are created for half a minute at 400 a second. Sessions are cut
+ * during that time and, if necessary, after it, until `cuts` of them have been cut.
  */
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
 
-/** The time for the end of an outage, in which pauses grow to half a minute. */
+/** The time limit after an outage, in which the pauses before calls grow to half a minute. */
 const OUTAGE_MS = 60_000;
 
-/** Sends a signal to a process, which may have ended. */
+/** Sends a signal to a process, unless the process has ended. */
 function tryKill(pid: number, signal: NodeJS.Signals): void {
   try {
     kill(pid, signal);
@@ -40,7 +40,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   const script = () => usageScript(server);
 
   beforeAll(async () => {
-    // Otherwise a crash of the server would lose commits that it has confirmed.
+    // Without this setting, a crash of the server would lose commits that it has confirmed.
     server = await Postgres.start({ settings: { synchronous_commit: "on" } });
   });
   afterAll(() => server.stop());
@@ -67,7 +67,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   const isDeleted = () =>
     readdirSync(join(host.scratch.path, "a.scope")).every((name) => !/^g\d/.test(name));
 
-  /** Waits until all cgroups are deleted and all records are settled. */
+  /** Waits until all cgroups are deleted, no record waits, and the script is ready. */
   async function untilDone(timeoutMs?: number): Promise<void> {
     await until(isDeleted, "all are deleted", timeoutMs);
     await until(
@@ -87,11 +87,12 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await runJobs(50);
     await untilDone();
     expect(await accountedJobs()).toBe(50);
-    // Each report is inserted once; a report that waits may be replaced by the next one.
+    // No report is inserted twice. A report that waits may be replaced by the next one: then there
+    // are fewer attempts than reports.
     expect(await query("SELECT path FROM usage WHERE attempts > report")).toEqual([]);
   });
 
-  it("loses nothing when the database is stopped, and crashes, under load", async () => {
+  it("loses nothing when the database is stopped or crashes under load", async () => {
     host.writeScript(script());
     await host.start("handler_seconds = 3\n");
     const work = runJobs(250);
@@ -144,7 +145,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0 });
   });
 
-  it("loses none of 400 cgroups a second when sessions are cut or hang and hosts are killed", {
+  it("loses none of 400 cgroups a second when sessions are cut or hang, and script hosts are killed", {
     timeout: 60_000 + LOAD.count * 40,
   }, async () => {
     using program = new RunsProgram();
@@ -180,7 +181,10 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect((await host.reaping()).reaper).toMatchObject({ missedChanges: 0 });
   });
 
-  /** Returns a script for the original daemon, which uses neither repetition nor reports. */
+  /**
+   * Returns a script like those for the original daemon, which expect neither a second call for a
+   * cgroup nor a second report.
+   */
   const plainScript = (before = "", after = "") => `
     local db = pg:new(${JSON.stringify(server.conninfo)})
     function cgroup_released(cgroup)
@@ -195,10 +199,10 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     return { count: count ?? 0, cpu: cpu ?? 0 };
   }
 
-  /** Uses CPU time. */
+  /** A shell command that uses CPU time. */
   const BUSY = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
 
-  it("gives a plain INSERT the same sums as the original, with a slow database and a name that is reused", async () => {
+  it("gives a plain INSERT the same sums as the original, with a slow database and a reused name", async () => {
     host.writeScript(plainScript('assert(db:execute("SELECT pg_sleep(1)"))'));
     await host.start();
     await host.untilReady();
@@ -214,11 +218,11 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(count).toBe(5);
     expect(used).toHaveLength(5);
     const sum = used.reduce((total, seconds) => total + seconds, 0);
-    // The log has one decimal.
+    // The log has only one decimal.
     expect(Math.abs(cpu - sum)).toBeLessThan(0.3);
   });
 
-  it("does not book again what a plain script has inserted before it failed", async () => {
+  it("does not book again what a plain script has inserted before its handler failed", async () => {
     host.writeScript(plainScript("", 'error("afterwards")'));
     await host.start();
     await host.scratch.runToEnd("a.scope/one");
@@ -228,9 +232,9 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   });
 
   it(
-    "lets no query of a handler that was given up take effect, whether it was sent or still queued",
+    "lets no query of a handler that was given up take effect, whether the query was sent or queued",
     async () => {
-      // Only the first call for each cgroup inserts: no row may come from a call that is given up.
+      // Only the first call for each cgroup inserts a row. A call that is given up must leave none.
       host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})
       local tries = {}
@@ -252,13 +256,13 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       } finally {
         await locker.end();
       }
-      // If the handlers have not failed all at once, the pauses of an outage have grown meanwhile.
+      // If the handlers have failed at different times, the pauses before new calls have grown.
       await until(
         async () => (await host.accounting()).accountedCgroups === 5,
         "all are accounted",
         OUTAGE_MS,
       );
-      // The query for `last` goes over the same session, after all others that were still queued.
+      // The query for `last` uses the same session, after all queries that were still queued.
       await host.scratch.runToEnd("a.scope/last");
       await until(async () => (await plainRows()).count > 0, "a later one is inserted");
       await untilDone();
@@ -268,8 +272,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     2 * OUTAGE_MS,
   );
 
-  it("neither books twice nor loses anything with a plain script when the daemon is killed", async () => {
-    // Most kills come when the row is inserted and the handler has not returned.
+  it("books nothing twice and loses nothing with a plain script when the daemon is killed", async () => {
+    // Most kills come after the row was inserted, and before the handler has returned.
     host.writeScript(plainScript("", 'assert(db:execute("SELECT pg_sleep(0.01)"))'));
     let isWorking = true;
     const work = runJobs(250).finally(() => {
@@ -289,7 +293,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await untilDone(30_000);
     const { parkedCgroups } = await host.accounting();
     const twice = await query("SELECT path FROM plain GROUP BY path HAVING count(*) > 1");
-    // Groups of the same name are used again; the cgroups of the jobs are not.
+    // The names of groups are used again; the names of the jobs' cgroups are not.
     expect(twice.filter((path) => path.includes("/c"))).toEqual([]);
     const booked = Number((await query("SELECT count(*) FROM plain WHERE path LIKE '%/c%'"))[0]);
     expect(booked).toBeLessThanOrEqual(250);
@@ -312,7 +316,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0, parkedCgroups: 0 });
   });
 
-  it("passes hostile names safely through log, Lua and SQL", async () => {
+  it("passes hostile names safely through the log, Lua and SQL", async () => {
     const names = [
       "'; DROP TABLE usage; --",
       '"\\$1 %s %n',

@@ -1,4 +1,4 @@
-/** Runs the daemon without descriptors for the script's process: it continues, and tries again. */
+/** Leaves the daemon too few descriptors to start a script host: it continues, and tries again. */
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
@@ -6,7 +6,7 @@ import { kill, until } from "./support/daemon.ts";
 import { currentLimit, limitDescriptors, setLimit } from "./support/descriptors.ts";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "without descriptors",
+  "with too few descriptors",
   () => {
     let host: AccountingHost;
     beforeEach(() => {
@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     afterEach(() => host.stop());
 
     it.each([0, 1, 2])(
-      "the script's host is started as soon as more than %s descriptors are free",
+      "the script host is not started while only %s are free, and is started when more are free",
       async (free) => {
         host.writeHandler("say(cgroup.path)");
         await host.start();
@@ -28,7 +28,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         const failures = () => daemon.log.match(/the script host ended, starting another/g) ?? [];
         limitDescriptors(daemon, free);
         kill(host.scriptHostPid);
-        // One line for the process that was killed, one for the next, which could not be started.
+        // One line for the host that was killed, one for the next host, which could not be started.
         await until(() => failures().length >= 2, "another one cannot be started");
         expect(daemon.log).toContain("EMFILE");
         limitDescriptors(daemon, free + 20);

@@ -1,6 +1,7 @@
 /**
  * Fills the disk of the journal, or makes it read-only: cgroups' directories stay, and the log says
- * why. Handlers continue while there is room for their marks.
+ * why. Handlers are called as long as there is room for their marks, the notes in the journal that
+ * a handler has begun.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -18,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => host.stop());
 
-/** Runs a command in the daemon's mount namespace. Its `$0` is the path of the journal. */
+/** Runs a shell command in the daemon's mount namespace. `$0` is the path of the journal. */
 function onDisk(command: string): void {
   execFileSync("nsenter", ["-m", "-t", `${host.daemon.pid}`, "sh", "-c", command, host.journal], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -59,7 +60,7 @@ it.skipIf(cannotRun)(
       /journal: cannot write the journal, cgroups' directories stay: ENOSPC/,
     );
     writeFileSync(go, "");
-    // A reload makes the next attempt come at once.
+    // After a reload, the handlers are called again at once.
     host.daemon.child.kill("SIGHUP");
     await until(
       async () => (await host.accounting()).accountedCgroups === written,
@@ -81,7 +82,7 @@ it.skipIf(cannotRun)(
 );
 
 it.skipIf(cannotRun)(
-  "with a read-only disk, directories stay and namespaces are served",
+  "with a read-only disk, cgroups' directories stay, and namespaces are served",
   async () => {
     host.writeHandler('error("later")');
     await host.start();
@@ -93,7 +94,7 @@ it.skipIf(cannotRun)(
     await host.start("", { wrapper: ["unshare", "-m", "sh", "-c", mount, host.journal] });
     await host.scratch.runToEnd("a.scope/job");
     await host.daemon.untilLogged("cannot write the journal, cgroups' directories stay: EROFS");
-    // The handler of `before` would take effect, and the mark for that cannot be written.
+    // The handler of `before` needs a mark before it can have an effect.
     await host.daemon.untilLogged("cannot be written: EROFS");
     expect(await host.accounting()).toMatchObject({ journal: "failing", accountedCgroups: 0 });
     expect([host.said, host.exists("a.scope/job")]).toEqual(["", true]);

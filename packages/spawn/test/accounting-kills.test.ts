@@ -1,5 +1,5 @@
 /**
- * Kills the daemon again and again while cgroups come and go: 20,000 of them with
+ * Kills the daemon again and again while cgroups come and go: 20,000 cgroups with
  * `npm run torture`, otherwise 1,000.
  */
 import { missing } from "@cm4all/testing";
@@ -11,7 +11,7 @@ import { type Runs, RunsProgram } from "./support/runs.ts";
 const [COUNT, KILLS] = process.env["TORTURE"] === "all" ? [20_000, 8] : [1000, 4];
 const TIMEOUT_MS = 1_200_000;
 
-/** The cgroups of each run of the daemon: after the kills, one more run ends regularly. */
+/** The number of cgroups for each run of the daemon. The last run is stopped, not killed. */
 const COUNT_A_LIFE = Math.floor(COUNT / (KILLS + 1));
 
 const BEARS_REPETITION = "handlers_bear_repetition = true";
@@ -34,8 +34,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     }, TIMEOUT_MS);
 
     /**
-     * Starts and kills the daemon again and again. Each run of the daemon has cgroups that became
-     * empty before, cgroups that come while it works, and cgroups that come after it was killed.
+     * Starts and kills the daemon again and again. Cgroups become empty before it starts, while it
+     * runs, and after it was killed.
      * @returns the inodes of the cgroups that were used
      */
     async function live(): Promise<string[]> {
@@ -69,13 +69,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
       return runs.flatMap(({ inodes }) => [...inodes.values()]);
     }
 
-    /**
-     * Returns the inodes in the ids that the handler has written, each as often as it was written.
-     */
+    /** Returns the inodes in the ids that the handler has written, including duplicates. */
     const booked = () => host.said.split("\n").slice(0, -1).map(inodeOf);
 
     it(
-      "are all accounted by a script that tolerates repetition, and none is parked",
+      "are all accounted by a script that bears repetition, and none is parked",
       async () => {
         host.writeHandler("say(cgroup.id)", BEARS_REPETITION);
         const used = await live();
@@ -89,7 +87,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     );
 
     it(
-      "are never booked twice by a plain script, and parked if they may have been",
+      "are never booked twice by a plain script, and are parked if they may have been booked",
       async () => {
         host.writeHandler("say(cgroup.id)");
         const used = await live();

@@ -1,4 +1,7 @@
-/** On a busy machine, empties more cgroups than the daemon can handle: other work continues. */
+/**
+ * On a busy machine, lets cgroups become empty more often than the daemon can handle: other cgroups
+ * are accounted meanwhile.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -6,7 +9,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
-/** The number of cgroups that become empty once, and of those that do so all the time. */
+/** The number of cgroups that become empty once, and of those that become empty all the time. */
 const COUNT = 300;
 
 const TIMEOUT_MS = 180_000;

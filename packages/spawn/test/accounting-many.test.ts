@@ -1,4 +1,4 @@
-/** Tries more cgroups than may wait for a second attempt, and steps of the wall clock. */
+/** Finds more cgroups at startup than the default of `max_waiting`, and sets the wall clock. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -47,7 +47,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     );
 
     it("because of its age when the wall clock is set", async () => {
-      // The daemon gets a clock of its own: the test must not set the machine's.
+      // The daemon gets a clock of its own: the test must not set the machine's clock.
       const offset = join(host.directory, "offset");
       const preload = join(host.directory, "clock.cjs");
       writeFileSync(offset, "0");
@@ -77,7 +77,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       for (const [i, ms] of [7_200_000, -7_200_000].entries()) {
         writeFileSync(offset, String(ms));
         await host.scratch.runToEnd("a.scope/succeeds");
-        await until(async () => (await host.accounting()).accountedCgroups === i + 1, "it does");
+        await until(
+          async () => (await host.accounting()).accountedCgroups === i + 1,
+          "it succeeds",
+        );
         await untilFailed((await host.accounting()).failedHandlers + 1);
         expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
       }

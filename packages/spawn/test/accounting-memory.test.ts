@@ -9,7 +9,7 @@ import { until } from "./support/daemon.ts";
 const COUNT = 1200;
 const TIMEOUT_MS = 180_000;
 
-/** 112 KiB for each cgroup. */
+/** The number of attributes of each cgroup; together they have 112 KiB. */
 const ATTRIBUTES = 28;
 const VALUE = Buffer.alloc(4096, "v");
 
@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => host.stop(), TIMEOUT_MS);
 
-/** Returns the peak of the daemon's memory. */
+/** Returns the peak of the daemon's resident memory. */
 function peakMiB(): number {
   const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(readProc(host.daemon.pid, "status")) ?? [];
   return Number(kib) / 1024;
@@ -35,7 +35,7 @@ function leave(name: string): void {
 }
 
 it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "the daemon takes little memory for cgroups with large attributes that are found at once",
+  "the daemon takes little memory when it finds many cgroups with large attributes at once",
   async () => {
     host.writeHandler("say(#cgroup.xattr['user.attribute-27'])", "handlers_bear_repetition = true");
     await host.start();

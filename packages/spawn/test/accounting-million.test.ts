@@ -1,6 +1,6 @@
 /**
- * Starts the daemon with a million waiting records: it is ready at once, and hardly larger than
- * without them.
+ * Starts the daemon with a million waiting records: it is ready within seconds, and needs little
+ * more memory than without them.
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal } from "@cm4all/journal";
@@ -20,8 +20,8 @@ beforeEach(() => {
 afterEach(() => host.stop(), TIMEOUT_MS);
 
 /**
- * Writes the journal that an outage leaves, with records of another boot, which wait for no
- * directory.
+ * Writes a journal such as an outage leaves. Its records are those of an earlier boot, so that none
+ * of them waits for the deletion of a directory.
  */
 async function fill(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true });
@@ -52,7 +52,7 @@ async function startMs(): Promise<number> {
   return performance.now() - startedMs;
 }
 
-/** Returns the memory that a process has written, such as its heaps, and does not share. */
+/** Returns the size of the private memory that a process has written, such as its heaps. */
 function privateMiB(pid: number): number {
   const [, kib] = /^Private_Dirty:\s+(\d+) kB$/m.exec(
     readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"),
@@ -60,7 +60,7 @@ function privateMiB(pid: number): number {
   return Number(kib) / 1024;
 }
 
-/** Waits until a daemon has settled, and returns its memory. */
+/** Waits until the daemon's private memory stays the same, and returns its size. */
 async function settledMiB(): Promise<number> {
   const { pid } = host.daemon;
   await host.untilReady();
@@ -80,7 +80,7 @@ async function settledMiB(): Promise<number> {
 }
 
 it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "a million waiting records are no burden",
+  "a million waiting records cost the daemon little time and memory",
   async () => {
     host.writeHandler('error("no database")');
     const readyMsWithNone = await startMs();

@@ -29,7 +29,7 @@ class SilentServer implements AsyncDisposable {
     const silent = new SilentServer();
     const path = join(directory, ".s.PGSQL.5432");
     await once(silent.#server.listen(path), "listening");
-    // The script runs as another user.
+    // The script may run as another user.
     chmodSync(path, 0o777);
     return silent;
   }
@@ -59,7 +59,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     etc.remove();
   });
 
-  /** Writes a script that says its own name and each cgroup's path. @returns the script's path */
+  /**
+   * Writes a script that outputs its own name and each cgroup's path.
+   * @returns the path of the script
+   */
   function script(name: string, body = ""): string {
     const path = join(host.directory, `${name}.lua`);
     writeFileSync(
@@ -73,7 +76,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     return path;
   }
 
-  /** Writes a script whose handler never ends, unless there is a file "go". @returns its path */
+  /**
+   * Writes a script whose handler never ends, unless there is a file "go".
+   * @returns the path of the script
+   */
   function slowScript(name: string): string {
     return script(
       name,
@@ -82,7 +88,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     );
   }
 
-  /** Writes a script whose handler waits until the SilentServer is stopped. @returns its path */
+  /**
+   * Writes a script whose handler waits until the SilentServer is stopped.
+   * @returns the path of the script
+   */
   function askingScript(name: string): string {
     return script(
       name,
@@ -115,13 +124,13 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
 
   it.each([
     ["through a file", "/etc/passwd/x.lua"],
-    ["through links to each other", "loop/x.lua"],
+    ["through a link to itself", "loop/x.lua"],
   ])("ends the wait for a script whose path leads %s", async (_, name) => {
     symlinkSync("loop", join(host.directory, "loop"));
     await host.startWith(`script = "${resolve(host.directory, name)}"\n`);
     const { pid } = host.daemon;
     makeEmpty(1);
-    await until(async () => (await host.reaping()).script.problem !== undefined, "it is told");
+    await until(async () => (await host.reaping()).script.problem !== undefined, "it is reported");
     await until(async () => (await host.accounting()).waitingCgroups === 1, "the cgroup waits");
     host.reload(`script = "${script("well")}"\n`);
     await untilAccounted(1);
@@ -129,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     expect(host.daemon.child.exitCode).toBeNull();
   });
 
-  it("with another script hands it the cgroups that wait for a slow handler", async () => {
+  it("with another script hands that script the cgroups that wait for a slow handler", async () => {
     await using server = await SilentServer.start(host.directory);
     makeEmpty(500);
     await host.startWith(
@@ -147,7 +156,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       failedHandlers: 0,
       waitingCgroups: 10,
     });
-    // Another change does not interrupt the handlers: they end in the script that started them.
+    // Another change does not interrupt the handlers, which continue in the slow script.
     host.reload(`script = "${script("faster")}"\n`);
     await until(() => host.daemon.log.includes("faster.lua in"), "the newest script is loaded");
     await server.stop();
@@ -162,7 +171,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("with another script that loads slowly accounts cgroups that become empty meanwhile", async () => {
+  it("with another script, which loads slowly, accounts cgroups that become empty meanwhile", async () => {
     await host.startWith(`script = "${script("old")}"\n`);
     await host.untilReady();
     const path = script("new");
@@ -183,7 +192,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("lets running handlers finish in their script", async () => {
+  it("lets running handlers finish in the old script", async () => {
     await host.startWith(
       `script = "${script("old", "local t = os.clock() while os.clock() - t < 0.5 do end")}"\n`,
     );
@@ -200,7 +209,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("without a script keeps waiting records, and deletes cgroups that become empty later", async () => {
+  it("that configures no script keeps waiting records, and deletes cgroups that become empty later", async () => {
     makeEmpty(100);
     await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`, {
       wrapper: etc.wrapper,
@@ -249,7 +258,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       },
       "ENOENT",
     ],
-  ])("reads again a script that could not be read before: %s", async (_, make, errno) => {
+  ])("reads a script that could not be read before: %s", async (_, make, errno) => {
     const path = join(etc.scripts, "accounting.lua");
     make(path);
     host.scratch.make("a.scope/left");
@@ -274,7 +283,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
   });
 
-  it("leaves one script host, however many reloads there are", async () => {
+  it("leaves one script host, even if it is one of many reloads", async () => {
     const paths = [script("a"), script("b"), script("c")];
     const use = (i: number) => host.reload(`script = "${paths[i % 3]}"\n`);
     await host.startWith(`script = "${paths[0]}"\n`);
@@ -300,7 +309,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     });
   });
 
-  it("that makes the script unusable keeps cgroups", async () => {
+  it("that makes the script unusable keeps waiting records", async () => {
     await host.startWith(`script = "${script("good")}"\n`);
     await host.untilReady();
     host.reload('script = "/nonexistent/x.lua"\n');
@@ -313,15 +322,15 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("applies the whole section", async () => {
+  it("applies the whole section [accounting]", async () => {
     await using server = await SilentServer.start(host.directory);
     const path = askingScript("slow");
     makeEmpty(60);
     await host.startWith(`script = "${path}"\nmax_running = 2\nhandler_seconds = 600\n`);
     await until(async () => (await host.accounting()).runningHandlers === 2, "two run");
     host.reload(`script = "${path}"\nmax_running = 50\nhandler_seconds = 500\njournal_mib = 32\n`);
-    // Two handlers continue in the previous host.
-    await until(async () => (await host.accounting()).runningHandlers === 52, "as many as may");
+    // Two handlers continue in the previous script host.
+    await until(async () => (await host.accounting()).runningHandlers === 52, "as many run as may");
     expect(await host.accounting()).toMatchObject({
       runningHandlersLimit: 50,
       failedHandlers: 0,

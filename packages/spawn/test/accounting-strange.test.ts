@@ -1,6 +1,6 @@
 /**
- * Tries cgroups that vanish before they are noticed, whose path is too long, or that run again and
- * again.
+ * Tests cgroups that are removed before the daemon notices them, cgroups with too long a path, and
+ * cgroups that are used again and again.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,15 +11,15 @@ import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
 /**
- * Each level has a name of 255 control characters, each of which is two bytes in JSON. A record of
- * one of the last levels is longer than 262,144 characters: messages of this length once ended the
- * script host.
+ * The number of levels. The name of each level has 255 control characters, each of which takes two
+ * bytes in JSON. A record of one of the last levels is longer than 262,144 characters: messages of
+ * such a length once ended the script host.
  */
 const DEPTH = 600;
-/** The number of levels that are below the scope: the last ones. */
+/** The number of levels below the scope: the last of all levels. */
 const LEVELS = 20;
 
-/** Uses CPU time. */
+/** A shell command that uses CPU time. */
 const BUSY = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("accounting", () => {
@@ -53,18 +53,21 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       program.run({ mode: "remove", base: scope, prefix, count });
     // While the daemon runs.
     await remove("seen", 300);
-    // While the daemon is stopped, so that it does not notice them.
+    // While the daemon is stopped, so that it does not notice these cgroups.
     await host.daemon.whilePaused(async () => {
       await remove("unseen", 50);
     });
-    // The daemon has watched these since its start.
+    // Cgroups that the daemon has watched since its start.
     await host.daemon.whilePaused(async () => {
       for (const child of running) child.kill("SIGKILL");
       for (const i of running.keys()) await untilRemoved(`a.scope/running-${i}`);
     });
     const told = () => host.said.split("\n").slice(0, -1);
     const counted = async () => (await host.reaping()).reaper?.unseenCgroups ?? 0;
-    await until(async () => told().length + (await counted()) >= 360, "each is told or counted");
+    await until(
+      async () => told().length + (await counted()) >= 360,
+      "each is recorded or counted",
+    );
     const paths = told();
     expect(new Set(paths).size).toBe(paths.length);
     expect(paths.length + (await counted())).toBe(360);
@@ -115,7 +118,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       "all are accounted",
       120_000,
     );
-    // Each level has 255 bytes and a slash. Records whose handler has failed come last.
+    // Each level adds 255 bytes and a slash. The order of the lines does not matter.
     const lengths = Array.from(
       { length: LEVELS },
       (_, i) => `${"/deep".length + 256 * (DEPTH - i)} 1`,
@@ -125,7 +128,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
   });
 
-  it("records the last of reports that replace each other, and none of the others waits", async () => {
+  it("records the last of several reports that replace each other, and none of the others waits", async () => {
     const go = join(host.directory, "go");
     host.writeHandler(`
       local f = io.open(${JSON.stringify(go)})
@@ -135,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     host.reaperConfig = "unused_seconds = 3600";
     await host.start();
     await host.untilReady();
-    // The child is never used, and keeps its parent.
+    // The child is never used, so the daemon delays the deletion of the parent.
     host.scratch.make("a.scope/job/child");
     const untilWaiting = (ofReaper: number, ofQueue: number) =>
       until(
@@ -161,7 +164,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await run();
     await untilWaiting(0, 1);
     expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
-    // The parent has used more when the next daemon starts, which also deletes the child.
+    // The parent is used once more before the next daemon starts, which also deletes the child.
     await host.crash();
     await host.scratch.runToEnd("a.scope/job", BUSY);
     await host.start();

@@ -1,4 +1,4 @@
-/** Runs the script's process as a separate unit, and as a child process if there is no unit. */
+/** Runs the script host in a unit of its own, or as a child process if there is no such unit. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +48,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
   };
 
   it.each([["one"], [undefined]])(
-    "runs the script as its user (accounting.user = %s)",
+    "runs the script as the unit's user (accounting.user = %s)",
     async (user) => {
       await hosts.listen({ uid: USER });
       await start(user);
@@ -66,7 +66,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     },
   );
 
-  it("is started again after its end, and ended if it does not answer", async () => {
+  it("is started again after it has ended, and is ended if it does not answer", async () => {
     host.writeHandler("say(cgroup.path)", BEARS_REPETITION);
     await hosts.listen({ uid: USER });
     await start("one", "answer_seconds = 3\n");
@@ -84,7 +84,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(host.daemon.log).not.toContain("child process");
   });
 
-  it("is ended if Lua hangs", async () => {
+  it("is ended if the Lua code hangs", async () => {
     host.writeHandler(
       `local f = io.open("${host.directory}/hung")
        if f then f:close() say(cgroup.path) return end
@@ -107,7 +107,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     await until(() => hosts.pids.length === 0, "the host has ended");
   });
 
-  it("is replaced by a reload when its handlers have ended", async () => {
+  it("is replaced after a reload, as soon as its handlers have ended", async () => {
     host.writeHandler(
       `local f = io.open("${host.directory}/go")
        if f then f:close() else coroutine.yield() end`,
@@ -126,14 +126,18 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
   });
 
   it.each([
-    ["nobody listens", undefined, /connect\(address="\S+"\): ENOENT/],
+    ["nobody listens at its socket", undefined, /connect\(address="\S+"\): ENOENT/],
     ["it ends at once", { command: "exit 1" }, /its unit has ended/],
     [
       "it runs as another user",
       { uid: USER + 1 },
       /has the uid 4243, but accounting.user has 4242/,
     ],
-    ["it is in no unit of ours", { cgroup: "x.service" }, /a process that is in no unit of ours/],
+    [
+      "its process is in no unit of ours",
+      { cgroup: "x.service" },
+      /a process that is in no unit of ours/,
+    ],
     [
       "it was started for another connection",
       { cgroup: "cm4all-spawn-accounting@1-1-0.service" },
@@ -153,7 +157,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(host.daemon.log).toContain("accounting.lua in a child process");
   });
 
-  it("is replaced by a child process after five units in a row that do not answer", async () => {
+  it("is replaced by a child process after five units in a row have not answered", async () => {
     await hosts.listen({ command: "exec cat <&3 >/dev/null" });
     await start("one", "answer_seconds = 2\n");
     // Five times 2 s, plus 8.5 s of pauses.
@@ -177,7 +181,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
 });
 
 describe("script-host.sh", () => {
-  it("gives Node the options of the first line, and leaves the rest in the socket", () => {
+  it("gives Node the options from the first line of its input, and leaves the rest in the socket", () => {
     const directory = mkdtempSync(join(tmpdir(), "script-host-sh-"));
     try {
       copyFileSync(

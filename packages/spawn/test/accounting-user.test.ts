@@ -38,7 +38,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     const [command = "", ...rest] = [...etc.wrapper, process.execPath, BUNDLE, "--config", config];
     const { status, stdout, stderr } = spawnSync(command, [...rest, ...args], {
       encoding: "utf8",
-      // Ends the daemon if it has started.
+      // Ends the daemon if one was started by mistake.
       timeout: 10_000,
       killSignal: "SIGKILL",
     });
@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect({ status, stdout }).toEqual({ status: 78, stdout: "" });
   });
 
-  it("is refused by a reload, which keeps the old configuration; a corrected one is applied", async () => {
+  it("is refused by a reload if it does not exist: the old configuration stays until the next reload", async () => {
     etc.setUsers(line("one", 4241) + line("two", 4242));
     await start('user = "one"\n');
     await host.untilReady();
@@ -73,7 +73,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     await host.untilDeleted("a.scope/job");
     expect(host.scriptHostPid).toBe(pid);
     host.reload(`script = "${script}"\nuser = "two"\n`);
-    await until(() => host.scriptHostPids.length === 1 && uid() === 4242, "the other user counts");
+    await until(
+      () => host.scriptHostPids.length === 1 && uid() === 4242,
+      "the script runs as the other user",
+    );
   });
 
   it("is the default user if none is configured", async () => {
@@ -105,7 +108,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     host = new AccountingHost();
     script = join(host.directory, "script.lua");
     writeFileSync(script, "function cgroup_released(cgroup) end");
-    // If a user starts the daemon in a terminal, the user's groups are not those of the script.
+    // If somebody starts the daemon in a terminal, the script does not get that person's groups.
     const terminal = { wrapper: command("SYSTEMD_EXEC_PID=1") };
     await host.startWith(`script = "${script}"\nuser = "one"\n`, terminal);
     await host.untilReady();
@@ -125,7 +128,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect(run("", "--check-config").status).toBe(0);
   });
 
-  it("does not become root by an entry whose ids are not numbers", () => {
+  it("does not become root if the ids of its entry are not numbers", () => {
     etc.setUsers("one:x::::\n");
     expect(run('user = "one"\n', "--check-config")).toMatchObject({
       status: 78,

@@ -1,4 +1,4 @@
-/** Runs cgroups, the daemon and a script, with handlers of all kinds. */
+/** Runs the daemon with scripts whose handlers succeed, fail, wait or hang. */
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -13,7 +13,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
   });
   afterEach(() => host.stop());
 
-  /** Waits until the metrics of the accounting have these values. */
+  /** Waits until the given metrics of accounting have the given values. */
   async function untilCounted(
     counted: Partial<Awaited<ReturnType<AccountingHost["accounting"]>>>,
   ): Promise<void> {
@@ -48,7 +48,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     });
   });
 
-  it("deletes the cgroup of a handler that fails before it takes effect, and calls the handler again", async () => {
+  it("deletes the cgroup of a handler that fails before it has an effect, and calls the handler again", async () => {
     host.writeHandler('tries = (tries or 0) + 1 if tries < 3 then error("no luck") end say(tries)');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -62,7 +62,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ failedHandlers: 2, retriedHandlers: 2 });
   });
 
-  it("parks cgroups whose handler failed after it had taken effect, and keeps them over a restart", async () => {
+  it("parks cgroups whose handler failed after it had an effect, and keeps them over a restart", async () => {
     host.writeHandler('say("called") error("no luck")');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe("called\n");
   });
 
-  it("calls a handler again after an effect if the script tolerates repetition", async () => {
+  it("calls a handler again after an effect if the script bears repetition", async () => {
     host.writeHandler('say("called") error("no luck")', BEARS_REPETITION);
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
   });
 
-  it("records that a handler has begun, even if it tolerates repetition, and calls it again after a kill", async () => {
+  it("records that a handler has begun, even if the script bears repetition, and calls it again after a kill", async () => {
     host.writeHandler("coroutine.yield()", BEARS_REPETITION);
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -150,7 +150,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe("/a.scope/job\n");
   });
 
-  it("calls reload on SIGHUP", async () => {
+  it("calls the script's function reload on SIGHUP", async () => {
     host.writeHandler("", 'function reload() say("reloaded") end');
     await host.start();
     await host.untilReady();
@@ -192,7 +192,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe("begun\n");
   });
 
-  it("logs that cgroups are lost if their handler had begun when the daemon was killed, with retry = false", async () => {
+  it("with retry = false, logs that cgroups are lost if their handler had begun when the daemon was killed", async () => {
     host.writeHandler('say("begun") coroutine.yield()');
     await host.start("retry = false\n");
     await host.scratch.runToEnd("a.scope/job");
@@ -203,7 +203,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.daemon.log).toContain("1 cgroups are lost: the daemon ended while its handler");
   });
 
-  it("gives each use of a name its own cgroup, however long its handler takes", async () => {
+  it("accounts each use of a name as a cgroup of its own, however long the handlers take", async () => {
     host.writeHandler(
       'if not io.open("/nonexistent") then tries = (tries or 0) + 1 end if tries < 4 then error("slow") end say(cgroup.id, cgroup.report)',
     );
@@ -219,7 +219,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(lines.every((line) => line.endsWith(" 1"))).toBe(true);
   });
 
-  it("survives a script host that is killed, stopped, hangs, or needs too much memory", async () => {
+  it("survives a script host that is killed or stopped, hangs, or needs too much memory", async () => {
     host.writeHandler(
       `
       local name = cgroup.path:match("[^/]*$")
@@ -245,7 +245,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
       act();
       await until(() => host.said.includes(name), "it is called again");
     }
-    // The last handler has written its line, but may not have returned.
+    // The last handler has written its line, but may not have returned yet.
     await untilCounted({ accountedCgroups: 4, lostCgroups: 0 });
     expect(host.said).toBe("killed\nstopped\nhang\nmemory\n");
   });
@@ -261,7 +261,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await untilCounted({ accountedCgroups: 1, runningHandlers: 1, waitingCgroups: 1 });
   });
 
-  it("hands over the path of a cgroup that somebody else removed", async () => {
+  it("hands over the path of a cgroup that another program removed", async () => {
     host.writeHandler('say(cgroup.path, tostring(cgroup.cpu_total), cgroup.id and "id")');
     await host.start();
     await host.untilReady();

@@ -84,16 +84,16 @@ describe.skipIf(cannotRun)("bad input", () => {
   it.each<[string, Uint8Array, string | RegExp]>([
     ["nothing", new Uint8Array(), "datagram of 0 bytes is too short"],
     ["half a header", GOOD.subarray(0, 7), "datagram of 7 bytes is too short"],
-    ["another magic number", flipped(GOOD, 0), "wrong magic number"],
-    ["another checksum", flipped(GOOD, 4), "wrong checksum"],
-    ["another last byte", flipped(GOOD, GOOD.length - 1), "wrong checksum"],
-    ["another padding", flipped(encodeDatagram([packet(NAME, "x"), ipc]), 14), "wrong checksum"],
+    ["a wrong magic number", flipped(GOOD, 0), "wrong magic number"],
+    ["a wrong checksum", flipped(GOOD, 4), "wrong checksum"],
+    ["a changed last byte", flipped(GOOD, GOOD.length - 1), "wrong checksum"],
+    ["changed padding", flipped(encodeDatagram([packet(NAME, "x"), ipc]), 14), "wrong checksum"],
     ["half a packet header", framed(Buffer.from([0, 0])), truncated],
     ["a packet without its end", framed(Buffer.from([5, 0, 1, 0, 0x61, 0, 0, 0])), truncated],
     ["a packet without its padding", framed(Buffer.from([1, 0, 1, 0, 0x61])), truncated],
     ["a mistake before broken framing", framed(Buffer.from([0, 0, 1, 0, 9, 9])), truncated],
     ["one byte too many", Buffer.alloc(MAX_DATAGRAM_SIZE + 1), "larger than 32768 bytes"],
-    ["a packet too many", sized(MAX_DATAGRAM_SIZE + 4), "larger than 32768 bytes"],
+    ["one packet too many", sized(MAX_DATAGRAM_SIZE + 4), "larger than 32768 bytes"],
     ["150,000 bytes", Buffer.alloc(150_000), "larger than 32768 bytes"],
   ])("closes the connection after %s", async (_, bytes, text) => {
     const malformed = (await daemon.status()).requests.malformed;
@@ -118,7 +118,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     ["a control character", [packet(NAME, "a\nb"), ipc], "not allowed: 0x0a"],
     ["a NUL byte", [packet(NAME, "a\0"), ipc], "not allowed: 0x00"],
     ["a byte over 0x7f", [packet(NAME, "\u{e4}"), ipc], "not allowed: 0xc3"],
-    ["4081 bytes of name", [packet(NAME, "x".repeat(4081)), ipc], "longer than 4080 bytes"],
+    ["a name of 4081 bytes", [packet(NAME, "x".repeat(4081)), ipc], "longer than 4080 bytes"],
     ["IPC with a payload", [name, packet(IPC_NAMESPACE, "x")], "takes no payload"],
     ["PID with a payload", [name, packet(PID_NAMESPACE, "x")], "takes no payload"],
     ["LEASE with a payload", [name, packet(LEASE_PIPE, "\0")], "takes no payload"],
@@ -131,7 +131,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectAlive(client);
   });
 
-  it("takes names of all allowed bytes, and datagrams of the greatest allowed size", () => {
+  it("accepts names of all allowed bytes, and datagrams of the greatest allowed size", () => {
     using client = daemon.connect();
     const all = Buffer.from(Array.from({ length: 0x60 }, (_, i) => 0x20 + i));
     for (const bytes of [all, Buffer.from("x".repeat(4080)), Buffer.from(" ")]) {
@@ -194,7 +194,7 @@ describe.skipIf(cannotRun)("bad input", () => {
       expectAlive(client);
       await daemon.whilePaused(() => {
         client.send(flipped(GOOD, 4));
-        // Until the socket is full.
+        // Send more until the socket is full.
         while (send(client.socket.number, more, MSG_DONTWAIT) !== undefined);
       });
       expectError(client, "wrong checksum");
@@ -202,7 +202,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     }
   });
 
-  it("never receives descriptors, with datagrams of any length", async () => {
+  it("never receives descriptors, whatever the length of the datagram", async () => {
     const lengths = [0, 1, 7, 8, 9, 1000, MAX_DATAGRAM_SIZE, MAX_DATAGRAM_SIZE + 1, 100_000];
     using client = daemon.connect();
     expect(client.inodes("name", { ipc: true }).ipc).toBeGreaterThan(0);
@@ -248,7 +248,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
   const below = (limit: number) => Math.floor(random() * limit);
   const randomBytes = (length: number) => Buffer.from(Array.from({ length }, () => below(256)));
 
-  /** Returns rubbish, packets of rubbish, requests with a mistake, or valid requests. */
+  /** Returns rubbish, rubbish in a valid frame, a request with a mistake, or a valid request. */
   function randomDatagram(): Uint8Array {
     switch (below(4)) {
       case 0:
@@ -275,13 +275,13 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     return encodeDatagram(packets);
   }
 
-  it("neither crash nor fill the daemon", { timeout: 60_000 + COUNT }, async () => {
+  it("neither crash the daemon nor fill its memory", { timeout: 60_000 + COUNT }, async () => {
     const daemon = await TestDaemon.start({ config: "[namespaces]\nmax_names = 50\n" });
     let client = daemon.connect();
     const marker = request("marker", { ipc: true });
     const inode = client.inodes("marker", { ipc: true }).ipc;
     const kinds = { error: 0, handles: 0, closed: 0, none: 0 };
-    /** Returns the answer to the datagram before the marker. */
+    /** Receives an answer, and returns its kind; `none` if it is the answer to the marker. */
     const receiveBefore = (): keyof typeof kinds => {
       const answer = client.receive();
       if (answer.kind !== "handles") return answer.kind;
@@ -291,7 +291,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     const sendMany = (count: number) => {
       for (let i = 0; i < count; i++) {
         client.send(randomDatagram());
-        // If the connection is already closed, that is noticed below.
+        // If the connection is already closed, the next answers show it.
         trySend(client, marker);
         const kind = receiveBefore();
         kinds[kind]++;
@@ -311,7 +311,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     sendMany(COUNT / 2);
     await settle();
     const status = await daemon.status();
-    // Each name keeps the FIFO of its leases.
+    // Each name keeps the FIFO of its leases open.
     const countFds = async () => (await daemon.restingDescriptorCount()) - daemon.fifoCount();
     const before = { fds: await countFds(), bytes: daemon.privateBytes() };
     sendMany(COUNT / 2);
@@ -365,7 +365,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     const refusal = "quota reached: 2 names of one uid";
     daemon = await manager.start({ config });
     expect([askAs(0, "a"), askAs(0, "b"), askAs(0, "c")]).toEqual(["handles", "handles", refusal]);
-    // The quota does not apply to an existing name, whoever has made it, nor to another uid.
+    // The quota applies neither to an existing name, whoever has made it, nor to another uid.
     expect([askAs(1001, "a"), askAs(1001, "c"), askAs(0, "c")]).toEqual(Array(3).fill("handles"));
     await daemon.end("SIGKILL");
     daemon = await manager.start({ config });
@@ -396,7 +396,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     client.inodes("two", wanted(3));
   });
 
-  it("let a name have as many user namespaces as its spawner has customers", async () => {
+  it("let a name have user namespaces for 20 customers by default", async () => {
     await start("");
     using client = daemon.connect();
     const ids = Array.from({ length: 20 }, (_, i) => i);
@@ -407,7 +407,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(ids.map((id) => client.inodes("one", wanted(id)))).toEqual(inodes);
   });
 
-  it("limit the user namespaces of all names, not counting those that have ended", async () => {
+  it("limit the user namespaces of all names together, without those that have ended", async () => {
     await start("max_user_namespaces = 3\nexpire_seconds = 0.3");
     using client = daemon.connect();
     const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });
@@ -422,7 +422,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expectError(client, "quota reached: 3 user namespaces");
   });
 
-  it("leave nothing of the rest of a request that asks for a user namespace too many", async () => {
+  it("leave nothing of a request that asks for one user namespace too many", async () => {
     await start("max_user_namespaces_per_name = 1");
     using client = daemon.connect();
     client.inodes("one", { user: {} });
@@ -434,7 +434,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(status).toMatchObject({ names: 1, kept: { ipc: 0, pid: 0 }, leasedNames: 0 });
   });
 
-  it("limit connections, and those of one uid", async () => {
+  it("limit all connections together, and those of one uid", async () => {
     await start("max_connections = 3\nmax_connections_per_uid = 2\nallow_uids = [1001, 1002]");
     using peer = new Peer();
     const one = daemon.connect();
@@ -453,7 +453,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(other()).toBe("quota reached: 3 connections");
     await peer.endAll();
     expect(other()).toBe("handles");
-    // Only the refused connection stays refused.
+    // A connection that was refused stays refused, even when there is room again.
     const third = new TestClient(daemon.address);
     again[Symbol.dispose]();
     third.send(GOOD);

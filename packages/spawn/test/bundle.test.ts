@@ -37,7 +37,7 @@ describe("the bundle, copied to an empty directory", () => {
     expect(stdout).toContain("purge-namespaces");
   });
 
-  it("starts by its first line, so that V8 collects garbage without threads of its own", () => {
+  it("is executable: its first line keeps V8 from collecting garbage in threads of its own", () => {
     expect(NODE_OPTIONS).toContain("--single-threaded-gc");
     const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
     const { stdout } = spawnSync(BUNDLE, ["--version"], { encoding: "utf8", env: { PATH } });
@@ -45,7 +45,7 @@ describe("the bundle, copied to an empty directory", () => {
   });
 
   it.skipIf(missing("root", "catatonit") !== undefined)(
-    "has its own name as a daemon",
+    "runs under its own name as a daemon",
     async () => {
       const daemon = await TestDaemon.start();
       onTestFinished(() => daemon.stop());
@@ -61,7 +61,7 @@ describe("the bundle, copied to an empty directory", () => {
     expect(config.stderr).toMatch(/^cm4all-spawn: cannot read the configuration: .*\n$/);
   });
 
-  it("says that the daemon is not running", () => {
+  it("reports that the daemon is not running", () => {
     const { stderr, status } = run(["--control", "/nonexistent/socket", "list"]);
     expect(status).toBe(69);
     expect(stderr).toMatch(/^cm4all-spawn: the daemon is not running .*\n$/);
@@ -70,16 +70,19 @@ describe("the bundle, copied to an empty directory", () => {
   it.skipIf(missing("root") !== undefined).each([
     ["", addons],
     [", also without our addon", addons.filter((name) => name.startsWith("ffi-rs"))],
-  ])("says in one line that it needs root%s", (_, besides) => {
+  ])("reports in one line that it needs root%s", (_, besides) => {
     const { stderr, status } = run(["--config", "/dev/null"], { uid: 65534 }, besides);
     expect(stderr).toBe("cm4all-spawn: must be started as root: it creates namespaces\n");
     expect(status).toBe(77);
   });
 
-  it.skipIf(missing("root") !== undefined)("says in one line that it needs CAP_SYS_ADMIN", () => {
-    const args = ["--bounding-set=-sys_admin", process.execPath, BUNDLE, "--config", "/dev/null"];
-    const { stderr, status } = spawnSync("setpriv", args, { encoding: "utf8" });
-    expect(stderr).toBe("cm4all-spawn: needs CAP_SYS_ADMIN: it creates namespaces\n");
-    expect(status).toBe(77);
-  });
+  it.skipIf(missing("root") !== undefined)(
+    "reports in one line that it needs CAP_SYS_ADMIN",
+    () => {
+      const args = ["--bounding-set=-sys_admin", process.execPath, BUNDLE, "--config", "/dev/null"];
+      const { stderr, status } = spawnSync("setpriv", args, { encoding: "utf8" });
+      expect(stderr).toBe("cm4all-spawn: needs CAP_SYS_ADMIN: it creates namespaces\n");
+      expect(status).toBe(77);
+    },
+  );
 });

@@ -32,7 +32,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     return { path: bytesOfText(`/${name}`), inode: ino };
   }
 
-  /** Runs a process in a cgroup to its end. Returns the measured CPU time, in microseconds. */
+  /** Runs a process in a cgroup to its end. Returns the measured CPU time in microseconds. */
   async function run(name: string) {
     await scratch.runToEnd(name, "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
     await until("it to be empty", () => files.isPopulated(directory(name)) === false);
@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     expect(files.remove(directory("a"), undefined)).toBe("removed");
   });
 
-  it("stays if it has used more, is populated, or has a child", async () => {
+  it("stays if it has used more than was measured, is populated, or has a child", async () => {
     const usec = await run("a");
     expect(files.remove(directory("a"), usec - 1)).toBe("grown");
     directory("a/b");
@@ -61,7 +61,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("is not mistaken for its successor at the path, used or not", async () => {
+  it("is not mistaken for its successor at the same path, whether the successor was used or not", async () => {
     const old = directory("a");
     scratch.removeEmpty("a");
     const successor = directory("a");

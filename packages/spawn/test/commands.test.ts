@@ -46,7 +46,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("check says that all is well, or what is wrong", () => {
+  it("check reports that there are no mistakes, or what is wrong", () => {
     writeFileSync(script(), "function cgroup_released(c) end");
     expect(run("check")).toEqual({
       status: 0,
@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect(run("check")).toMatchObject({ status: 78, stderr: expect.stringContaining(script()) });
   });
 
-  it("check says which scopes exist, and whether the address of the metrics can be used", async () => {
+  it("check reports which scopes exist, and whether the address of the metrics can be used", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const address = taken.address();
@@ -104,7 +104,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     ["[accounting]\njournal", "FILE", "FILE is not a directory"],
     ["[accounting]\njournal", "FILE/a/b", "FILE is not a directory"],
     ["[accounting]\njournal", "DIRECTORY/a/b", undefined],
-  ])("check, and not --check-config, looks at the place %s = %s", (key, place, mistake) => {
+  ])("check, but not --check-config, looks at the path %s = %s", (key, place, mistake) => {
     const fill = (text: string) =>
       text.replace("FILE", join(directory, "file")).replace("DIRECTORY", directory);
     writeFileSync(join(directory, "file"), "");
@@ -121,7 +121,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     }
   });
 
-  it("check by another user says nothing about places that only root can look at", () => {
+  it("check by another user reports nothing about paths that only root can look at", () => {
     chmodSync(directory, 0o755);
     writeFileSync(script(), "function cgroup_released(c) end");
     const closed = join(directory, "closed");
@@ -163,7 +163,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     });
   });
 
-  it("lua prints what a script causes, but no control characters", () => {
+  it("lua prints no control characters in messages about a script", () => {
     const named = join(directory, "a\x1b[2J.lua");
     writeFileSync(named, "x = 1");
     const { stderr } = run("lua", named, "--cgroup", "a/job");
@@ -171,7 +171,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect(stderr).not.toContain("\x1b");
   });
 
-  it("check and lua say who has to be able to read the script; lua runs it as that user", () => {
+  it("check and lua report who has to be able to read the script; lua runs it as that user", () => {
     chmodSync(directory, 0o755);
     writeFileSync(script(), 'function cgroup_released(c) print(io.popen("id -un"):read()) end');
     const asNobody = (...args: string[]) =>
@@ -190,7 +190,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       expect(asNobody(...args)).toMatchObject({ status, stderr: expect.stringContaining(problem) });
   });
 
-  it("measure shows the figures and log line of a cgroup, and lua accepts its output", () => {
+  it("measure shows the figures and the log line of a cgroup, and lua accepts the output", () => {
     const measured = run("measure", "/a/job");
     expect(measured.status).toBe(0);
     expect(measured.stderr).toMatch(/^\/a\/job: cpu=/);
@@ -223,7 +223,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     });
   });
 
-  it("lua runs the handler for a cgroup as it is now, and leaves the cgroup", () => {
+  it("lua runs the handler with a cgroup's present figures, and does not delete the cgroup", () => {
     writeFileSync(script(), "function cgroup_released(c) print(c.path) end");
     for (const path of ["/a/job", "a/job", `${scratch.path}/a/job`])
       expect(run("lua", script(), "--cgroup", path)).toMatchObject({
@@ -232,7 +232,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       });
   });
 
-  it("names of cgroups and the environment of scripts may have any bytes", async () => {
+  it("names of cgroups and the environment of scripts may contain any bytes", async () => {
     mkdirSync(Buffer.from(`${scratch.path}/M\xfc`, "latin1"));
     writeFileSync(
       script(),
@@ -261,7 +261,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       "/M\xfc",
     );
     expect(shell(`measure "$(printf 'M\\375')"`).status).toBe(66);
-    // Only text is accepted where text is required.
+    // Where text is required, other bytes are refused.
     expect(shell(`lua "$(printf 'x\\374.lua')" --cgroup a/job`)).toMatchObject({
       status: 64,
       stderr: expect.stringContaining("this argument has to be UTF-8"),
@@ -291,7 +291,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     [["lua", "/etc", "--cgroup", "a/job"], 65, "cannot read /etc: Is a directory"],
     [["--listen", "/nonexistent/x", "--control", ""], 73, "cannot listen at /nonexistent/x: "],
     [["check", "surplus"], 64, 'Try "cm4all-spawn check --help".'],
-  ])("%j ends with %d and without a stack trace", (args, status, text) => {
+  ])("%j ends with status %d and without a stack trace", (args, status, text) => {
     const result = run(...args);
     expect(result.stderr).toContain(text);
     expect(result.stderr).not.toContain("    at ");

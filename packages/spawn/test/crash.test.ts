@@ -37,21 +37,21 @@ function hasAnswer(client: TestClient): boolean {
 }
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that starts", () => {
-  it("without a usable control socket serves clients, and listens on it once that is possible", async () => {
+  it("without a usable control socket serves clients, and creates the socket once that is possible", async () => {
     const other = await TestDaemon.start();
     onTestFinished(() => other.stop());
     const places = [
       `${other.directory}/spawn.toml`,
       other.controlSocket,
       other.directory,
-      // mkdir(2) fails there with ENOENT, although the parent directory exists.
+      // mkdir(2) fails here with ENOENT, although the parent directory exists.
       "/proc/nothing/control.sock",
     ];
     for (const control of places) {
       const daemon = await TestDaemon.start({ options: ["--control", control] });
       using client = daemon.connect();
       client.inodes("name", { ipc: true });
-      await until(() => daemon.log.includes(`cannot listen at ${control}: `), "it is said");
+      await until(() => daemon.log.includes(`cannot listen at ${control}: `), "it is logged");
       if (control === places[0]) {
         renameSync(control, `${control}.away`);
         await until(() => existsSync(control), "it listens");
@@ -113,7 +113,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
         client[Symbol.dispose]();
         daemon = manager.spawn(options);
         if (round % 3 === 0) {
-          // The daemon is also killed at any moment of its start.
+          // The daemon is also killed at a random moment of its start.
           await sleep(random() * 300);
           await daemon.end("SIGKILL");
           kills++;

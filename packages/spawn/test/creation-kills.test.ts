@@ -1,6 +1,6 @@
 /**
- * Kills the daemon at system calls of a creation: the next daemon uses or removes what was begun.
- * With `TORTURE=all`, kills it at every call, otherwise at a few.
+ * Kills the daemon at a system call while it creates a name or namespaces: the next daemon uses or
+ * removes what was begun. With `TORTURE=all`, every such call is tried, otherwise a few.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import { FakeManager } from "./support/manager.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
-/** The system calls of a creation, from request to answer; inits and children are not traced. */
+/** The system calls from a request to its answer; those of inits and children are not traced. */
 const CALLS = [
   ...["recvmsg", "read", "openat", "readlinkat", "mkdirat", "mknodat", "write", "close", "unshare"],
   ...["setns", "mount", "clone", "clone3", "vfork", "pidfd_open", "epoll_ctl", "waitid", "wait4"],
@@ -51,7 +51,7 @@ async function killAt(daemon: TestDaemon, call: string, nth: number, name: strin
   await until(() => isDead() || client.tryReceive(MSG_DONTWAIT) !== undefined, "it is answered");
   strace.kill("SIGINT");
   await ended;
-  // The call may have come after the answer; a killed daemon gives no more answers.
+  // The call may have come after the answer: if no status comes, the daemon was killed.
   await daemon.status().catch(() => until(isDead, "it is dead"));
   return isDead();
 }

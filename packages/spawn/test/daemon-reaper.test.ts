@@ -28,7 +28,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     await scratch.remove();
   });
 
-  it("reaps without a script, and shows it in its status", async () => {
+  it("reaps without a script, and shows the figures in its status", async () => {
     daemon = await TestDaemon.start({ config: config() });
     await until(async () => (await status()).reaper?.inotifyWatches === 2, "the scope is watched");
     await scratch.runToEnd("a.scope/job/step");
@@ -48,7 +48,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     await until(() => !exists(`${scope}/old`) && !exists("b.scope/old"), "both are deleted");
   });
 
-  it("leaves cgroups alone with --no-reaper", async () => {
+  it("leaves cgroups alone with reaper.enabled = false", async () => {
     scratch.make("a.scope/old");
     daemon = await TestDaemon.start({ config: config("enabled = false\n") });
     expect((await status()).accounting).toBeUndefined();
@@ -57,7 +57,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 
   describe("whose cgroup2 is covered by another file system", () => {
     const mount = cgroup2Mount() ?? "";
-    /** Starts the daemon in its own mount namespace, in which a tmpfs covers cgroup2. */
+    /** Starts the daemon in a mount namespace of its own, in which a tmpfs covers cgroup2. */
     const wrapper = [
       "unshare",
       "-m",

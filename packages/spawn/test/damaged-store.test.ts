@@ -1,5 +1,5 @@
 /**
- * Starts the daemon with a damaged store: what is intact is used, the rest is left alone and
+ * Starts the daemon with a damaged store: what is intact is used, and the rest is left alone and
  * logged.
  */
 import {
@@ -25,7 +25,7 @@ function replaceByFifo(path: string): void {
   mkfifo(path, 0o600);
 }
 
-/** Ways to damage the store, in which the names `one` and `two` are /names/1 and /names/2. */
+/** Ways to damage the store, in which /names/1 and /names/2 belong to the names `one` and `two`. */
 const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegExp }> = {
   "a missing payload": {
     damage: () => unlinkSync("/names/1/user-0.maps"),

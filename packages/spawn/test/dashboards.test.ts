@@ -34,7 +34,7 @@ const PANELS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Compiles a dashboard as a literal of Grafana's types, which may have no other properties. Returns
+ * Compiles a dashboard as a literal of Grafana's types, which allow no other properties. Returns
  * the compiler's errors.
  */
 function compile(dashboard: Dashboard): string {
@@ -108,7 +108,7 @@ it("the check of the schema finds mistakes", () => {
 
 const needs = missing("root", "catatonit", "cgroup2", "prometheus");
 
-/** Series that not all hosts have, and alerts, of which none fires. */
+/** Series that some hosts do not have, and alerts, none of which fires. */
 const MAY_BE_EMPTY = /^ALERTS|scope_(memory|oom|refused|read|written)/;
 
 describe.skipIf(needs !== undefined)("queries for Prometheus", () => {
@@ -181,7 +181,7 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
   it("give the same rows for all customers as for each of them by name", async () => {
     const named = await Promise.all(queries(CHOICES[0]).map(({ text }) => rowsOf(text)));
     expect(await Promise.all(queries("all").map(({ text }) => rowsOf(text)))).toEqual(named);
-    // There may be more names than a query can hold.
+    // No query lists all names: there may be more of them than a query can hold.
     for (const { text } of queries("all")) expect(text).not.toContain("'alice'");
   });
 
@@ -194,7 +194,7 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
     for (const time of times) expect(time).toMatch(/T00:00:00.000Z$/);
   });
 
-  it("offer only the customers of the chosen time", async () => {
+  it("offer only the customers of the chosen period", async () => {
     const offered = queries("all").filter(({ place }) => place.endsWith(": variable"));
     for (const { text } of offered) {
       const recent = text.replace(/'[^']*'(?=::date AND)/, "(now() - interval '9 days')");

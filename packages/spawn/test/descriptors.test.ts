@@ -9,7 +9,7 @@ function read(path: string, line: RegExp): number {
 }
 
 it.skipIf(missing("root", "catatonit") !== undefined)(
-  "the daemon makes room for its descriptors at its start, so that no client has to wait for that",
+  "the daemon enlarges its table of descriptors at its start: no client has to wait for that later",
   async () => {
     const daemon = await TestDaemon.start();
     onTestFinished(() => daemon.stop());

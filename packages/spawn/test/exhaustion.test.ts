@@ -1,5 +1,5 @@
 /**
- * Tests the daemon when the kernel's resources are exhausted: descriptors (EMFILE), mounts
+ * Tests the daemon when the kernel's resources are exhausted: descriptors (EMFILE) and mounts
  * (ENOSPC).
  */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -35,8 +35,8 @@ function fillMounts(): void {
       throw error;
     }
   };
-  // Each bind mount copies all before it, so that their number doubles; smaller ones then fill the
-  // rest.
+  // Each bind mount copies all mounts before it, so that their number doubles; then smaller copies
+  // fill the rest.
   let i = 0;
   while (bind("/fill", `/fill/${i}`)) i++;
   for (let j = i - 1; j >= 0; j--) bind(`/fill/${j}`, `/fill/rest-${j}`);
@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     await daemon.stop();
   });
 
-  it("the client is told, and nothing half-made stays", async () => {
+  it("the client gets an ERROR, and nothing half-made stays", async () => {
     using client = daemon.connect();
     client.inodes("before", { ipc: true });
     await until(async () => (await daemon.status()).names === 0, "it has expired");
@@ -77,8 +77,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
       expect(answer.message).toMatch(/EMFILE/);
       refused.add(answer.message.replaceAll(/\d+/g, "N"));
       await until(() => daemon.childPids().length === 0, "no init is left");
-      // Fewer, if the connection of a request for the status was still open when `before` was
-      // counted.
+      // There may be fewer: when `before` was counted, the connection of a status request may still
+      // have been open.
       await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
       expect((await daemon.status()).names).toBe(0);
       expect(storedNames(daemon)).toEqual([]);
@@ -90,7 +90,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
   it("clients wait until they can be accepted", async () => {
     const turns = async () => (await daemon.status()).turnSeconds.counts.reduce((a, b) => a + b, 0);
     const before = await turns();
-    // After this, the connection that has asked for the status is closed.
+    // After this call, the connection of the status request is closed.
     await daemon.restingDescriptorCount();
     limitDescriptors(daemon, 0);
     using client = daemon.connect();
@@ -99,12 +99,12 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(client.tryReceive(MSG_DONTWAIT)).toBeUndefined();
     setLimit(daemon, limit);
     expect(client.receive().kind).toBe("handles");
-    // About five of the turns try to accept; without pauses, there would be thousands.
+    // The daemon tries to accept in about five turns of its loop; without pauses, in thousands.
     expect((await turns()) - before).toBeLessThan(50);
     expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
   });
 
-  it("connections of administrators do not end the daemon", async () => {
+  it("connections to the control socket do not end the daemon", async () => {
     setLimit(daemon, 3);
     const sockets = Array.from({ length: 20 }, () => connect(daemon.controlSocket));
     // libuv accepts some with its spare descriptor, and closes them again.
@@ -144,8 +144,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     });
     afterAll(() => peer[Symbol.dispose]());
 
-    it.each(["CAP_SYS_ADMIN", "nothing"])("with %s do not end the daemon", async (what) => {
-      const who = as({ capabilities: what === "nothing" ? [] : ["sys_admin"] });
+    it.each(["CAP_SYS_ADMIN", "no capability"])("with %s do not end the daemon", async (what) => {
+      const who = as({ capabilities: what === "no capability" ? [] : ["sys_admin"] });
       for (let free = 1; free < 5; free++) {
         limitDescriptors(daemon, free);
         const [answer] = peer.run(who, daemon.address, request("x", { ipc: true }));
@@ -158,7 +158,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
 });
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mounts", () => {
-  it("the client is told, and nothing half-made stays", async () => {
+  it("the client gets an ERROR, and nothing half-made stays", async () => {
     const daemon = await TestDaemon.start();
     using client = daemon.connect();
     const first = client.inodes("first", { ipc: true });

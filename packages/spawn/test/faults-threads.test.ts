@@ -1,8 +1,8 @@
 /**
- * Injects errors into system calls of the reaper's thread and of the main thread. Spares the calls
- * without which no loop of Node runs. libuv aborts if epoll_ctl(2) fails in the main thread: this
- * has a test of its own. libuv also aborts if an eventfd cannot be read or written, but the kernel
- * has no such error.
+ * Injects errors into system calls of the reaper's thread and of the main thread, except the calls
+ * without which no event loop of Node runs. libuv aborts if epoll_ctl(2) fails in the main thread:
+ * this case has a test of its own. libuv would also abort if an eventfd could not be read or
+ * written, but the kernel returns no such error.
  */
 import { once } from "node:events";
 import { readdirSync, rmSync } from "node:fs";
@@ -16,7 +16,7 @@ import { whileFailing } from "./support/faults.ts";
 
 const cannotRun = missing("root", "catatonit", "cgroup2", "strace") !== undefined;
 
-/** Calls of the reaper, all of which fail. */
+/** Faults of the reaper's thread: all calls of the named kind fail. */
 const REAPER_FAULTS = [
   "openat:error=ENOMEM",
   "statx:error=ENOMEM",
@@ -27,8 +27,8 @@ const REAPER_FAULTS = [
 ];
 
 /**
- * Calls of the main thread, without read(2) and write(2): strace cannot tell those of sockets from
- * those of eventfds.
+ * Faults of the main thread. They do not include read(2) and write(2): strace cannot tell calls for
+ * sockets from calls for eventfds.
  */
 const MAIN_FAULTS = [
   "accept4:error=ENOMEM",
@@ -102,7 +102,7 @@ describe.skipIf(cannotRun)("the daemon", { timeout: 60_000 }, () => {
     await expectWork();
   });
 
-  it("ends by libuv's abort if epoll_ctl fails in the main thread; the next daemon goes on", async () => {
+  it("is aborted by libuv if epoll_ctl fails in the main thread; the next daemon continues the work", async () => {
     const { child, directory } = host.daemon;
     // Newer versions of libuv make these calls through io_uring.
     const fault = "epoll_ctl,io_uring_enter:error=ENOMEM";

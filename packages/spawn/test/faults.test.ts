@@ -17,7 +17,7 @@ import { as, Peer } from "./support/peer.ts";
 
 const ALL = request("name", { ipc: true, pid: true, lease: true, user: {} });
 
-/** Faults of the system calls of this thread, except epoll_pwait(2), which its loop needs. */
+/** Faults of this thread's system calls, except epoll_pwait(2), which the event loop needs. */
 const FAULTS = [
   ...["ENOMEM", "ENOBUFS"].map((error) => `sendmsg:error=${error}`),
   ...["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE"].map((error) => `accept4:error=${error}`),
@@ -33,7 +33,7 @@ const FAULTS = [
   "pidfd_open:error=ENOMEM",
   ...["recvfrom", "shutdown", "capget"].map((call) => `${call}:error=ENOMEM`),
   "stat,newfstatat,statx,readlink,readlinkat:error=ENOMEM",
-  // The watches of some connections cannot be ended.
+  // The first call succeeds, so that the watches of some connections cannot be ended.
   "epoll_ctl:error=ENOMEM:when=2+",
 ];
 
@@ -82,7 +82,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     return { ipc: inode("ipc"), pid: inode("pid") };
   }
 
-  /** Connects strangers that send a datagram, or wait if it is empty. */
+  /** Connects strangers that send a datagram, or only wait if the datagram is empty. */
   async function hold(datagram: Uint8Array | ""): Promise<void> {
     await peer.start(as({}), daemon.address, Buffer.from(datagram), ["--hold", String(STRANGERS)]);
   }
@@ -141,7 +141,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     ...[...END_FAULTS, "rmdir", "open,openat", "pidfd_send_signal"].map(
       (calls) => `${calls}:error=ENOMEM`,
     ),
-    // The name has been half removed by then.
+    // When the second call fails, the name has been half removed.
     ...["umount2", "unlink,unlinkat"].map((calls) => `${calls}:error=ENOMEM:when=2`),
   ])("ends a name later if its end fails at first with %s", async (fault) => {
     using client = daemon.connect();
@@ -151,7 +151,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       expect((await daemon.status()).names).toBe(1);
     });
     expect(daemon.log).toContain("names cannot be ended for the moment: ");
-    // If a part of the name is left, the request ends that, and makes a new name.
+    // If a part of the name is left, the request removes that part, and makes a new name.
     const after = client.inodes("name", { ipc: true, pid: true });
     await until(() => daemon.childPids().length === 1, "one init is left");
     expect(storedInodes()).toEqual(after);
@@ -162,13 +162,13 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     using client = daemon.connect();
     const leased = client.ask("leased", { ipc: true, pid: true, lease: true });
     for (const name of ["a", "b"]) client.inodes(name, { ipc: true });
-    // The first name that is ended fails.
+    // The end of the first name fails.
     await whileThreadFails("umount2:error=ENOMEM:when=1", async () => {
       const ended = await daemon.control({ command: "purge-namespaces", onlyIdle: false });
       expect(ended).toEqual({ ended: 2, left: 1 });
     });
     leased[Symbol.dispose]();
-    // The name that is left has lost its lease, and so it expires.
+    // The name that is left has lost its lease, and so it is idle.
     const rest = await daemon.control({ command: "purge-namespaces", onlyIdle: true });
     expect(rest).toEqual({ ended: 1, left: 0 });
     expect(readdirSync(storedNames())).toEqual([]);
@@ -184,7 +184,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     await until(async () => (await daemon.status()).leasedNames === 0, "its end is noticed");
   });
 
-  it("goes on if strangers that wait hang up while epoll_ctl fails", async () => {
+  it("goes on if waiting strangers hang up while epoll_ctl fails", async () => {
     await hold("");
     await until(async () => (await daemon.status()).connections === STRANGERS, "they wait");
     await whileThreadFails("epoll_ctl:error=ENOMEM", async () => {
@@ -195,9 +195,9 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   });
 
   it.each(["recvmsg", "shutdown"])(
-    "goes on if strangers that have waited cannot be closed in a flood, because %s fails",
+    "goes on if connections of waiting strangers cannot be closed in a flood because %s fails",
     async (call) => {
-      // So many that some of them are closed without a look, if they end within a second.
+      // So many that some of them are closed unchecked, if all of them hang up within a second.
       const count = 2 * MOST_LOOKED_AT;
       const hold = async () => {
         await peer.start(as({}), daemon.address, Buffer.from(""), ["--hold", String(count)]);
@@ -209,7 +209,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
           await peer.endAll();
           await until(async () => (await daemon.status()).connections === 0, "they are gone");
           if (daemon.log.includes("a connection failed: ")) break;
-          // The machine was too busy for that.
+          // The machine was too busy: the strangers did not hang up within a second.
           await hold();
         }
       });
@@ -230,7 +230,8 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   );
 
   it("accepts again after both accept4 and epoll_ctl have failed", async () => {
-    // The first call ends the watch of the listening socket, the second one begins it again.
+    // The first call of epoll_ctl(2) ends the watch of the listening socket; the second one, which
+    // fails, was to begin the watch again.
     const faults = ["accept4:error=ENOMEM:when=1", "epoll_ctl:error=ENOMEM:when=2"];
     await whileThreadFails(faults, async () => {
       using client = daemon.connect();
@@ -242,7 +243,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   });
 
   it.each(["ENOMEM", "ENOBUFS"])(
-    "keeps the queue as it is if listen fails with %s",
+    "keeps the length of the queue if listen fails with %s",
     async (code) => {
       await whileThreadFails(`listen:error=${code}`, async () => {
         await peer.start(as({}), daemon.address, ALL, ["--flood"]);
@@ -256,7 +257,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     },
   );
 
-  it("delays closing a slow descriptor if no process can be created to close it", async () => {
+  it("closes a slow descriptor later if no process can be created to close it", async () => {
     const sink = createServer().listen(0, "127.0.0.1");
     await once(sink, "listening");
     const port = String((sink.address() as AddressInfo).port);
@@ -268,7 +269,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     const before = await daemon.restingDescriptorCount();
     await whileThreadFails("clone:error=EAGAIN", async () => {
       await peer.start(as({}), daemon.address, ALL, ["--linger", port]);
-      // More than two attempts.
+      // Long enough for more than two attempts.
       await sleep(1000);
       expect(daemon.descriptorCount()).toBeGreaterThan(before);
       ask();
@@ -291,19 +292,22 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   });
 
   // To start an init, the thread calls setns(2) three times: to leave the store's mount namespace,
-  // to return from the new PID namespace, and to return to the store.
+  // to return from the new PID namespace, and to return to the store's mount namespace.
   it.each([
     [2, "PID namespace"],
     [3, "mount namespace"],
-  ])("logs one line and ends if setns %s, back to its %s, fails", async (call, place) => {
-    using client = daemon.connect();
-    await whileThreadFails(`setns:error=ENOMEM:when=${call}`, async () => {
-      client.send(request("name", { pid: true }));
-      await until(() => daemon.child.exitCode !== null, "it has ended");
-    });
-    expect(daemon.child.exitCode).toBe(71);
-    const lines = daemon.log.split("\n").filter((line) => line.includes("wrong"));
-    expect(lines).toEqual([expect.stringContaining(`the thread is in the wrong ${place}: `)]);
-    expect(daemon.log).not.toMatch(/(?:\n| \|) *at /);
-  });
+  ])(
+    "logs one line and ends if call %s of setns, which returns to its %s, fails",
+    async (call, place) => {
+      using client = daemon.connect();
+      await whileThreadFails(`setns:error=ENOMEM:when=${call}`, async () => {
+        client.send(request("name", { pid: true }));
+        await until(() => daemon.child.exitCode !== null, "it has ended");
+      });
+      expect(daemon.child.exitCode).toBe(71);
+      const lines = daemon.log.split("\n").filter((line) => line.includes("wrong"));
+      expect(lines).toEqual([expect.stringContaining(`the thread is in the wrong ${place}: `)]);
+      expect(daemon.log).not.toMatch(/(?:\n| \|) *at /);
+    },
+  );
 });

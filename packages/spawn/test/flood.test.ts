@@ -26,13 +26,13 @@ import { EventLoop } from "../src/thread/event-loop.ts";
 import { uniqueAddress } from "./support/daemon.ts";
 import { as, Peer } from "./support/peer.ts";
 
-/** The number of strangers: each serves for one flood, which lasts for a second at most. */
+/** The number of strangers, each of which is used for one flood of at most a second. */
 const FLOODS = 10;
 const NOTHING = new Uint8Array();
 
 const UID = 61_000;
 
-/** Runs a command as root of another user namespace. */
+/** Returns the start of a command line that runs a program as root of another user namespace. */
 const rootElsewhere = (uid: number) => [...as({ uid }), "unshare", "--user", "--map-root-user"];
 
 const quotas = {
@@ -94,7 +94,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     return connections;
   }
 
-  /** Returns connections of strangers, and that of a peer that came after them. */
+  /** Returns connections of strangers, and the connection of a peer that connected after them. */
   async function connectionsOf(before: readonly string[] | "root") {
     const listening = listenFor(FLOODS + 1);
     await peer.start(as({}), address, NOTHING, ["--hold", String(FLOODS)]);
@@ -109,9 +109,9 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     return { strangers: connections, last };
   }
 
-  /** Lets a stranger come and go. @returns how often until it was disconnected unchecked */
+  /** Adds and forgets a stranger until it is disconnected unchecked. @returns how often */
   function flood(stranger: Connection): number {
-    // From now on each stranger becomes a client, as when the service stops, and its end counts.
+    // From now on, each stranger becomes a client, as when the service stops. Its end is counted.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);
@@ -126,7 +126,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   it("strangers are disconnected unchecked", async () => {
     const { strangers, last } = await connectionsOf(as({}));
     for (const stranger of strangers) {
-      // On a busy machine so many may take longer than the second for which they are counted.
+      // On a busy machine, so many strangers may take longer than the second in which they count.
       expect(flood(stranger)).toBeGreaterThanOrEqual(STRANGERS);
       expect(stranger.isOpen).toBe(false);
       if (clients.tryAdd(last) === "closed") break;
@@ -134,7 +134,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(last.isOpen).toBe(false);
   });
 
-  it("roots of other user namespaces are disconnected, too, though not before the flood", async () => {
+  it("roots of other user namespaces are disconnected, too, but not before the flood", async () => {
     const { strangers, last } = await connectionsOf(rootElsewhere(UID));
     expect(clients.tryAdd(last)).toMatchObject({ isStranger: false });
     for (const stranger of strangers) {
@@ -157,21 +157,24 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
 
   it.each([
     ["one uid holds", [SEEMINGLY_CAPABLE_PER_UID + 10], SEEMINGLY_CAPABLE_PER_UID],
-    ["they hold", Array<number>(6).fill(50), SEEMINGLY_CAPABLE],
-  ])("roots elsewhere count as strangers if %s too many connections", async (_, of, max) => {
-    const count = of.reduce((sum, one) => sum + one, 0);
-    const listening = listenFor(count);
-    for (const [i, held] of of.entries())
-      await peer.start(rootElsewhere(UID + i), address, NOTHING, ["--hold", String(held)]);
-    const added = acceptAll(listening, count).map((connection) => clients.tryAdd(connection));
-    expect(added.map((client) => client === "waits")).toEqual(added.map((_, i) => i >= max));
-  });
+    ["all of them hold", Array<number>(6).fill(50), SEEMINGLY_CAPABLE],
+  ])(
+    "roots of other user namespaces count as strangers if %s too many connections",
+    async (_, of, max) => {
+      const count = of.reduce((sum, one) => sum + one, 0);
+      const listening = listenFor(count);
+      for (const [i, held] of of.entries())
+        await peer.start(rootElsewhere(UID + i), address, NOTHING, ["--hold", String(held)]);
+      const added = acceptAll(listening, count).map((connection) => clients.tryAdd(connection));
+      expect(added.map((client) => client === "waits")).toEqual(added.map((_, i) => i >= max));
+    },
+  );
 
   it("the oldest connection makes room, whether it waits or not", async () => {
     const count = MAX_UNPROVEN_PER_UID + 2;
     const listening = listenFor(count);
-    // All have the same uid. The last two displace the two oldest: one that does not wait, and a
-    // stranger, which does.
+    // All peers have the same uid. The last two displace the two oldest: one that does not wait,
+    // and a stranger, which waits.
     const started: [readonly string[], number][] = [
       [rootElsewhere(UID), 1],
       [as({ uid: UID }), MAX_UNPROVEN_PER_UID - 1],
@@ -196,7 +199,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect([clients.size, clients.all()]).toEqual([count, []]);
   }
 
-  it("strangers that have waited are clients again when nobody may wait any longer", async () => {
+  it("strangers that have waited become clients again when nobody may wait any longer", async () => {
     await wait();
     const back: Client[] = [];
     goOn = (client) => {
@@ -212,7 +215,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     }
   });
 
-  it("strangers that say nothing wait, and are counted, until they hang up", async () => {
+  it("strangers that send nothing wait, and are counted, until they hang up", async () => {
     await wait();
     goOn = (client) => {
       clients.close(client);
@@ -240,7 +243,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(silent).toBe(2 * FLOODS);
   });
 
-  it("strangers that have waited are closed without a look once a flood of them has ended", async () => {
+  it("strangers that have waited are closed unchecked once too many of them have hung up", async () => {
     const count = 1.5 * STRANGERS;
     await wait(count);
     let looks = 0;

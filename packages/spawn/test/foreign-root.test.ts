@@ -1,6 +1,6 @@
 /**
- * Tests that the store is created and found again whatever "/" is, and that nothing else is
- * touched: in a chroot, setns(2) moves the thread to the root of the mount namespace.
+ * Tests that the daemon creates its store, and finds it again, whatever "/" is, and that it touches
+ * nothing else: in a chroot, setns(2) moves the thread to the root of the mount namespace.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { FakeRoot, MountNamespace } from "./support/roots.ts";
 const ALL = { ipc: true, pid: true };
 const FORMAT = "cm4all-spawn namespaces 1\n";
 
-/** Creates directories that a daemon would take for its names. */
+/** Creates directories that a daemon would take for those of its names. */
 function addNames(directory: string): void {
   mkdirSync(join(directory, "names/1"), { recursive: true });
   writeFileSync(join(directory, "names/1/name"), "");
@@ -29,7 +29,7 @@ function identity(path: string): string {
   return `${dev}:${ino}`;
 }
 
-/** Returns the pids of the inits of names: a killed daemon leaves inits for the next one. */
+/** Returns the pids of these names' inits, which a daemon that ends leaves for the next daemon. */
 function initsOf(...names: string[]): number[] {
   return readdirSync("/proc")
     .filter((pid) => /^\d+$/.test(pid))
@@ -40,7 +40,7 @@ function initsOf(...names: string[]): number[] {
 describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
   for (const isMount of [true, false])
     for (const hasNames of [true, false])
-      it(`that is ${isMount ? "a" : "no"} mount point, ${hasNames ? "with" : "without"} /names outside`, async () => {
+      it(`that is ${isMount ? "a" : "no"} mount point, ${hasNames ? "with" : "without"} /names outside, only the store is changed`, async () => {
         using root = new FakeRoot();
         if (hasNames) addNames(root.directory);
         const before = root.contents();
@@ -55,7 +55,7 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
             "names",
             "proc",
           ]);
-          // An init must not show the root of the system to its namespace.
+          // An init has the daemon's root: it must not give access to the root of the system.
           const [init] = daemon.childPids();
           const own = `/proc/${daemon.pid}/root/`;
           expect(identity(own)).not.toBe(identity(root.directory));
@@ -110,13 +110,13 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
          printf '${FORMAT.trim()}\\n' >/mnt/format; mount --move /mnt "${directory}"`,
     ],
     [
-      "is refused if its format is another one",
+      "is refused if it has another format",
       (directory) =>
         `mount -t tmpfs none /mnt; cp -r "${directory}/names" /mnt; echo 2 >/mnt/format;
          mount --move /mnt "${directory}"`,
     ],
     [
-      "is refused if its format is a link",
+      "is refused if its file `format` is a link",
       (directory) =>
         `mount -t tmpfs none /mnt; mkdir /mnt/names; printf '${FORMAT.trim()}\\n' >/mnt/real;
          ln -s real /mnt/format; mount --move /mnt "${directory}"`,

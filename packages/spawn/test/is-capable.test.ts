@@ -1,6 +1,6 @@
 /**
- * Tests, with real sockets and processes, that a process counts as a peer only if it is the one
- * that has connected, and not another one that has the peer's pid.
+ * Tests with real sockets and processes that a process counts as the peer of a connection only if
+ * it has made the connection, and not if it merely has the peer's pid.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -27,7 +27,7 @@ import { tryOpenByPid } from "../src/namespaces/requests/peer-process.ts";
 import type { Peer } from "../src/namespaces/requests/permission.ts";
 import { monotonicMs } from "../src/thread/event-loop.ts";
 
-/** Returns this process's end of a connection that `connect` makes. */
+/** Returns the accepted end of a connection that `connect` makes. */
 function accepted(connect: (address: string) => void): Fd {
   const directory = mkdtempSync(join(tmpdir(), "is-capable-"));
   const address = join(directory, "socket");
@@ -79,7 +79,7 @@ it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is c
   expect(isThisProcessCapable(connection)).toBe(true);
 });
 
-// From Linux 6.5 on, the kernel returns a pidfd of the peer; earlier, there was only the pid.
+// Since Linux 6.5, the kernel returns a pidfd of the peer; before, there was only the pid.
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
   "a peer that is gone is not capable, though its pid belongs to a capable process",
   () => {

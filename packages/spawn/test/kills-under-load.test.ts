@@ -1,7 +1,7 @@
 /**
  * Kills the daemon over and over while clients send requests without a pause, and compares each
- * answer with those before it. There are 975 answers before each kill, and nine kills, or 210 with
- * `TORTURE=all`.
+ * answer with earlier answers. There are at least 975 answers before each kill, and nine kills, or
+ * 210 with `TORTURE=all`.
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -69,7 +69,8 @@ class Answers {
 }
 
 /**
- * Sends requests until `isOver` says so. Gives up requests that a killed daemon has not answered.
+ * Sends requests until `isOver` returns true. Gives up requests that a killed daemon has not
+ * answered.
  */
 async function ask(
   address: string,
@@ -121,7 +122,7 @@ describe.skipIf(cannotRun)("a daemon that is killed under load", () => {
     const nextName = () => {
       const i = Math.floor(random() * (NAMES + NEW_NAMES));
       if (i < NAMES) return `${i}`;
-      // Names that were new in this life of the daemon, or in the two before it.
+      // A name that is or was new in this run of the daemon, or in one of the two runs before it.
       return `new ${Math.max(0, kills - Math.floor(3 * random()))}-${i - NAMES}`;
     };
     const clients = Promise.all(
@@ -152,7 +153,10 @@ describe.skipIf(cannotRun)("a daemon that is killed under load", () => {
       readFileSync(`${cgroup.path}/cgroup.procs`, "utf8")
         .split("\n")
         .filter((pid) => pid !== "" && commandLine(Number(pid))[0]?.startsWith("init ") === true);
-    await until(async () => inits().length === (await daemon.status()).kept.pid, "no init is more");
+    await until(
+      async () => inits().length === (await daemon.status()).kept.pid,
+      "there is no other init",
+    );
     expect(inits().length).toBe(NAMES);
     await daemon.control({ command: "purge-namespaces", onlyIdle: false });
     await until(() => inits().length === 0, "no init is left");

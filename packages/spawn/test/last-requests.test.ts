@@ -1,30 +1,33 @@
-/** Tests that a daemon answers all requests that were sent before its end. */
+/** Tests that a daemon answers all requests that were sent before it is ended. */
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import { request } from "./support/client.ts";
 import { kill, TestDaemon } from "./support/daemon.ts";
 
-/** More than a turn of the event loop handles, and fewer than a socket's buffer can hold. */
+/** More than one turn of the event loop handles, but no more than a socket's buffer can hold. */
 const REQUESTS = 100;
 
-it.skipIf(missing("root") !== undefined)("a daemon answers all requests at its end", async () => {
-  const daemon = await TestDaemon.start();
-  try {
-    using client = daemon.connect();
-    using _answer = client.ask("name", { ipc: true });
-    const { pid } = daemon.child;
-    if (pid === undefined) throw new Error("the daemon has not started");
-    kill(pid, "SIGSTOP");
-    for (let i = 0; i < REQUESTS; i++) client.send(request("name", { ipc: true }));
-    kill(pid, "SIGTERM");
-    kill(pid, "SIGCONT");
-    for (let i = 0; i < REQUESTS; i++) {
-      const raw = client.receive();
-      expect(raw.kind).toBe("handles");
-      if (raw.kind === "handles") raw.answer[Symbol.dispose]();
+it.skipIf(missing("root") !== undefined)(
+  "a daemon answers all pending requests when it ends",
+  async () => {
+    const daemon = await TestDaemon.start();
+    try {
+      using client = daemon.connect();
+      using _answer = client.ask("name", { ipc: true });
+      const { pid } = daemon.child;
+      if (pid === undefined) throw new Error("the daemon has not started");
+      kill(pid, "SIGSTOP");
+      for (let i = 0; i < REQUESTS; i++) client.send(request("name", { ipc: true }));
+      kill(pid, "SIGTERM");
+      kill(pid, "SIGCONT");
+      for (let i = 0; i < REQUESTS; i++) {
+        const raw = client.receive();
+        expect(raw.kind).toBe("handles");
+        if (raw.kind === "handles") raw.answer[Symbol.dispose]();
+      }
+      expect(client.receive().kind).toBe("closed");
+    } finally {
+      await daemon.stop();
     }
-    expect(client.receive().kind).toBe("closed");
-  } finally {
-    await daemon.stop();
-  }
-});
+  },
+);

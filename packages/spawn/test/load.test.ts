@@ -9,7 +9,7 @@ const cannotRun = missing("root", "catatonit") !== undefined;
 const IPC = request("load", { ipc: true });
 const MEGABYTE = 2 ** 20;
 
-/** Returns what a client receives until its connection is closed. */
+/** Returns the kinds of all answers that a client receives until its connection is closed. */
 function receiveAll(client: TestClient): string[] {
   const kinds: string[] = [];
   for (;;) {
@@ -113,7 +113,7 @@ describe.skipIf(cannotRun)("under load, the daemon", () => {
     await daemon.control({ command: "purge-namespaces", onlyIdle: false });
     await until(() => daemon.childPids().length === 0, "no init is left");
     expect((await daemon.status()).names).toBe(0);
-    // No purge has tried to end a name that another had ended.
+    // No purge has tried to end a name that another purge had ended.
     expect(daemon.log).not.toContain("names cannot be ended");
   });
 
@@ -132,13 +132,14 @@ describe.skipIf(cannotRun)("under load, the daemon", () => {
     for (const client of clients) client[Symbol.dispose]();
   });
 
-  it("answers what clients can still send after SIGTERM", async () => {
+  it("answers all requests that clients can still send after SIGTERM", async () => {
     const clients = Array.from({ length: 100 }, () => daemon.connect());
     for (const client of clients) client.inodes("load", { ipc: true });
     let sent = 0;
     const startMs = performance.now();
     const ended = daemon.end("SIGTERM");
-    // The clients send requests as long as they can, mostly without waiting for the answers.
+    // The clients send requests as long as they can, without waiting for answers. Every second
+    // client also receives.
     const counts = clients.map(() => 0);
     let isOpen = true;
     while (isOpen) {

@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
     expect(text).not.toContain("were lost");
   });
 
-  it("that nobody reads does not block the end", async () => {
+  it("that nobody reads does not block the end of the daemon", async () => {
     pipe.fill();
     await start(pipe.path);
     await expectWork();
@@ -77,7 +77,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
     rmSync(path("rest"));
     await host.scratch.runToEnd("a.scope/last");
     const text = () => readFileSync(path("log"), "utf8");
-    await until(() => text().includes(" lines of the log were lost"), "it says so");
+    await until(() => text().includes(" lines of the log were lost"), "it is logged");
     // Each thread counts its own lost lines: those of the reaper are about the five cgroups.
     expect(text()).toMatch(/^\S+ .*last: .*\n\S+ 5 lines of the log were lost because [^\n]*\n$/);
   });

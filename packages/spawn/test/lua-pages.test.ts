@@ -50,7 +50,7 @@ describe.skipIf(missing("root", "cgroup2", "postgres", "psql") !== undefined)("d
 
   it("has scripts", () => expect(scripts.length).toBeGreaterThan(8));
 
-  it.each(scripts)("has a script that runs at line %d", (_, text) => {
+  it.each(scripts)("has a script at line %d, and the script runs", (_, text) => {
     const file = join(directory, "script.lua");
     writeFileSync(file, text);
     const args = ["--config", join(directory, "spawn.toml"), "lua", file, "--cgroup", "a/job"];

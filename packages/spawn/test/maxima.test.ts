@@ -1,7 +1,7 @@
 /**
- * Reaches all limits at the same time, within the descriptors that the unit allows. If this
- * process may not raise its limit so far, uses as many names as fit. Even then, it tests that each
- * name takes two descriptors.
+ * Reaches all limits of the daemon at the same time, with as many descriptors as its unit allows.
+ * If this process may not raise its own limit that far, uses as many names as fit. In both cases,
+ * checks that a name takes at most two descriptors.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -96,7 +96,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
       `quota reached: ${CONNECTIONS} connections`,
       "closed",
     ]);
-    // Every tenth name once more; most are not in the cache.
+    // Every tenth name once more; most of these names are not in the cache.
     const askMs = performance.now();
     for (let i = 0; i < NAMES; i += 10) client.inodes(`name ${i}`, { ipc: true, pid: true });
     console.log(`an answer takes ${((performance.now() - askMs) / (NAMES / 10)).toFixed(2)} ms`);
@@ -119,7 +119,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
     console.log(
       `purged in ${Math.round(durationMs)} ms, longest answer ${longestMs.toFixed(1)} ms`,
     );
-    // If the purge were not sliced, an answer would take as long as the purge.
+    // If the purge were not cut into slices, an answer would take as long as the purge.
     expect(longestMs).toBeLessThan(durationMs / 2);
     await until(() => daemon.childPids().length === 0, "all inits have ended", 60_000);
     for (const open of [...leases, ...clients]) open[Symbol.dispose]();

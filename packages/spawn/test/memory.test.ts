@@ -1,4 +1,4 @@
-/** Tests that the garbage of a start is given back to the kernel once the daemon is idle. */
+/** Tests that an idle daemon returns to the kernel the memory that only its start needed. */
 import { readFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
@@ -11,7 +11,7 @@ function anonymousKiB(pid: number): number {
 }
 
 describe.skipIf(missing("root") !== undefined)("the memory of a daemon at rest", () => {
-  it("falls by a tenth, and stays there", async () => {
+  it("falls by a tenth, and does not grow again", async () => {
     const daemon = await TestDaemon.start();
     try {
       let mostKiB = 0;

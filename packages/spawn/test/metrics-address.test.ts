@@ -1,5 +1,5 @@
 /**
- * Starts the daemon with an address for metrics that cannot be used, or not yet: all else works.
+ * Starts the daemon with an address for metrics that cannot be used (yet): everything else works.
  */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -80,7 +80,7 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)(
       daemon = await TestDaemon.start({
         address: join(directory, "namespaces.sock"),
         config: configuration("192.0.2.1:10469"),
-        // In a network namespace without the address.
+        // In a network namespace without this address.
         wrapper: ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"],
       });
       await expectWaiting("192.0.2.1:10469", /EADDRNOTAVAIL/);

@@ -1,4 +1,4 @@
-/** Tests the notifications, with a real socket instead of the service manager. */
+/** Tests notifications with a real socket, which takes the place of the service manager. */
 import { closeSync } from "node:fs";
 import {
   AF_UNIX,
@@ -40,11 +40,11 @@ async function receiveBarrier(): Promise<number> {
     fd = message?.fds[0];
     return fd !== undefined;
   }, "the barrier comes");
-  if (fd === undefined) throw new Error("it came without a descriptor");
+  if (fd === undefined) throw new Error("the barrier came without a descriptor");
   return fd;
 }
 
-it("a barrier is passed when the manager has closed its descriptor, and not before", async () => {
+it("a barrier is passed when the manager has closed the barrier's descriptor, and not before", async () => {
   let isPassed: boolean | undefined;
   const passed = notifier.barrier(60_000).then((result) => {
     isPassed = result;

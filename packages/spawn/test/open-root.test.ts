@@ -28,7 +28,7 @@ describe.skipIf(missing("cgroup2") !== undefined)("cgroup2", () => {
   });
 });
 
-describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup with any name", () => {
+describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup with a non-ASCII name", () => {
   it("is accepted", async () => {
     const scratch = new ScratchCgroup();
     try {
@@ -71,7 +71,7 @@ describe.skipIf(missing("root") !== undefined)("a tmpfs", () => {
   it("is named when it is refused", () => {
     const config = join(directory, "tmpfs.toml");
     writeFileSync(config, `[reaper]\ncgroup_root = "/mnt"\n`);
-    // In a separate mount namespace.
+    // The tmpfs is mounted in a separate mount namespace.
     const script = 'mount -t tmpfs none /mnt && exec "$@"';
     const command = [process.execPath, program, "--check-config", "--config", config];
     const { stderr } = spawnSync("unshare", ["-m", "sh", "-c", script, "sh", ...command]);

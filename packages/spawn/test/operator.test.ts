@@ -21,7 +21,7 @@ import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
 
-/** The program that makes shell completions from what `--help` says. */
+/** The program that makes shell completions from the output of `--help`. */
 const COMPLETION = join(import.meta.dirname, "../../deb/completion.mjs");
 
 interface Result {
@@ -45,7 +45,7 @@ function execute(program: string, ...args: string[]): Promise<Result> {
 
 /**
  * Runs a command without `--control`. In its mount namespace, the daemon's control socket is at the
- * default place.
+ * default path.
  */
 function askAtDefault({ directory, configFile }: TestDaemon, ...args: string[]): Promise<Result> {
   const script = `mount -t tmpfs none /run && mkdir /run/cm4all-spawn &&
@@ -66,7 +66,7 @@ async function ask(
   return run(BUNDLE, "--control", controlSocket, ...args);
 }
 
-/** The schemas that the build has written, and the package installs. */
+/** The schemas that the build has written and the package installs. */
 const SCHEMAS = join(dirname(BUNDLE), "schema");
 const validators = new Map(
   readdirSync(SCHEMAS).map((file) => [
@@ -105,7 +105,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     daemon = undefined;
   });
 
-  it("the exit status of status says if the daemon is well, degraded, or not running", async () => {
+  it("the exit status of status shows whether the daemon is well, degraded, or not running", async () => {
     const one = await start();
     const well = await ask(one, "status");
     expect(well.status).toBe(0);
@@ -185,7 +185,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(stdout).toContain(`[${process.pid}]`);
   });
 
-  it("the completion of a shell knows the names", async () => {
+  it("the completion of a shell offers the names", async () => {
     const one = await start();
     using client = one.connect();
     for (const name of ["web", "wiki", "batch"]) client.ask(name, { ipc: true })[Symbol.dispose]();
@@ -239,7 +239,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     );
   });
 
-  it("names may be as long as requests allow, with bytes that JSON escapes", async () => {
+  it("names may be as long as requests allow, and contain bytes that JSON escapes", async () => {
     const one = await start();
     using client = one.connect();
     const names = ['"', "\\", "\x7f", "x"].map((byte) => byte.repeat(4080)).sort();
@@ -253,7 +253,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "purge-namespaces", ...names)).stdout).toBe("names ended: 4, left: 0\n");
   });
 
-  it("purge-namespaces takes more names than fit into a request", async () => {
+  it("purge-namespaces accepts more names than fit into a request", async () => {
     const one = await start();
     using client = one.connect();
     const names = Array.from({ length: 100 }, (_, i) => `${i}-`.padEnd(1000, "x"));
@@ -295,7 +295,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
   });
 
-  it("reload --signal tells the daemon of a mistake in the configuration", async () => {
+  it("reload --signal fails for a mistake in the configuration, and the daemon counts the failure", async () => {
     const one = await start();
     for (const text of ["[reaper]\ncheck_seconds = 'x'\n", "[reaper"]) {
       const { failedReloads } = await daemonMetrics(one);
@@ -338,7 +338,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
     expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });
     expect((await askAtDefault(one, "status")).stdout).toMatch(/^degraded: .*max_nmaes/);
-    // The daemon has no journal, and the place of the files is not known.
+    // The daemon has no journal, and the directory of the files is unknown.
     expect(await askAtDefault(one, "accounting", "list")).toMatchObject({ status: 78 });
   });
 
@@ -452,7 +452,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     }
   });
 
-  it("a mistyped command is an error that suggests the one that was meant", async () => {
+  it("a mistyped command causes an error that suggests the intended command", async () => {
     const one = await start();
     expect(await ask(one, "staus")).toMatchObject({
       status: 64,
@@ -460,7 +460,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  /** Runs `status --watch` on a terminal of this size, and meanwhile `what`, which must end it. */
+  /** Runs `status --watch` on a terminal of this size, and meanwhile `what`, which must quit it. */
   async function watchOnTerminal(
     { controlSocket }: { readonly controlSocket: string },
     columns: number,
@@ -499,7 +499,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
   });
 
-  it("status --watch says which lines a terminal with few rows shows, and scrolls", async () => {
+  it("status --watch shows which lines are visible on a terminal with few rows, and scrolls", async () => {
     const one = await start();
     await watchOnTerminal(
       one,
@@ -507,7 +507,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       async (terminal, text) => {
         await until(
           () => /lines 1-9 of \d\d: Up, Down, Page Up, Page Down/.test(text()),
-          "it says",
+          "it shows that",
         );
         terminal.stdin?.write("\x1b[B\x1b[B");
         await until(() => /lines 3-11 of \d\d/.test(text()), "it scrolls");
@@ -574,7 +574,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       expectValid("accounting-list", stdout);
       writeFileSync(daemon.configFile, "[accounting");
       const atDefault = await askAtDefault(daemon, "accounting", "list", "--json");
-      // The handler may have been tried again in between.
+      // The handler may have been called again in between.
       const withoutAttempts = (json: string) => json.replace(/"attempts":\d+/, "");
       expect({ ...atDefault, stdout: withoutAttempts(atDefault.stdout) }).toEqual({
         status: 0,
@@ -583,7 +583,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       });
     });
 
-    it("the completion of a shell knows the numbers of records", async () => {
+    it("the completion of a shell offers the numbers of records", async () => {
       host = new AccountingHost();
       host.writeScript("function (");
       await host.start();
@@ -603,7 +603,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       }
     });
 
-    it("a script with a mistake makes the reload fail, and a changed script is mentioned", async () => {
+    it("a script with a mistake makes the reload fail, and a changed script is reported", async () => {
       host = new AccountingHost();
       host.writeScript("function cgroup_released(c) end");
       await host.start();

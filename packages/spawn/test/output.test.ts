@@ -66,7 +66,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     expect(status).toBe(EX_IOERR);
   });
 
-  it("is reported when the command reads the records from the files", () => {
+  it("is reported when the command reads the records from the journal's files", () => {
     const files = ["--control", "", "--journal", mkdtempSync(join(host.directory, "journal-"))];
     for (const list of [["list"], ["list", "--json"]]) {
       const args = [...files, "accounting", ...list];
@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(status).toBe(EX_IOERR);
     });
 
-    it("does not include text without a newline, which is written at the end", () => {
+    it("does not include text without a newline: such text is written at the end", () => {
       const unended = "io.write('a') io.stderr:write('b')";
       expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
       expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);
@@ -123,7 +123,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     await host.scratch.runToEnd("a.scope/job", "true");
     await until(async () => (await host.records())[0]?.state === "parked", "a record is parked");
     const [{ number } = { number: -1 }] = await host.records();
-    // The exit status of a check takes precedence: a parked record degrades the daemon.
+    // The exit status for the daemon's state takes precedence: a parked record degrades the daemon.
     expect(run(">/dev/full", ["status"])).toEqual({ status: 1, stderr: FULL });
     for (const words of [
       "show ID",

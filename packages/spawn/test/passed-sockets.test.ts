@@ -61,11 +61,14 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
     for (const fd of fds) fd.close();
   });
 
-  it.each(["SIGTERM", "SIGINT", "SIGQUIT"] as const)("ends with 0 on %s", async (signal) => {
-    const daemon = await TestDaemon.start();
-    daemon.child.kill(signal);
-    await until(() => daemon.child.exitCode !== null, "it has ended");
-    expect(daemon.child.exitCode).toBe(0);
-    await daemon.stop();
-  });
+  it.each(["SIGTERM", "SIGINT", "SIGQUIT"] as const)(
+    "ends with exit status 0 on %s",
+    async (signal) => {
+      const daemon = await TestDaemon.start();
+      daemon.child.kill(signal);
+      await until(() => daemon.child.exitCode !== null, "it has ended");
+      expect(daemon.child.exitCode).toBe(0);
+      await daemon.stop();
+    },
+  );
 });

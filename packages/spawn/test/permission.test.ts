@@ -34,13 +34,13 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
   afterAll(() => peer[Symbol.dispose]());
 
   /**
-   * Lets two peers each send a socket that takes long to close, and that only the message holds.
-   * The first peer then ends, and the second stays.
-   * @returns a function that returns what the second has printed so far
+   * Lets two peers, one after the other, send a socket that takes long to close, and to which only
+   * the message refers. The first peer ends, and the second stays.
+   * @returns a function that returns what the second peer has printed so far
    */
   async function sendLingering(daemon: TestDaemon, before: readonly string[]) {
     const taken = new Set<Socket>();
-    // A socket whose peer process has ended would not take long to close.
+    // The other end of each socket stays open: otherwise the socket would not take long to close.
     const sink = createServer({ pauseOnConnect: true }, (socket) => taken.add(socket));
     sink.listen(0, "127.0.0.1");
     await once(sink, "listening");
@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     const ask = (before: readonly string[], options?: readonly string[]) =>
       peer.run(before, daemon.address, REQUEST, options);
 
-    it("is given to root, also without capabilities", () => {
+    it("is given to root, even without capabilities", () => {
       expect(ask([])).toEqual(GRANTED);
       expect(ask(["setpriv", "--bounding-set=-all"])).toEqual(GRANTED);
     });
@@ -102,7 +102,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(ask(nobody, ["--exec", "/proc/self/exe"])).toEqual(GRANTED);
     });
 
-    it("is not given to a process that is gone", () => {
+    it("is not given for the capability of a process that is gone", () => {
       expect(ask(as({ capabilities: ["sys_admin"] }), ["--orphan"])).toEqual(REFUSED);
       expect(ask([], ["--orphan"])).toEqual(GRANTED);
     });
@@ -169,7 +169,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       const hold = (uid: number) =>
         peer.start(as({ uid }), daemon.address, NOTHING, ["--hold", "2100"]);
       await Promise.all(Array.from({ length: 3 }, (_, i) => hold(STRANGER + i)));
-      // 2,048 of each uid, 4,096 of all.
+      // At most 2,048 connections of each uid are kept, and 4,096 in total.
       await until(async () => (await daemon.status()).connections === 4096, "the crowd is there");
       for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, REQUEST, ["--flood"]);
       const startMs = performance.now();
@@ -206,12 +206,13 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(request()).toEqual(GRANTED);
     });
 
-    it("admits more connections of one uid than there may be strangers", async () => {
+    it("does not count capable clients among the strangers with the same uid", async () => {
       const privileged = as({ capabilities: ["sys_admin"] });
       await peer.start(privileged, daemon.address, NOTHING, ["--hold", "1000"]);
       await until(async () => (await daemon.status()).connections === 1000, "all are there");
       await peer.start(as({}), daemon.address, NOTHING, ["--hold", "2200"]);
-      // The connections that had to make room have sent no request, and were found capable.
+      // The oldest connections have sent no request, but they did not have to make room: they were
+      // checked then, and found capable.
       const all = 1000 + 2048;
       await until(async () => (await daemon.status()).connections === all, "the crowd is there");
       expect(ask(privileged)).toEqual(GRANTED);
@@ -234,10 +235,14 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       // Debian gives `daemon` and `adm` these ids.
       ["a uid by its name", { uid: 1 }, GRANTED],
       ["a gid by its name", { groups: [4] }, GRANTED],
-      ["nobody whose ids are those of the other kind", { uid: 4, gid: 1 }, REFUSED],
+      [
+        "nobody whose uid is allowed only as a gid, and whose gid only as a uid",
+        { uid: 4, gid: 1 },
+        REFUSED,
+      ],
       ["nobody else", { uid: 2001, gid: 1001, groups: [1001] }, REFUSED],
       [
-        "nobody who has more groups than can be looked at",
+        "nobody who has more groups than can be checked",
         { groups: Array.from({ length: 2000 }, (_, i) => 100_000 + i) },
         REFUSED,
       ],
@@ -262,7 +267,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     await daemon.stop();
   });
 
-  it("is not given to processes outside the daemon's PID namespace", async () => {
+  it("is given only to root outside the daemon's PID namespace", async () => {
     const daemon = await TestDaemon.start({
       wrapper: ["unshare", "--pid", "--fork", "--mount-proc"],
     });

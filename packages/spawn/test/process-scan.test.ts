@@ -31,7 +31,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
     expect(scan()).toEqual(new Set());
   });
 
-  // If there are fewer than some thousand processes, the first pass has listed all of them by then.
+  // Unless there are thousands of processes, the first pass has listed all of them before the new
+  // process starts.
   it("finds a process that started during the scan", async () => {
     using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
     let child: ChildProcess | undefined;
@@ -40,7 +41,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
         spawn("sleep", ["100"], { stdio: "ignore" }),
       );
     });
-    // The child ends before the init, which waits for it, is reaped.
+    // The init would wait for the child, so the child has to end first.
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));

@@ -89,7 +89,7 @@ describe.skipIf(needs !== undefined)(
       return listen;
     }
 
-    /** Returns a host, which Prometheus scrapes after `watch`; both end with the test. */
+    /** Returns a host that Prometheus scrapes from a call of `watch` until the end of the test. */
     async function makeHost(): Promise<AccountingHost & { watch(): void }> {
       const host = new AccountingHost();
       const listen = await serve(host);
@@ -102,7 +102,7 @@ describe.skipIf(needs !== undefined)(
     }
 
     /**
-     * Returns a host that accounts and is watched.
+     * Returns a host whose daemon accounts cgroups and is scraped.
      * @param config further sections of the configuration
      */
     async function makeReadyHost(config = ""): Promise<AccountingHost> {
@@ -131,7 +131,7 @@ describe.skipIf(needs !== undefined)(
 
     /**
      * Waits for alerts as `expectAlerts` does.
-     * @param perhaps alerts that may also fire on a slow machine
+     * @param perhaps other alerts that may fire if the machine is slow
      */
     async function expectAlertsBeside(perhaps: string[], ...names: string[]): Promise<void> {
       const full = names.map((name) => `CM4allSpawn${name}`).sort();
@@ -297,7 +297,7 @@ describe.skipIf(needs !== undefined)(
         'assert(db:execute("SELECT 1"))',
         `handlers_bear_repetition = true db = pg:new(${JSON.stringify(server.conninfo)})`,
       );
-      // The clock of this daemon is two hours slow, that of the next one is not.
+      // The clock of this daemon is two hours slow; the clock of the next one is not.
       const clock = join(host.directory, "clock.cjs");
       writeFileSync(clock, "const now = Date.now; Date.now = () => now() - 7200000;");
       await host.start("", { env: { NODE_OPTIONS: `--require ${clock}` } });
@@ -350,7 +350,7 @@ describe.skipIf(needs !== undefined)(
           PATIENCE_MS,
         );
       }
-      // The pauses grow, so that the script is down for some of the time.
+      // The pauses before the starts grow, so that the script is down for some of the time.
       await expectAlertsBeside(["ScriptDown"], "ScriptRestarts");
     });
 
@@ -367,7 +367,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("JournalFails");
     });
 
-    /** Makes the records of cgroups 120 KB long, by extended attributes of their scope. */
+    /** Makes the records of cgroups 120 KB long, with extended attributes of their scope. */
     function enlargeRecords({ scratch }: AccountingHost): void {
       const scope = openSync(join(scratch.path, "a.scope"), "r");
       for (let i = 0; i < 30; i++) setXattr(scope, `user.filler${i}`, Buffer.alloc(4000, "x"));
@@ -418,7 +418,7 @@ describe.skipIf(needs !== undefined)(
       host.daemon.child.kill("SIGHUP");
       await until(
         async () => (await host.accounting()).unreadableRecords > 0,
-        "some are not given",
+        "some cannot be read",
       );
       host.watch();
       await expectAlerts("RecordsUnreadable");
@@ -446,7 +446,7 @@ describe.skipIf(needs !== undefined)(
       expect([...fired].sort()).toEqual([...alertNames].sort());
     });
 
-    it("no alert has fired for the daemon that is well", async () => {
+    it("no alert has fired for the daemon without a fault", async () => {
       using client = good.daemon.connect();
       client.inodes("name", { ipc: true, pid: true });
       await good.scratch.runToEnd("a.scope/job");
@@ -458,7 +458,7 @@ describe.skipIf(needs !== undefined)(
               'cm4all_spawn_accounting_accounted_cgroups_total{instance="good"}',
             )
           )[0]?.value === 1,
-        "it is seen to",
+        "Prometheus has seen that",
         PATIENCE_MS,
       );
       expect(await prometheus.query('last_over_time(ALERTS{instance="good"}[1h])')).toEqual([]);

@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** A reaper on this thread, with its loop, counters and log. */
+/** A reaper on this thread, with its event loop, counters and log. */
 interface Running {
   reaper: Reaper;
   readonly loop: EventLoop;
@@ -31,7 +31,7 @@ interface Running {
   readonly log: string[];
 }
 
-/** Runs a reaper until it is told to stop. @param main returns the receiver of its messages */
+/** Runs a reaper until it is told to stop. @param main returns the receiver of the messages */
 function run(main: (running: Running) => TellMain): Running {
   const log: string[] = [];
   const loop = new EventLoop();
@@ -114,7 +114,7 @@ it("the reaper measures and reports a cgroup with every field, and logs what it 
   expect(counts.scopeMemoryPeakBytes["/a.scope"]?.sum).toBe(536870912);
 });
 
-it("the reaper reports its scan only when all cgroups could be opened, and a late find as found", () => {
+it("the reaper reports its scan only when it could open all cgroups, and reports late ones as found", () => {
   const path = join(directory, "a.scope/job");
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, "cgroup.events"), "populated 0\n");
@@ -144,7 +144,7 @@ it("the reaper reports its scan only when all cgroups could be opened, and a lat
   expect(log.filter((line) => line.includes("accounting waits until they can"))).toHaveLength(1);
 });
 
-it("the reaper lets other work run while 1,500 cgroups become empty at once, and reports the first before the last", () => {
+it("the reaper lets other work run while 1,500 cgroups become empty at once, and reports them in parts", () => {
   const count = 1500;
   const events = (i: number) => join(directory, "a.scope", `job${i}`, "cgroup.events");
   for (let i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-/** Tests the records of real cgroups: extended attributes, and reports while they run. */
+/** Tests the records of real cgroups: extended attributes, and reports of running cgroups. */
 
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ function set(name: string, attribute: string, value: string | Buffer): void {
   closeSync(fd);
 }
 
-/** Returns the attributes of the release with this index, nearest first. */
+/** Returns the attributes in a release: the cgroup's own first, then those of each ancestor. */
 async function xattrs(index: number): Promise<string[][]> {
   const { record } = await until("the release", () => program.releases[index]);
   return record.xattrs.map((table) =>
@@ -42,7 +42,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     await scratch.remove();
   });
 
-  it("has the attributes that anybody may see, of the cgroup and of those above it", async () => {
+  it("has the attributes that anybody may read, of the cgroup and of the cgroups above it", async () => {
     scratch.make("x.slice/bp.scope/a/b");
     set("x.slice", "user.slice", "1");
     set("x.slice/bp.scope/a", "user.account", "\xff\0");
@@ -61,7 +61,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect((await xattrs(1))[0]).toEqual(["user.account=\xc3\xbf\0"]);
   });
 
-  it("has no attributes of the root, and no empty tables at its end", async () => {
+  it("has no attributes of the root, and no empty tables at the end", async () => {
     scratch.make("root/bp.scope/a");
     set("root", "user.root", "r");
     set("root/bp.scope/a", "user.a", "a");
@@ -69,7 +69,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect(await xattrs(0)).toEqual([["user.a=a"]]);
   });
 
-  it("has the last value of each directory's attributes", async () => {
+  it("has the latest values of each directory's attributes", async () => {
     await start({ deletionDelayMs: 300 });
     for (let i = 0; i < 4; i++) {
       set("bp.scope", "user.round", `${i}`);
@@ -166,7 +166,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     await program.journalUntil("it to be deleted", () => program.told.includes("deleted 1"));
   });
 
-  it("is sent at each interval while its cgroup runs, and no longer once it is empty", async () => {
+  it("is sent at each interval while its cgroup runs, and no longer once the cgroup is empty", async () => {
     await start({ interimMs: 300 });
     const child = scratch.run("bp.scope/a", "while :; do :; done");
     scratch.make("bp.scope/unused");

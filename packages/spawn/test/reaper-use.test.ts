@@ -32,7 +32,7 @@ const run = (name: string) =>
 
 const paths = () => program.releases.map(({ record }) => textOf(record.snapshot.path));
 
-/** Waits until this many cgroups are released, and lets them be deleted. */
+/** Waits until this many cgroups are released, and journals all releases: deletion may follow. */
 async function released(count: number): Promise<void> {
   await until(`${count} releases`, () => program.releases.length >= count);
   program.journalled(program.releases);
@@ -83,7 +83,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
         },
       ],
       [
-        "an unused tree that was made after it had become empty",
+        "an unused tree that was made after the cgroup had become empty",
         async () => {
           await run("bp.scope/c1");
           await until("the release", () => program.releases.length === 1);
@@ -117,7 +117,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await gone("bp.scope/c1");
   });
 
-  it("leaves alone what was never used, frozen or not", async () => {
+  it("leaves alone cgroups that were never used, frozen or not", async () => {
     await start({ deletionDelayMs: 10 });
     for (let i = 0; i < 40; i++) scratch.make(`bp.scope/n${i}`);
     scratch.make("bp.scope/frozen");
@@ -139,7 +139,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       releasedCgroups: 0,
       deletedCgroups: 0,
     });
-    // A first process still finds its cgroup, and is counted.
+    // A first process still finds its cgroup, and is accounted.
     await run("bp.scope/n7");
     await gone("bp.scope/n7");
     expect(new Set(paths())).toEqual(new Set(["/bp.scope/n7"]));
@@ -176,7 +176,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(accounted).toBe(count);
   });
 
-  it("counts what came and went between two looks", async () => {
+  it("counts cgroups that were made and removed between two looks", async () => {
     await start();
     program.process.kill("SIGSTOP");
     for (let i = 0; i < 10; i++) {
@@ -185,13 +185,13 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     }
     mkdirSync(join(scratch.path, "bp.scope/x"));
     program.process.kill("SIGCONT");
-    // The reaper may not have looked yet: one watched cgroup alone does not show that it has.
+    // The reaper may not have looked yet: one watched cgroup alone does not prove that it has.
     await until("it to have looked", async () => (await program.status()).unseenCgroups > 0);
     await watched(1);
     expect(await program.status()).toMatchObject({ unseenCgroups: 10, vanishedCgroups: 0 });
   });
 
-  it("forgets the figures of scopes that are gone, and keeps their sums", async () => {
+  it("keeps the figures of scopes that are gone only as sums of all of them", async () => {
     await start({ accounting: false, scopes: ["*.slice/*.scope"] });
     for (let i = 0; i < 20; i++) {
       await run(`x.slice/${i}.scope/job`);

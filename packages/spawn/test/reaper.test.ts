@@ -28,7 +28,7 @@ async function start(
 
 const exists = (name: string) => existsSync(join(scratch.path, name));
 const gone = (name: string) => until(`${name} to be deleted`, () => !exists(name));
-/** Returns a command that runs its arguments in a user namespace with its own limit. */
+/** Returns a command that runs its arguments in a user namespace with a limit of its own. */
 const limited = (sysctl: string, limit: number) => [
   "unshare",
   "--map-root-user",
@@ -39,8 +39,8 @@ const limited = (sysctl: string, limit: number) => [
 ];
 
 /**
- * Moves a process through cgroups, one after the other. It runs a child in each, because the
- * kernel does not charge a process that only passes between two timer ticks.
+ * Moves a process through cgroups, one after the other. The process runs a child in each, because
+ * the kernel charges nothing to a cgroup that a process enters and leaves between two timer ticks.
  */
 async function runThrough(procs: readonly string[]): Promise<void> {
   const script = procs.map((path) => `echo $$ >${path}; (:)`).join("\n");
@@ -58,7 +58,7 @@ function journal(program: ReaperProgram, accounted: Set<string>, share: number):
 
 const exited = (child: ChildProcess) => new Promise((resolve) => child.on("exit", resolve));
 
-/** Returns a shell command that takes a while. */
+/** Returns a shell command that uses CPU time. */
 const work = (rounds: number) => `i=0; while [ $i -lt ${rounds} ]; do i=$((i+1)); done`;
 
 /** Returns the CPU time of a cgroup in microseconds. */
@@ -107,7 +107,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     });
   });
 
-  it("leaves everything outside of the scopes alone, and the scopes themselves", async () => {
+  it("leaves alone everything outside the scopes, and the scopes themselves", async () => {
     scratch.make("other.slice/x");
     const program = await start();
     await scratch.runToEnd("other.slice/x");
@@ -124,7 +124,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     scratch.make("bp.scope/a/b/c");
     scratch.make("bp.scope/a/d");
     const program = await start();
-    // Found cgroups are reported even without accounting, since there may be records of them.
+    // Even without accounting, these cgroups are reported, since there may be records of them.
     await program.journalUntil("them to be deleted", () => !exists("bp.scope/a"));
     const order = reaped(program);
     expect([...order].sort()).toEqual(["a", "a/b", "a/b/c", "a/d"]);
@@ -133,7 +133,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(await program.status()).toMatchObject({ watchedCgroups: 0, deletedCgroups: 4 });
   });
 
-  it("reaps a tree that was made at once and became empty, in one go", async () => {
+  it("reaps in one go a tree that was made at once and became empty", async () => {
     const program = await start();
     await scratch.runToEnd("bp.scope/a/b/c/d/e", "sleep 0.05");
     await gone("bp.scope/a");
@@ -150,7 +150,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(exists("bp.scope/unused")).toBe(true);
   });
 
-  it("withdraws a cgroup that is populated again before it is deleted, and reports it anew", async () => {
+  it("withdraws the release of a cgroup that is populated again, and reports the cgroup anew", async () => {
     const program = await start({ accounting: true, deletionDelayMs: 20 });
     await scratch.runToEnd("bp.scope/a");
     await until("the first release", () => program.releases.length === 1);
@@ -172,7 +172,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(program.told.slice(0, 3)).toEqual(["released 1", "withdrawn 1", "released 2"]);
   });
 
-  it("reports once what ran several times within the delay", async () => {
+  it("reports a cgroup only once if it ran several times within the delay", async () => {
     const program = await start({ accounting: true, deletionDelayMs: 1000 });
     for (let i = 0; i < 3; i++) await scratch.runToEnd("bp.scope/a", work(2000));
     await until("the release", () => program.releases.length === 1);
@@ -184,11 +184,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(program.told).toEqual(["released 1", "deleted 1"]);
   });
 
-  it("replaces a release by another if the cgroup ran again before it was journalled", async () => {
+  it("replaces a release by another if the cgroup ran again before the release was journalled", async () => {
     const program = await start({ accounting: true, deletionDelayMs: 20 });
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
-    // So that both events are queued when the reaper reads them.
+    // While the reaper is stopped, both events are queued.
     program.process.kill("SIGSTOP");
     await scratch.runToEnd("bp.scope/a", work(2000));
     program.process.kill("SIGCONT");
@@ -205,7 +205,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect((await program.status()).waitingCgroups).toBe(0);
   });
 
-  it("keeps a cgroup until it is journalled, and tells of its ancestors without delay", async () => {
+  it("keeps a cgroup until it is journalled, and reports its ancestors without delay", async () => {
     const program = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a/b");
     await until("both", () => program.releases.length === 2);
@@ -225,7 +225,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await until("both to be told", () => ends().length === 2);
   });
 
-  it("deletes without a word to the main thread when there is no accounting", async () => {
+  it("deletes cgroups without a report to the main thread when there is no accounting", async () => {
     const program = await start({ accounting: true });
     program.setAccounting(false);
     await scratch.runToEnd("bp.scope/a");
@@ -237,7 +237,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(reaped(program)).toEqual(["a", "b"]);
   });
 
-  it("tells that somebody else removed what was released, even if it is not journalled", async () => {
+  it("reports that another program removed a released cgroup, even if the release is not journalled", async () => {
     const program = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
@@ -251,7 +251,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     });
   });
 
-  it("tells after 10 s that a directory cannot be deleted", { timeout: 60_000 }, async () => {
+  it("reports after 10 s that a directory cannot be deleted", { timeout: 60_000 }, async () => {
     const program = await start({ accounting: true, unusedMs: 3_600_000 });
     scratch.make("bp.scope/a/unused");
     await scratch.runToEnd("bp.scope/a");
@@ -265,7 +265,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await until("the end to be told", () => program.told.includes("deleted 1"));
   });
 
-  it("tells again what it left behind when it was killed, and what is populated", async () => {
+  it("reports again what a killed reaper left behind, and reports what is populated", async () => {
     const first = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a/sub");
     await until("the releases", () => first.releases.length === 2);
@@ -299,7 +299,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(last).toMatchObject({ isFound: false, record: { snapshot: { path: "/bp.scope/b" } } });
   });
 
-  it("follows scopes that come, go and come back, made at once with the slices above", async () => {
+  it("follows scopes that are made at once with the slices above them, removed, and made again", async () => {
     const program = await start({ scopes: ["system.slice/*.slice/*-spawn.scope"] });
     for (let round = 0; round < 3; round++) {
       const scope = "system.slice/system-cm4all.slice/bp-spawn.scope";
@@ -325,7 +325,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(reaped(program)).toEqual(["a", "a", "a"]);
   });
 
-  it("tells of a cgroup that somebody else removed before it could be measured", async () => {
+  it("reports a cgroup that another program removed before it could be measured", async () => {
     const program = await start({ accounting: true });
     const child = scratch.run("bp.scope/a");
     await until("it to be watched", async () => (await program.status()).watchedCgroups === 1);
@@ -366,7 +366,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
         try {
           rmdirSync(directory);
         } catch {
-          // The reaper was faster, or a process is about to leave.
+          // The reaper was faster, or a process has not left the cgroup yet.
         }
       }
     }
@@ -387,14 +387,14 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     for (const level of levels) scratch.make(level);
     const areWatched = async (count: number) => (await program.status()).watchedCgroups === count;
     await until("them to be watched", () => areWatched(levels.length));
-    // When the reaper looks for the first of them, the parent is gone as well.
+    // When the reaper looks for the first removed level, its parent is gone as well.
     program.process.kill("SIGSTOP");
     for (const level of levels.reverse()) scratch.removeEmpty(level);
     program.process.kill("SIGCONT");
     await until("them to be forgotten", () => areWatched(0));
   });
 
-  it("takes names of any bytes", async () => {
+  it("accepts names of any bytes", async () => {
     const names = [
       "a\tb: cpu=1.0s",
       "'; DROP TABLE x; --",
@@ -455,7 +455,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect((await program.status()).missedChanges).toBeGreaterThan(0);
   });
 
-  it("goes on when it may open no more files, and says which limit that is", async () => {
+  it("goes on when it may open no more files, and logs the name of the limit", async () => {
     const program = await start({ checkIntervalMs: 300 });
     const pid = String(program.process.pid);
     execFileSync("prlimit", ["--pid", pid, "--nofile=3:"]);
@@ -467,7 +467,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await gone("bp.scope/a");
   });
 
-  it("finds everything after the kernel's queue has overflowed", async () => {
+  it("finds everything after the kernel's event queue has overflowed", async () => {
     const program = await start();
     const before = scratch.run("bp.scope/before");
     scratch.make("bp.scope/unused");
@@ -488,7 +488,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(exists("bp.scope/unused")).toBe(true);
   });
 
-  it("reaps 5,000 cgroups that are emptied at once", async () => {
+  it("reaps 5,000 cgroups that become empty at once", async () => {
     const program = await start();
     const count = 5000;
     const names = Array.from({ length: count }, (_, i) => `bp.scope/n${i % 50}/c${i}`);
@@ -497,7 +497,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       "all to be watched",
       async () => (await program.status()).watchedCgroups === count + 50,
     );
-    // A shell goes through all cgroups: each becomes empty as it leaves.
+    // A shell goes through all cgroups: each becomes empty as the shell leaves.
     program.process.kill("SIGSTOP");
     await runThrough(names.map((name) => join(scratch.path, name, "cgroup.procs")));
     program.process.kill("SIGCONT");
@@ -562,7 +562,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.runToEnd("bp.scope/a");
     await scratch.runToEnd("bp.scope/b");
     await until("both", () => program.releases.length === 2);
-    // The figures of a short process can come late: either may be the first.
+    // The figures of a short process can come late: either cgroup may be reported first.
     const ofA = ({ record }: ToldRelease) => textOf(record.snapshot.path) === "/bp.scope/a";
     program.journalled(program.releases.filter(ofA));
     expect(await program.stop()).toBe(0);

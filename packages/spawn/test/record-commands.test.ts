@@ -1,4 +1,4 @@
-/** Tests `cm4all-spawn accounting` on the files of a journal, and on a daemon that has it open. */
+/** Tests `cm4all-spawn accounting` on a journal's files, and on a daemon that has them open. */
 import { execFile } from "node:child_process";
 import {
   existsSync,
@@ -47,7 +47,7 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs a command line in which "$@" is the program, its options and `accounting`. */
+/** Runs a command line in which "$@" stands for the program, its options and `accounting`. */
 function shell(script: string): Promise<Result> {
   writeFileSync(join(directory, "spawn.toml"), "");
   const program = [process.execPath, BUNDLE, "--config", join(directory, "spawn.toml")];
@@ -109,7 +109,7 @@ function states(): Promise<[number, RecordState][]> {
 }
 
 describe("on the files of a journal", () => {
-  it("list says that nothing waits", async () => {
+  it("list reports that no records wait", async () => {
     expect(await run("list")).toEqual({
       status: 0,
       stdout: "no records wait to be accounted\n",
@@ -171,7 +171,7 @@ describe("on the files of a journal", () => {
     await append(...Array.from({ length: 3000 }, (_, i) => record(i)));
     const go = join(directory, "go");
     const begun = join(directory, "begun");
-    // The first line comes when the list is complete; the rest does not fit into the pipe.
+    // The first line is written when the list is complete; the rest does not fit into the pipe.
     const reader = `{ read -r line; : >${begun}; while ! [ -e ${go} ]; do sleep 0.1; done; wc -l; }`;
     const listed = shell(`"$@" list | ${reader}`);
     await until(() => existsSync(begun), "it is read");
@@ -196,7 +196,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[numbers[1], RecordState.WAITING]]);
   });
 
-  it("names the damaged files", async () => {
+  it("list names the damaged files", async () => {
     await append(record(1), record(2));
     const [file] = readdirSync(journal);
     const path = join(journal, file ?? "");
@@ -235,7 +235,7 @@ describe("on the files of a journal", () => {
   });
 
   it.each([[["show"]], [["retry"]], [["drop"]]])(
-    "%j says which record does not exist",
+    "%j reports which record does not exist",
     async (args) => {
       const [number] = await append(record(1));
       for (const id of ["17", "nonsense", `${BOOT}-2`]) {
@@ -274,7 +274,7 @@ describe("on the files of a journal", () => {
     expect(stdout).not.toContain("no answer");
   });
 
-  it("retry refuses an older report of a cgroup, and takes the latest one by its id", async () => {
+  it("retry refuses an older report of a cgroup, and takes the latest report by the cgroup's id", async () => {
     const [older, latest, alone] = await append(record(1, 1), record(1, 2), record(2));
     await mark(
       ...[older, latest, alone].map((number): Mark => [number, RecordState.PARKED, "no answer"]),
@@ -334,7 +334,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[third, RecordState.WAITING]]);
   });
 
-  it("fails without a change if the disk takes no writes", async () => {
+  it("drop fails without a change if the disk takes no writes", async () => {
     const [number] = await append(record(1));
     for (const limit of [0, 64]) {
       const { status, stdout, stderr } = await shell(
@@ -347,7 +347,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[number, RecordState.WAITING]]);
   });
 
-  it("uses the reserve if the disk is full", async () => {
+  it("drop uses the reserve if the disk is full", async () => {
     const [first, second] = await append(record(1), record(2));
     // The journal has created its reserve of 4 MiB.
     const script = [
@@ -364,7 +364,7 @@ describe("on the files of a journal", () => {
     expect(JSON.parse(listed)).toEqual([expect.objectContaining({ number: second })]);
   });
 
-  it("says what is wrong with the directory", async () => {
+  it("list reports what is wrong with the journal's directory", async () => {
     const lock = tryLockJournal(journal);
     expect(await run("list")).toMatchObject({
       status: 75,

@@ -37,8 +37,8 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       hba: ["local all postgres,reports trust", "local all all peer"],
     });
     const client = await connectTo(server);
-    // By default, a report of root asks the server as the user nobody. The server admits only that
-    // user to this role.
+    // By default, a report that root makes connects to the server as the user nobody. The server
+    // admits only that user to the role nobody.
     await client.query("CREATE ROLE nobody LOGIN; GRANT fleet_reader TO nobody");
     await client.end();
     directory = mkdtempSync(join(tmpdir(), "report-"));
@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     });
   }
 
-  it("is made by a process that is not root, in a file with mode 0600", () => {
+  it("is made by a process that does not run as root, in a file with mode 0600", () => {
     const { stderr, status } = report(["--html", file, "--from", ago(50), "--to", ago(0)]);
     expect(stderr).toBe("");
     expect(status).toBe(0);
@@ -67,7 +67,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(readFileSync(file, "utf8")).toContain("alice");
   });
 
-  it("shows one customer, on standard output, with the given role", () => {
+  it("shows one customer, on standard output, and uses the given role", () => {
     const args = ["--html", "-", "--customer", "carol", "--from", ago(50)];
     const { stdout, status } = report(args, { PGUSER: "reports" });
     expect(status).toBe(0);
@@ -75,7 +75,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(stdout).not.toContain("alice");
   });
 
-  it("has up to --top customers, and the others together", () => {
+  it("lists up to --top customers, and the others in one row", () => {
     const args = ["--html", "-", "--from", ago(50), "--top"];
     const rows = (top: string) =>
       [...report([...args, top]).stdout.matchAll(/<th scope="row">((?!\d{4}-)[^<]*)</g)].map(
@@ -137,7 +137,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     [["--html", "-"], { PGHOST: "/nowhere" }, 69, "ENOENT /nowhere/.s.PGSQL"],
     [["--html", "-", "--user", "nobodies"], {}, 78, "there is no user nobodies"],
     [["--html", "/nowhere/x.html"], {}, 73, "cannot write the report /nowhere/x.html: ENOENT"],
-  ])("%j %j ends with %d and says %j", (args, env, status, text) => {
+  ])("%j %j ends with status %d and reports %j", (args, env, status, text) => {
     const result = report(args, env);
     expect(result.stderr).toContain(text);
     expect(result.stderr).not.toMatch(/\n +at /);
@@ -145,7 +145,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   });
 
   it.each(["host=db password=secret", "mysql://user:secret@db/bills"])(
-    "refuses %s as a name, and does not repeat it",
+    "refuses %s as the name of a database, and does not print it",
     (database) => {
       const { stderr, status } = report(["--html", "-", "--database", database]);
       expect(stderr).toContain("--database takes the name of a database, or a URI");
@@ -154,10 +154,10 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     },
   );
 
-  it("passes only what is needed of root's environment to another user", () => {
+  it("passes only the necessary part of root's environment to the process of another user", () => {
     const hook = join(directory, "hook.cjs");
     writeFileSync(hook, "");
-    // Node as another user could not load the file.
+    // Node, which runs as another user, could not load the file.
     chmodSync(directory, 0o700);
     const { stderr, status } = report(["--html", "-"], { NODE_OPTIONS: `--require ${hook}` });
     expect(stderr).toBe("");
@@ -176,7 +176,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(withoutTime(stdout)).toBe(withoutTime(usual));
   });
 
-  // In a separate /dev, which a defect may damage.
+  // The test uses a separate /dev, which a defect may damage.
   it.each(['"$@" /dev/stdout | cat', '"$@" /dev/stdout >"$OUT"; cat "$OUT"'])(
     "writes to devices, and does not replace them: %s",
     (script) => {
@@ -243,7 +243,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   it.each([
     ["{", 1],
     [JSON.stringify({ from: ago(1), to: ago(0), database: "none" }), DATABASE_FAILED],
-  ])("the program that reads %j ends with %d and one line", (input, wanted) => {
+  ])("the program that reads %j ends with status %d and one line", (input, wanted) => {
     const program = join(dirname(BUNDLE), "cm4all-spawn-report.js");
     const env = { PGHOST: "/nowhere" };
     const { stderr, status } = spawnSync(process.execPath, [program], {
@@ -312,10 +312,10 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
         .locator(".scroll")
         .evaluateAll((all) => all.filter((each) => each.scrollWidth > each.clientWidth).length);
       expect(cut).toBe(0);
-      // Dates are not broken into lines.
+      // Dates are not broken into two lines.
       const lines = days.getByRole("rowheader").first();
       expect((await lines.boundingBox())?.height).toBeLessThan(40);
-      // The longest bar is as wide as its cell, a short one is short.
+      // The bar of the largest figure is as wide as its cell; the bar of a small figure is short.
       const bars = customers.locator("tbody tr td:nth-of-type(1) rect");
       const widths = await bars.evaluateAll((all) =>
         all.map((each) => Math.round(each.getBoundingClientRect().width)),

@@ -8,7 +8,7 @@ import type { DaemonStatus } from "../src/status/status.ts";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
 
-// The tests run a second time with all system calls through ffi-rs.
+// The tests are also run with all system calls through ffi-rs instead of the addon.
 const engine = process.env["CM4ALL_WITHOUT_ADDON"] === "1" ? "ffi-rs" : "addon";
 
 const cannotRun = missing("root", "catatonit") !== undefined;
@@ -54,7 +54,7 @@ describe.skipIf(cannotRun)("requests", () => {
     }
   });
 
-  it("keep a user namespace for each payload", () => {
+  it("keep a user namespace for each pair of maps", () => {
     using client = daemon.connect();
     const ask = (user: { uidMap?: string; gidMap?: string }) =>
       client.inodes("payloads", { user }).user;
@@ -79,7 +79,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(link(answer.lease)).toMatch(/lease$/);
   });
 
-  it("place a process with the init as PID 1", () => {
+  it("place a process in a namespace whose PID 1 is the init", () => {
     using client = daemon.connect();
     using answer = client.ask("place", { pid: true });
     const script = "exec unshare --mount --mount-proc ps -e -o pid=,args=";
@@ -120,12 +120,12 @@ describe.skipIf(cannotRun)("requests", () => {
     for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
       expect(status).toMatch(new RegExp(`^${set}:\\t0+$`, "m"));
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
-    // catatonit itself blocks signals to wait for them; nothing is ignored.
+    // catatonit itself blocks signals to wait for them; no signal is ignored.
     expect(status).toMatch(/^SigIgn:\t0+$/m);
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
-    // The init's root is the daemon's, not the store: root in the namespace can look into its root.
+    // The init's root is the daemon's, not the store: the namespace's root user can look into it.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };
@@ -148,7 +148,7 @@ describe.skipIf(cannotRun)("requests", () => {
 
   it("make a new namespace when the init was killed, and leak nothing", async () => {
     using client = daemon.connect();
-    // Held open, because the number of a namespace that is gone may be reused.
+    // Held open, because the inode number of a namespace that is gone may be reused.
     using first = client.ask("killed", { pid: true, ipc: true });
     const before = await daemon.restingDescriptorCount();
     const isNamed = (child: number) => readProc(child, "cmdline").includes("killed");
@@ -253,7 +253,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       const first = client.ask("again", { ipc: true, lease: true });
       const second = client.ask("again", { lease: true });
       first[Symbol.dispose]();
-      // The next lease is given out before the daemon notices the end of the last.
+      // The next lease is given out before the daemon notices the end of the previous ones.
       const third = client.ask("again", { lease: true });
       second[Symbol.dispose]();
       expect(await leased()).toBe(1);
@@ -281,7 +281,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       const spared = (await daemon.status()).sparedNames;
       await until(async () => (await daemon.status()).sparedNames > spared + 1, "it was spared");
       expect(client.inodes(name, { pid: true }).pid).toBe(inode);
-      // nsenter and everything below it.
+      // Kills nsenter and everything below it.
       killGroup(child);
       await until(async () => (await daemon.status()).names === 0, "the name has expired");
     }

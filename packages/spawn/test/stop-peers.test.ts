@@ -88,7 +88,7 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
     for (let step = 0; step < STEPS; step++) {
       const daemon = new TestDaemon({ config: reaping(), journal: host.journal });
       await sleep((step * START_MS) / STEPS);
-      // At first, the daemon does not catch the signal.
+      // A daemon that has just started does not catch the signal yet.
       await times.expectEnd(daemon, [0, "SIGTERM"]);
     }
   });

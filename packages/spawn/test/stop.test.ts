@@ -1,6 +1,6 @@
 /**
- * Tests that SIGTERM ends the daemon within 1.5 s, whatever it does. What its peers do is tested in
- * `stop-peers.test.ts`.
+ * Tests that SIGTERM ends the daemon within 1.5 s, whatever it is doing. `stop-peers.test.ts` tests
+ * the same while peers misbehave.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

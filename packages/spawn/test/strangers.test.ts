@@ -1,5 +1,6 @@
 /**
- * Tests that connections that hold descriptors affect neither names, nor the status, nor metrics.
+ * Tests that crowds of connections, each of which holds a descriptor of the daemon, affect neither
+ * names, nor the status, nor metrics.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";

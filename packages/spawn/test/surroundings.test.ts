@@ -1,6 +1,6 @@
 /**
- * Tests surroundings in which the daemon cannot run: it ends with a line that says why, and with
- * the exit status for this reason.
+ * Tests surroundings in which the daemon cannot run: it ends with a line that gives the reason, and
+ * with the exit status for this reason.
  */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -17,7 +17,7 @@ interface Surroundings {
   readonly line: RegExp;
 }
 
-/** Returns a command that runs a program without the capability. */
+/** Returns a command that runs a program without a capability. */
 const without = (name: string) => ["setpriv", `--inh-caps=-${name}`, `--bounding-set=-${name}`];
 
 const SURROUNDINGS: Record<string, Surroundings> = {
@@ -36,7 +36,7 @@ const SURROUNDINGS: Record<string, Surroundings> = {
     status: 77,
     line: /^cm4all-spawn: needs CAP_SYS_ADMIN/,
   },
-  // The thread for namespaces logs the line. The main thread, which waits for it, logs none.
+  // The thread for namespaces logs the line. The main thread waits for that thread, and logs none.
   "without CAP_SETPCAP": {
     wrapper: without("setpcap"),
     status: 71,
@@ -59,14 +59,14 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Returns whether there were too few descriptors for Node itself to start. A signal ends it then
- * or, in later versions, an error in one of its own modules.
+ * Returns whether there were too few descriptors for Node itself to start. Node then ends by a
+ * signal or, in later versions, by an error in one of its own modules.
  */
 function hasNotStarted({ child, log }: TestDaemon): boolean {
   return child.signalCode !== null || log.startsWith("node:");
 }
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon ends and says why", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon ends and logs why", () => {
   it.each(Object.entries(SURROUNDINGS))("%s", async (_, { wrapper, status, line }) => {
     const daemon = new TestDaemon({ wrapper });
     onTestFinished(() => rmSync(daemon.directory, { recursive: true }));
@@ -77,7 +77,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon ends and
     expect(ended).toBe(status);
   });
 
-  /** With fewer descriptors, Node itself does not start: 18 make it end with SIGSEGV. */
+  /** With fewer descriptors, Node itself does not start: with 18, it ends with SIGSEGV. */
   const FEWEST = 19;
 
   it("with few descriptors, up to the number that it needs", async () => {

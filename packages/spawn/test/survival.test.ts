@@ -22,8 +22,8 @@ function initsOf(cgroup: ScratchCgroup): Map<string, number> {
 }
 
 /**
- * Returns the inits once these names are among them: an init's command line can only be read a
- * moment after its start.
+ * Waits for the inits of these names, and returns all inits: an init's command line can only be
+ * read a moment after its start.
  */
 async function initsWith(
   cgroup: ScratchCgroup,
@@ -77,7 +77,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
         expect(initsOf(cgroup)).toEqual(inits);
         expect((await daemon.status()).leasedNames).toBe(1);
       }
-      // However often the daemon was restarted, one descriptor is stored.
+      // However often the daemon was restarted, only one descriptor is stored.
       expect(manager.store.length).toBe(1);
       lease[Symbol.dispose]();
       await until(async () => (await daemon.status()).leasedNames === 0, "the lease is gone");
@@ -87,7 +87,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
   it("notices after a restart what happened while it was down", async () => {
     using client = daemon.connect();
     const lease = client.ask("lease closed", { pid: true, lease: true });
-    // Held open, because the number of a namespace that is gone may be reused.
+    // Held open, because the inode number of a namespace that is gone may be reused.
     using first = client.ask("init killed", { pid: true, ipc: true });
     client.inodes("idle", { ipc: true });
     const inits = await initsWith(cgroup, "init killed");
@@ -242,7 +242,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 });
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () => {
-  it("tell of start, reload, watchdog and stop", async () => {
+  it("report the start, a reload and the stop, and feed the watchdog", async () => {
     const manager = new FakeManager();
     const daemon = await manager.start({ env: { WATCHDOG_USEC: "300000" } });
     try {
@@ -258,10 +258,10 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
       expect(manager.lines.find((line) => line.startsWith("MONOTONIC_USEC="))).toBeDefined();
       using client = daemon.connect();
       client.inodes("counted", { ipc: true });
-      await until(() => manager.lines.includes("STATUS=1 names"), "the status is told");
+      await until(() => manager.lines.includes("STATUS=1 names"), "the status is reported");
     } finally {
       await daemon.stop();
-      await until(() => manager.lines.includes("STOPPING=1"), "the stop is told");
+      await until(() => manager.lines.includes("STOPPING=1"), "the stop is reported");
       await manager.close();
     }
   });

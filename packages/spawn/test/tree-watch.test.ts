@@ -110,7 +110,7 @@ function finish<T>(steps: Generator<void, T>): T {
 }
 
 describe("TreeWatch", () => {
-  it("adds what is there, parents first, and tells when everything below a directory is known", () => {
+  it("reports what is there, parents first, and reports when everything below a directory is known", () => {
     make("a/b");
     make("a/c");
     make("other/d");
@@ -120,7 +120,7 @@ describe("TreeWatch", () => {
     expect(told.slice(-1)).toEqual(["./a"]);
   });
 
-  it("leaves alone what is mounted below it", () => {
+  it("leaves alone file systems that are mounted below the root", () => {
     expect(statSync("/proc").dev).not.toBe(statSync("/").dev);
     const top = new OpenRoot(bytesOfText("/"));
     closers.push(() => top.close());
@@ -130,7 +130,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["+/etc start", "./etc", "started"]);
   });
 
-  it("tells of directories that come and go, and of changes of the file", () => {
+  it("reports directories that come and go, and changes of the watched file", () => {
     const tree = open();
     start(tree);
     make("a/b");
@@ -159,7 +159,7 @@ describe("TreeWatch", () => {
     ]);
   });
 
-  it("tells of the lowest directories first when a tree goes", () => {
+  it("reports the lowest directories first when a tree is removed", () => {
     make("a/b/c");
     const tree = open();
     start(tree);
@@ -168,7 +168,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["-/a/b/c", "-/a/b", "-/a"]);
   });
 
-  it("takes a rename for a removal and a new directory", () => {
+  it("treats a rename as a removal and a new directory", () => {
     make("a/b");
     const tree = open();
     start(tree);
@@ -177,7 +177,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["-/a/b", "+/a/c event", "./a/c"]);
   });
 
-  it("keeps apart a directory and its successor of the same name", () => {
+  it("distinguishes a directory from its successor of the same name", () => {
     make("a/b");
     const tree = open();
     start(tree);
@@ -189,7 +189,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["~/a/b"]);
   });
 
-  it("ends up right whatever comes and goes at once", () => {
+  it("ends with the right directories, however many come and go at once", () => {
     const tree = open();
     start(tree);
     for (let i = 0; i < 200; i++) {
@@ -201,7 +201,7 @@ describe("TreeWatch", () => {
     expect(finish(tree.compare())).toEqual([]);
   });
 
-  it("tells that it has started only when all directories could be looked at", () => {
+  it("reports its start only when it could look at all directories", () => {
     for (const path of ["a/b", "c/d", "e"]) make(path);
     const withDirectory = root.withDirectory.bind(root);
     let refused: string | undefined = "/c";
@@ -226,7 +226,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["started"]);
   });
 
-  it("waits for no directory that is refused for a reason other than a shortage", () => {
+  it("does not wait for a directory that is refused for a reason other than a shortage", () => {
     make("a");
     root.withDirectory = () => {
       throw Object.assign(new Error(), { code: "EACCES" });
@@ -241,7 +241,7 @@ describe("TreeWatch", () => {
     const tree = open();
     start(tree);
     news(tree);
-    // Two kinds of events in turn, as the kernel merges equal ones; its limit is 16,384.
+    // Two kinds of events in turn: the kernel would merge equal events. Its queue holds 16,384.
     for (let i = 0; i < 9000; i++) {
       mkdirSync(join(directory, "a/x"));
       rmdirSync(join(directory, "a/x"));
@@ -288,7 +288,7 @@ describe("TreeWatch", () => {
     expect(told).toEqual(["+/a/d event", "./a/d"]);
   });
 
-  it("goes on when the kernel has no more watches, and gets them later", () => {
+  it("goes on when the kernel allows no more watches, and adds them later", () => {
     const inotify = new Inotify();
     const watch = inotify.watch.bind(inotify);
     let left = 2;
@@ -321,7 +321,7 @@ describe("TreeWatch", () => {
     expect(tree.watches).toBe(2);
   });
 
-  it("tells of a change that was queued before the directory went", () => {
+  it("reports a change that was queued before the directory was removed", () => {
     make("a/b");
     const tree = open();
     start(tree);
@@ -331,7 +331,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["~/a/b", "-/a/b"]);
   });
 
-  it("tells when the attributes of a directory change, but not those of a file in it", () => {
+  it("reports changes of a directory's attributes, but not of those of a file in it", () => {
     make("a/b");
     const tree = open();
     start(tree);
@@ -342,7 +342,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["*/a/b", "*/a"]);
   });
 
-  it("counts what came and went before it could be looked at", () => {
+  it("reports as missed what came and went before it could be looked at", () => {
     make("a");
     const tree = open();
     start(tree);
@@ -378,7 +378,7 @@ describe("TreeWatch", () => {
     expect(tree.isBusy).toBe(true);
   });
 
-  it("takes names of any bytes, and paths longer than the kernel takes at once", () => {
+  it("accepts names of any bytes, and paths longer than the kernel accepts in one call", () => {
     const hostile = ["a\nb", "'\"\\", "\xff\xfe", "x".repeat(255)];
     mkdirSync(join(directory, "a"));
     for (const name of hostile) mkdirSync(Buffer.from(`${directory}/a/${name}`, "latin1"));

@@ -1,6 +1,6 @@
 /**
- * Tests that the daemon does not report to the service manager while one of its threads is stopped,
- * but does while it waits for a disk.
+ * Tests that the daemon does not feed the service manager's watchdog while one of its threads is
+ * stopped, but feeds it while the daemon waits for a disk.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -53,14 +53,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotS
 
     async function untilFed(): Promise<void> {
       const before = count();
-      await until(() => count() > before + 2, "the manager hears of it");
+      await until(() => count() > before + 2, "the watchdog is fed");
     }
 
     it.each(["namespaces", "reaper"])("is not fed while the thread %s is stopped", async (name) => {
       await untilFed();
       {
         await using _ = await StoppedThread.stop(threadOf(daemon.pid, name));
-        // Earlier answers may still be reported.
+        // An earlier answer of the thread may still cause a notification.
         await new Promise((resolve) => setTimeout(resolve, WATCHDOG_MS));
         const before = count();
         await new Promise((resolve) => setTimeout(resolve, 5 * WATCHDOG_MS));

@@ -1,4 +1,4 @@
-/** Tests real worker threads: their answers, and pending requests when they end. */
+/** Tests real worker threads: their answers, and their pending requests when they end. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ function start(options: unknown = {}): WorkerThread<TestDialogue> {
     events: { told: (number, text) => told.push([number, text]) },
     resourceLimits: { maxOldGenerationSizeMb: 32 },
   });
-  // A rejection counts as handled even if a test does not look at it.
+  // Without a handler, a rejection that a test does not look at would be reported as unhandled.
   thread.ended.catch(() => undefined);
   threads.push(thread);
   return thread;
@@ -67,7 +67,7 @@ describe("a thread", () => {
     expect(await thread.request("nothing")).toBeUndefined();
   });
 
-  it("answers each request, also later and in another order", async () => {
+  it("answers each request, even if late or in another order", async () => {
     const thread = start();
     const order: string[] = [];
     const held = ["a", "b", "c"].map(async (value) => {

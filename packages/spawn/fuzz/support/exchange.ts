@@ -1,11 +1,12 @@
-/** Sends input to a server on a Unix socket, for the subjects with a server. */
+/** Sends input to a server on a Unix socket, for the fuzzers that need a server. */
 import { connect } from "node:net";
 
 /** The time in which a server has to answer and close the connection. */
 const ANSWER_MS = 20_000;
 
 /**
- * Sends bytes, shuts down the writing side, and returns what is received until the server closes.
+ * Sends bytes, shuts down the writing side, and returns what is received until the server closes
+ * the connection.
  * @throws Error (rejects) if the server does not close the connection in time
  */
 export async function exchange(path: string, bytes: Buffer): Promise<string> {
@@ -17,7 +18,7 @@ export async function exchange(path: string, bytes: Buffer): Promise<string> {
       reject(new Error(`no end for ${ANSWER_MS} ms`));
     }, ANSWER_MS);
     socket.on("data", (chunk) => chunks.push(chunk));
-    // The server closed the connection while there was more to send.
+    // The server may close the connection before everything has been sent.
     socket.on("error", () => {});
     socket.on("close", () => {
       clearTimeout(timer);

@@ -1,7 +1,7 @@
 /**
  * Runs the reaper without the rest of the daemon. The test, which is the parent process, takes the
- * place of the main thread and exchanges its messages over Node's IPC. `argv[2]` has the reaper's
- * options as JSON.
+ * place of the daemon's main thread, and exchanges messages over Node's IPC. `argv[2]` has the
+ * reaper's options as JSON.
  */
 import { isMainThread } from "node:worker_threads";
 import type { EncodedRecord } from "@cm4all/cgroup";

@@ -13,7 +13,7 @@ export function buildReaperProgram(): void {
   execFileSync(process.execPath, ["test/reaper-program/build.mjs"], { cwd: directory });
 }
 
-/** Waits until `condition` returns a value other than false and undefined, and returns it. */
+/** Waits until `condition` returns a value other than false or undefined; returns that value. */
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
@@ -82,7 +82,7 @@ export class ReaperProgram {
     this.process.on("message", (message: FromProgram) => {
       this.#receive(message);
     });
-    // A message to a program that was killed causes an error.
+    // Sending a message to a program that was killed causes an error.
     this.process.on("error", () => {});
     this.ended = new Promise((resolve) =>
       this.process.on("exit", (status, signal) => resolve(status ?? signal ?? 0)),
@@ -118,14 +118,14 @@ export class ReaperProgram {
     if (this.process.connected) this.process.send(message);
   }
 
-  /** Tells the reaper that the records of these releases are on the disk. */
+  /** Reports to the reaper that the records of these releases are on the disk. */
   journalled(releases: readonly ToldRelease[]): void {
     this.#send({ kind: "journalled", releases: releases.map(({ number }) => number) });
   }
 
   /**
-   * Calls `journalled` for all releases until `condition` is true. On a busy host a process is
-   * charged for its last moments so late that its cgroup is released again.
+   * Calls `journalled` for all releases until `condition` is true. On a busy host, a process may be
+   * charged for its last moments so late that its cgroup is released a second time.
    */
   async journalUntil(what: string, condition: () => boolean): Promise<void> {
     await until(what, () => {

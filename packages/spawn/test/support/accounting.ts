@@ -18,7 +18,7 @@ export class AccountingHost {
   constructor(scratch = new ScratchCgroup()) {
     this.scratch = scratch;
     this.scratch.make("a.scope");
-    // If the script's user exists, the script writes there as that user.
+    // The script writes to this directory, possibly as another user.
     chmodSync(this.directory, 0o777);
   }
 
@@ -66,7 +66,8 @@ export class AccountingHost {
    * @param options other options of the daemon
    */
   async start(accounting = "", options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
-    // The user of an installed daemon, if there is one, could not connect to the test's server.
+    // The default user, which exists if the package is installed, could not connect to the
+    // database server of a test.
     const user = /^user = /m.test(accounting) ? "" : 'user = "root"\n';
     await this.startWith(`script = "${this.#script}"\n${user}${accounting}`, options);
   }
@@ -97,7 +98,7 @@ ${this.reaperConfig}
     kill(this.daemon.pid, "SIGHUP");
   }
 
-  /** Kills the daemon, which ends as in a crash. */
+  /** Kills the daemon, so that it ends as in a crash. */
   async crash(): Promise<void> {
     await this.daemon.end("SIGKILL");
     this.#daemon = undefined;
@@ -129,7 +130,7 @@ ${this.reaperConfig}
     return (await this.reaping()).accounting;
   }
 
-  /** Returns all records that wait in the journal, oldest first. */
+  /** Returns all records in the journal, oldest first. */
   async records(): Promise<RecordSummary[]> {
     const records: RecordSummary[] = [];
     for (let after = -1; ; after = records.at(-1)?.number ?? after) {
@@ -144,7 +145,10 @@ ${this.reaperConfig}
     await until(async () => (await this.accounting()).script === "ready", "the script is ready");
   }
 
-  /** Returns the pids of all script hosts, also of those that have not set their title yet. */
+  /**
+   * Returns the pids of all script hosts, the processes that run the script, including hosts that
+   * have not set their process title yet.
+   */
   get scriptHostPids(): number[] {
     return this.daemon
       .childPids()

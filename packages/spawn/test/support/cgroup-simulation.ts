@@ -1,4 +1,4 @@
-/** A simulated cgroupfs with a clock, for the tests of the lifecycle's decisions. */
+/** A simulated cgroupfs with a clock, for tests of the reaper's decisions. */
 import { bytesOfText, textOf } from "@cm4all/linux";
 import { zeroCounts } from "../../src/metrics/declaration.ts";
 import type { LifecycleRelease } from "../../src/reaper/cgroup.ts";
@@ -13,14 +13,14 @@ export interface Directory {
   readonly parent: Directory | undefined;
   readonly children: Set<Directory>;
   processes: number;
-  /** The CPU time that the kernel reports: with that of all descendants, also of deleted ones. */
+  /** The CPU time that the kernel reports, including that of descendants, even of deleted ones. */
   total: number;
   gone: boolean;
-  /** Whether the lifecycle has been told of the directory. */
+  /** Whether the directory has been reported to the lifecycle. */
   known: boolean;
 }
 
-/** A release of which the main thread was told, and what has become of its record. */
+/** A release that was reported to the main thread, and what has become of its record. */
 export interface Told {
   readonly node: Directory;
   readonly release: LifecycleRelease;
@@ -34,25 +34,25 @@ export function isPopulated(node: Directory): boolean {
   return node.processes > 0 || [...node.children].some(isPopulated);
 }
 
-/** A kernel, and a lifecycle that learns of the kernel's events when `deliver` is called. */
+/** A kernel, and a lifecycle that gets the kernel's events when `deliver` is called. */
 export class Simulation {
   now = 1000;
   readonly lifecycle: Lifecycle<Directory>;
   readonly log: string[] = [];
-  /** Whether releases are told and wait for the journal. */
+  /** Whether releases are reported to the main thread and wait until they are journalled. */
   isAccounting = false;
   /** Whether the main thread has room for another release. */
   hasRoom = true;
   readonly told = new Map<number, Told>();
   /** Whether the file system refuses to remove anything. */
   isReadOnly = false;
-  /** The directories of which the kernel refuses to show anything, for lack of descriptors. */
+  /** The directories in which no file can be read, for lack of descriptors. */
   readonly refused = new Set<Directory>();
-  /** The directories of which the kernel refuses to show the figures, but nothing else. */
+  /** The directories whose figures cannot be read; all else can be. */
   readonly unmeasurable = new Set<Directory>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];
-  /** Called just before the lifecycle learns whether a cgroup was used. */
+  /** Called just before the lifecycle is given the answer whether a cgroup was used. */
   meanwhile: (() => void) | undefined;
   readonly counts = zeroCounts(REAPER_METRICS);
 
@@ -129,12 +129,12 @@ export class Simulation {
     return "removed";
   }
 
-  /** Queues an event of `cgroup.events` for a directory, and for each of those above it. */
+  /** Queues an event of `cgroup.events` for a directory, and for each directory above it. */
   #touch(node: Directory | undefined): void {
     for (let each = node; each !== undefined; each = each.parent) this.tell(each);
   }
 
-  /** Queues an event for a directory, without a change that its figures show. */
+  /** Queues an event for a directory, whether or not anything has changed there. */
   tell(node: Directory): void {
     this.#events.push(() => this.lifecycle.touched(node, "event"));
   }
@@ -160,7 +160,7 @@ export class Simulation {
     return node;
   }
 
-  /** Makes nested directories; each is found while the one above it is listed. */
+  /** Makes nested directories, each of which is found when the directory above it is listed. */
   makeTree(paths: readonly string[], parent: Directory): Directory[] {
     const nodes: Directory[] = [];
     for (const path of paths) nodes.push(this.make(path, nodes.at(-1) ?? parent));
@@ -190,7 +190,7 @@ export class Simulation {
     if (!isPopulated(node)) this.#touch(node);
   }
 
-  /** Lets a process come and go. */
+  /** Lets a process start and end. */
   run(node: Directory, cpu = 1): void {
     this.start(node);
     this.stop(node, cpu);
@@ -201,7 +201,7 @@ export class Simulation {
       each.total += cpu;
   }
 
-  /** Removes a directory as somebody else would, if it has neither processes nor children. */
+  /** Removes a directory, as another program would, if it has neither processes nor children. */
   rmdir(node: Directory): void {
     if (node.gone || isPopulated(node) || node.children.size > 0) return;
     node.gone = true;
@@ -217,7 +217,7 @@ export class Simulation {
     while (this.lifecycle.measureStep() || this.lifecycle.deleteStep());
   }
 
-  /** Lets time pass. The lifecycle works whenever something is due. Returns what happened. */
+  /** Lets time pass; the lifecycle works whenever something is due. Returns what happened. */
   pass(ms = 0): string[] {
     const end = this.now + ms;
     this.deliver();
@@ -232,7 +232,7 @@ export class Simulation {
     return this.log.splice(0);
   }
 
-  /** Tells the lifecycle that all records are on the disk; returns what happened then. */
+  /** Reports to the lifecycle that all records are on the disk. Returns what happened then. */
   journal(): string[] {
     const numbers = [...this.told].filter(([, { fate }]) => fate === "waiting").map(([n]) => n);
     for (const told of this.told.values()) if (told.fate === "waiting") told.fate = "journalled";

@@ -1,4 +1,4 @@
-/** A client for tests, which sends any bytes and keeps the descriptors that it receives. */
+/** A client for tests, which can send any bytes, and keeps the descriptors that it receives. */
 import { closeSync, fstatSync } from "node:fs";
 import {
   AF_UNIX,
@@ -25,7 +25,7 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 const buffer = new MessageBuffer(256 * 1024, 2048);
 
-/** The parts of a request. */
+/** What a request asks for. */
 export interface Wanted {
   readonly ipc?: boolean;
   readonly pid?: boolean;
@@ -33,7 +33,7 @@ export interface Wanted {
   readonly user?: { readonly uidMap?: string; readonly gidMap?: string } | undefined;
 }
 
-/** The descriptors of an answer, which are open until it is disposed of. */
+/** The descriptors of an answer; they are open until this object is disposed of. */
 export interface Answer extends Disposable {
   readonly ipc: Fd | undefined;
   readonly pid: Fd | undefined;
@@ -102,7 +102,7 @@ export class TestClient implements Disposable {
     return this.receive();
   }
 
-  /** Requests namespaces, or a lease. @throws Error with the daemon's message if it refuses */
+  /** Requests namespaces or a lease. @throws Error with the message of an ERROR */
   ask(name: string, wanted: Wanted): Answer {
     const raw = this.exchange(request(name, wanted));
     if (raw.kind === "handles") return raw.answer;

@@ -1,7 +1,7 @@
 /*
- * Simulates the files of controllers that the kernel does not have in cgroup2. Preloaded into the
+ * Simulates the files of controllers that cgroup2 does not have on this host. Preloaded into the
  * daemon, this library opens the files "memory.events" and "pids.events" in the directory
- * $CONTROLLERS instead of the cgroup. A file that is not there is missing in every cgroup.
+ * $CONTROLLERS instead of the cgroup. A file that this directory lacks is missing in every cgroup.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

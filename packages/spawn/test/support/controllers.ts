@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const SOURCE = fileURLToPath(new URL("controllers.c", import.meta.url));
 
-/** Gives the same figures to all cgroups that a daemon sees. The caller disposes of it. */
+/** Gives the same figures to all cgroups that a daemon sees. The caller disposes of this object. */
 export class Controllers implements Disposable {
   readonly #directory = mkdtempSync(join(tmpdir(), "controllers-"));
   readonly #library = join(this.#directory, "controllers.so");
@@ -24,7 +24,7 @@ export class Controllers implements Disposable {
     return { LD_PRELOAD: this.#library, CONTROLLERS: this.#directory };
   }
 
-  /** Sets the figures of each cgroup from now on. */
+  /** Sets the text of a file, which is then the same in every cgroup. */
   set(file: "memory.events" | "pids.events", text: string): void {
     writeFileSync(join(this.#directory, file), text);
   }

@@ -1,4 +1,4 @@
-/** Holds many connections to a stream socket, from a process that misbehaves. */
+/** Keeps many connections to a stream socket open, from a process that misbehaves. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { promisify } from "node:util";
@@ -8,7 +8,7 @@ export type StreamAddress =
   | { readonly path: string }
   | { readonly host: string; readonly port: number };
 
-/** The ways in which a connection holds a server's descriptor. */
+/** The ways in which a client keeps a connection open, each with its code. */
 export const BEHAVIOURS = {
   "says nothing": "",
   "sends a byte now and then":

@@ -25,10 +25,10 @@ import { TestClient } from "./client.ts";
 const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));
 afterAll(() => program[Symbol.dispose]());
 
-/** The path of the bundle, which the script's user can read, too. */
+/** The path of the bundle, where the script's user can read it, too. */
 export const BUNDLE = program.path;
 
-/** The options of Node in the bundle's first line. */
+/** The options for Node in the bundle's first line. */
 export const NODE_OPTIONS = nodeOptions();
 
 function programOf(start: DaemonOptions["start"]): string[] {
@@ -44,12 +44,15 @@ function nodeOptions(): string[] {
 }
 
 /**
- * The time for the daemon's end, with thousands of names; it is below the limits of tests and
- * hooks.
+ * The time that the daemon may take to end, even with thousands of names; shorter than the time
+ * limits of tests and hooks.
  */
 const END_MS = 50_000;
 
-/** The time for work while the daemon is stopped; longer than the time limits in that work. */
+/**
+ * The time limit for work that is done while the daemon is stopped; longer than the time limits
+ * within that work.
+ */
 const PAUSE_MS = 40_000;
 
 let count = 0;
@@ -58,11 +61,11 @@ export interface DaemonOptions {
   /** The text of spawn.toml. */
   readonly config?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Descriptors that the daemon gets as 3, 4, ..., with LISTEN_FDS and their names. */
+  /** Descriptors that the daemon gets as 3, 4, ..., with LISTEN_FDS and LISTEN_FDNAMES. */
   readonly passed?: readonly { readonly fd: number; readonly name: string }[];
-  /** The address at which it listens; by default a new one. */
+  /** The address at which the daemon listens; by default a new one. */
   readonly address?: string;
-  /** A file, such as cgroup.procs, to which the daemon's pid is written before it starts. */
+  /** A file, such as cgroup.procs, that gets the daemon's pid before the daemon starts. */
   readonly cgroupProcs?: string;
   /** The directory of the journal; by default in `directory`, which is removed at the end. */
   readonly journal?: string;
@@ -71,8 +74,9 @@ export interface DaemonOptions {
   /** A command that starts the daemon, such as prlimit. */
   readonly wrapper?: readonly string[];
   /**
-   * Starts the bundle by its first line, with the `node` in PATH, or with the Node of this process
-   * and no options. By default that Node gets the options of the first line.
+   * "first line" executes the bundle itself, whose first line starts the `node` in PATH; "without
+   * options" runs the bundle with the Node of this process and no options for Node. By default, the
+   * Node of this process runs the bundle with the options of the first line.
    */
   readonly start?: "first line" | "without options";
 }
@@ -105,7 +109,7 @@ export class TestDaemon {
     command.push("--config", this.configFile, "--control", this.controlSocket);
     command.push("--journal", options.journal ?? join(this.directory, "journal"));
     command.push(...(options.options ?? []));
-    // A test that does not configure cgroups must not reap those of the host.
+    // A test without a [reaper] section must not reap the cgroups of the host.
     if (!config.includes("[reaper]")) command.push("--no-reaper");
     this.child = spawn("sh", ["-c", script, "sh", ...command], {
       stdio: ["ignore", "inherit", "pipe", ...passed.map(({ fd }) => fd)],
@@ -148,7 +152,7 @@ export class TestDaemon {
     return this.child.pid;
   }
 
-  /** Waits for a text in the log. @throws Error if it does not come in time, or the daemon ends */
+  /** Waits for a text in the log. @throws Error if it is not logged in time, or the daemon ends */
   async untilLogged(text: string | RegExp): Promise<void> {
     await until(
       () => {
@@ -177,8 +181,8 @@ export class TestDaemon {
   }
 
   /**
-   * Returns the number of open descriptors when it no longer falls: a connection that has asked for
-   * the status is closed a moment after the answer.
+   * Returns the lowest number of open descriptors in 0.4 seconds: the daemon closes the connection
+   * of a status request only a moment after the answer.
    */
   async restingDescriptorCount(): Promise<number> {
     let fewest = this.descriptorCount();
@@ -231,7 +235,7 @@ export class TestDaemon {
   /**
    * Sends a signal and waits until the daemon has ended. Returns the exit status, or the name of
    * the signal that killed it.
-   * @throws Error if the daemon does not end; it is then killed
+   * @throws Error if the daemon does not end in time; it is then killed
    */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
     const ended = once(this.child, "exit");
@@ -256,7 +260,7 @@ export class TestDaemon {
   }
 }
 
-/** Returns the target of a symbolic link; "" if the descriptor it stands for was just closed. */
+/** Returns the target of a link in /proc/PID/fd; "" if the descriptor was closed meanwhile. */
 function tryReadLink(path: string): string {
   try {
     return readlinkSync(path);
@@ -279,7 +283,7 @@ export function uniqueAddress(): string {
   return `@cm4all-spawn-test-${process.pid}-${++count}`;
 }
 
-/** Waits until `condition` holds. @throws Error if it does not in time */
+/** Waits until `condition` is true. @throws Error if it is not true in time */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
@@ -294,7 +298,7 @@ export async function until(
 
 /**
  * Sends a signal to a process.
- * @param pid if undefined, throws: as a number it would stand for this process group
+ * @throws Error if the pid is undefined or at most 1: to kill(2), 0 is the caller's process group
  */
 export function kill(pid: number | undefined, signal: NodeJS.Signals = "SIGKILL"): void {
   if (pid === undefined || pid <= 1) throw new Error(`not the pid of a child: ${pid}`);

@@ -21,7 +21,10 @@ interface Panel {
 interface Variable {
   readonly type: string;
   readonly query: string | { readonly query: string };
-  /** The text that stands for "All", inserted unquoted; if undefined, Grafana lists all values. */
+  /**
+   * The text that Grafana inserts, unquoted, if "All" is chosen; if undefined, it inserts a list of
+   * all values.
+   */
   readonly allValue?: string;
 }
 
@@ -66,7 +69,7 @@ export function prometheusQueries(
   ];
 }
 
-/** The customers that a viewer may choose: some by name, or all. */
+/** Two choices of a viewer: some customers, by name, or all of them. */
 export const CHOICES = ["'alice','carol','bob & <b>sons</b>'", "all"] as const;
 
 /** Returns the queries for PostgreSQL, for the last 60 days and the chosen customers. */
@@ -85,7 +88,7 @@ export function postgresQueries(
       .replaceAll("$__timeFrom()", time(60))
       .replaceAll("$__timeTo()", time(0))
       .replaceAll("$customer", customers)
-      // Grafana inserts what a viewer has typed, here nothing, with this appended.
+      // Grafana inserts what the viewer has typed, and appends "%". Here nothing was typed.
       .replaceAll("$__searchFilter", "%");
   return [
     ...variables.map((text) => ({ place: `${uid}: variable`, text: substitute(text) })),

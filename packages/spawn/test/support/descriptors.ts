@@ -1,9 +1,9 @@
-/** Limits the descriptors of a daemon. */
+/** Limits how many descriptors a daemon may open. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import type { TestDaemon } from "./daemon.ts";
 
-/** Lets the daemon open this many more descriptors. */
+/** Lets the daemon open exactly `free` more descriptors. */
 export function limitDescriptors(daemon: TestDaemon, free: number): void {
   const used = new Set(readdirSync(`/proc/${daemon.pid}/fd`).map(Number));
   let limit = 0;

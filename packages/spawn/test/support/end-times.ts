@@ -1,4 +1,4 @@
-/** Measures how long daemons take to end on SIGTERM, by the state they are in. */
+/** Measures how long daemons take to end on SIGTERM, for each state in which a test puts them. */
 import { readFileSync } from "node:fs";
 import { isErrno } from "@cm4all/linux";
 import { afterAll, expect } from "vitest";
@@ -7,13 +7,13 @@ import type { TestDaemon } from "./daemon.ts";
 /** The time within which the daemon has to end, whatever hangs. */
 const LIMIT_MS = 1500;
 
-/** The limit on the busiest machine, far below the time of a daemon that hangs. */
+/** The limit even on the busiest machine: far less than a daemon that hangs would take. */
 export const PATIENCE_MS = 6000;
 
-/** How often the tests repeat each state for the figures that `npx vitest run test/stop` prints. */
+/** How often each test is repeated, to measure the times that `npx vitest run test/stop` prints. */
 export const REPEATS = Number(process.env["STOP_REPEATS"] ?? 0);
 
-/** The times that one test file measures. Prints them as a table when all its tests have run. */
+/** The times that a test file measures. Prints them as a table after all tests of the file. */
 export class EndTimes {
   readonly #times = new Map<string, number[]>();
 
@@ -21,7 +21,7 @@ export class EndTimes {
     afterAll(() => this.#print());
   }
 
-  /** Ends the daemon with SIGTERM, and records how long that takes. It has to end in time. */
+  /** Ends the daemon with SIGTERM, and records how long that takes. The daemon must end in time. */
   async expectEnd(daemon: TestDaemon, statuses: readonly unknown[] = [0]): Promise<void> {
     let status: unknown;
     await this.measure(async () => {
@@ -31,8 +31,8 @@ export class EndTimes {
   }
 
   /**
-   * Records how long a daemon takes to end. It has to end in time.
-   * @param ending resolves when it has ended
+   * Records how long a daemon takes to end. The daemon must end in time.
+   * @param ending resolves when the daemon has ended
    */
   async measure(ending: () => Promise<void>): Promise<void> {
     const startMs = performance.now();
@@ -41,7 +41,7 @@ export class EndTimes {
     const durationMs = performance.now() - startMs;
     const state = expect.getState().currentTestName ?? "";
     this.#times.set(state, [...(this.#times.get(state) ?? []), durationMs]);
-    // The daemon cannot have waited for others for longer than anything on the machine has.
+    // The daemon's stalls are part of the time in which some process on the machine was stalled.
     const stalledMs = tryReadStalledMs();
     const limitMs =
       startStalledMs === undefined || stalledMs === undefined
@@ -61,8 +61,8 @@ export class EndTimes {
 }
 
 /**
- * Returns for how many milliseconds, since the system was booted, anything has waited for a
- * processor or a disk; undefined if the kernel does not measure that.
+ * Returns for how many milliseconds, since the system was booted, some process has waited for a
+ * processor or a disk; undefined if the kernel does not measure this time.
  * @see https://docs.kernel.org/accounting/psi.html
  */
 function tryReadStalledMs(): number | undefined {
@@ -73,7 +73,7 @@ function tryReadStalledMs(): number | undefined {
     });
     return micros.reduce((sum, each) => sum + each) / 1000;
   } catch (error) {
-    // The kernel was built, or booted, without this measurement.
+    // The kernel was built or booted without pressure stall information.
     if (isErrno(error, "ENOENT", "EOPNOTSUPP")) return undefined;
     throw error;
   }

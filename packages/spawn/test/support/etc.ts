@@ -1,11 +1,11 @@
-/** A separate /etc for the daemon, with users and the directory of the scripts. */
+/** A separate /etc for the daemon, with users and a directory for scripts. */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export class PrivateEtc {
   readonly #directory = mkdtempSync(join(tmpdir(), "etc-"));
-  /** The directory of the scripts with default names, as seen from outside. */
+  /** The directory for scripts with default names: its path outside the mount namespace. */
   readonly scripts = join(this.#directory, "cm4all/spawn");
 
   constructor() {
@@ -24,7 +24,7 @@ export class PrivateEtc {
     writeFileSync(join(this.#directory, "group"), groups);
   }
 
-  /** Returns a command that starts a program in a mount namespace in which this is /etc. */
+  /** Returns a command that starts a program in a mount namespace whose /etc is this directory. */
   get wrapper(): readonly string[] {
     const script = 'mount --bind "$0" /etc && exec "$@"';
     const unshare = ["unshare", "--mount", "--propagation", "private"];

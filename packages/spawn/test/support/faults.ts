@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { until } from "./daemon.ts";
 
 /**
- * Runs `work` while system calls of a thread fail, and waits until one of them has failed:
- * otherwise nothing would have been tested.
+ * Runs `work` while system calls of a thread fail, and waits until a call has failed: otherwise
+ * nothing would have been tested.
  * @param tid the ID of the thread
- * @param faults as strace's `inject=` takes them, such as `openat:error=ENOMEM:when=1`
+ * @param faults in the syntax of strace's `inject=`, such as `openat:error=ENOMEM:when=1`
  */
 export async function whileFailing(
   tid: string,
@@ -34,7 +34,7 @@ export async function whileFailing(
     await until(isInjected, `a call has failed: ${faults.join(", ")}`);
   } finally {
     const ended = once(strace, "exit");
-    // strace also ends with the process that it traces.
+    // If the traced process has ended, strace may have ended, too.
     if (strace.exitCode === null && strace.kill("SIGINT")) await ended;
     rmSync(directory, { recursive: true });
   }

@@ -45,7 +45,7 @@ export async function startFleetDatabase(options?: PostgresOptions): Promise<Pos
   return server;
 }
 
-/** Connects to the server, logged in as a role, by default the superuser. */
+/** Connects to the server as the given role; by default, as the superuser. */
 export async function connectTo({ host, port, user }: Postgres, as = user): Promise<pg.Client> {
   const client = new pg.Client({ host, port, user: as, database: "postgres" });
   await client.connect();

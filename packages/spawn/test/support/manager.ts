@@ -1,6 +1,6 @@
 /**
  * Simulates the service manager with systemd's limits: a notify socket with a short queue, and a
- * descriptor store whose contents are passed to the next start.
+ * descriptor store whose contents are passed to the daemon at its next start.
  */
 import { closeSync } from "node:fs";
 import {
@@ -37,8 +37,8 @@ export class FakeManager {
   readonly lines: string[] = [];
   readonly #timer: NodeJS.Timeout;
   /**
-   * The daemon's cgroup. A service's cgroup has no other processes: a daemon with a service manager
-   * takes unknown inits in its cgroup for its own, and ends those that are idle.
+   * The daemon's cgroup. As in a real service, it has no processes but the daemon's: with a service
+   * manager, the daemon takes unknown inits in its cgroup for its own, and ends idle ones.
    */
   readonly #cgroup = missing("cgroup2") === undefined ? new ScratchCgroup() : undefined;
   /** While true, the manager receives nothing from the notify socket. */

@@ -100,7 +100,7 @@ Configuration files for Prometheus: what to scrape, rules, and alerts with instr
 .BR spawn.toml (5)
 `;
 
-/** Escapes text for roff: hyphens can be copied, and no line begins with a request. */
+/** Escapes text for roff, so that hyphens can be copied, and no line is taken for a request. */
 function roffOf(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^[.']/gm, "\\&$&");
 }

@@ -1,5 +1,5 @@
 /*
- * A client of the namespace service that can run as any user. The tests compile it.
+ * A client of the namespace service that can run as any user. The tests compile this file.
  *
  *     peer [OPTION] ADDRESS DATAGRAM
  *
@@ -7,33 +7,36 @@
  * each answer, in hexadecimal, and at the end of the connection `closed` or the errno's name.
  * It sends no second datagram: after an answer it shuts down its writing side (SHUT_WR).
  *
- *     --exec PROGRAM   once connected, executes PROGRAM, which sends on the inherited socket
+ *     --exec PROGRAM   connects and executes PROGRAM, which sends DATAGRAM on the inherited
+ *                      socket
  *     --fd             ADDRESS is the number of such an inherited socket
- *     --orphan         the process that connects is gone before the datagram is sent
- *     --linger PORT    also sends a TCP socket, connected to PORT of 127.0.0.1, where no
- *                      process reads: close(2) takes 100 seconds for it. Prints `sent` once
- *                      the message holds the last reference to the socket; the message must
- *                      not be received before
- *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless it
- *                      is empty, prints `connected` and keeps them
- *     --race PROGRAM   thousands of children, one after the other, send DATAGRAM and execute
- *                      PROGRAM a moment later, or become root of their own user namespace
- *                      if PROGRAM is `-`. Prints one ERROR and one other answer, if they came
+ *     --orphan         the process that connects has ended before the datagram is sent
+ *     --linger PORT    sends a TCP socket with the datagram; close(2) of this socket takes 100
+ *                      seconds, because no process reads at its other end, PORT of 127.0.0.1.
+ *                      Prints `sent` once the message holds the last reference to the socket;
+ *                      the message must not be received earlier
+ *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless DATAGRAM
+ *                      is empty, prints `connected` and keeps the connections
+ *     --race PROGRAM   runs 3000 children, one after the other; each sends DATAGRAM, and a
+ *                      moment later executes PROGRAM or, if PROGRAM is `-`, becomes root of a
+ *                      user namespace of its own. Prints one ERROR and one other answer, if
+ *                      there were such answers
  *     --again ACTION   sends a request and, after the answer and the action, another over
- *                      a second connection. Prints both answers, and `closed`.
+ *                      a second connection. Prints both answers, and `closed`. The actions:
  *         drop         gives up all capabilities
- *         namespace    enters its own user namespace
- *         exec         gives up ambient capabilities and executes itself, so that it has none
+ *         namespace    enters a user namespace of its own
+ *         exec         gives up ambient capabilities and executes itself, so that it has no
+ *                      capabilities
  *         PROGRAM      connects and executes PROGRAM, which asks over that connection
  *         PROGRAM@MS   the same after MS milliseconds
  *         orphan       connects, and ends before another process asks over that connection
- *         reuse@UID    (for root) three children with the same pid ask one after the other,
+ *         reuse@UID    (for root) three children with the same pid ask, one after the other:
  *                      the first and the last as spawners with UID; the second connects with
  *                      UID, and is root again when it asks
  *         stale@UID    (for root) of two children with the same pid, the first connects with
  *                      UID and ends, and the second asks as a spawner with UID; while the
  *                      second exists, another process asks over the connection of the first
- *     --flood          prints `connected`, and connects, sends and closes forever
+ *     --flood          prints `connected`, then connects, sends and closes forever
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -126,7 +129,9 @@ connect_orphan(const char *name)
 	return fd;
 }
 
-/* Returns a connection to a peer that does not read, with so much data that close(2) waits. */
+/*
+ * Returns a connection to a peer that does not read, with so much unsent data that close(2) waits.
+ */
 static int
 lingering_socket(int port)
 {
@@ -198,8 +203,8 @@ drop_capabilities(void)
 }
 
 /*
- * Connects as a stranger and then becomes root again. A check of the capabilities alone would find
- * all of them.
+ * Connects as a stranger, becomes root again, and asks. A check of the capabilities alone would
+ * find that the process has all of them.
  */
 static void
 ask_as_risen(const char *name, uid_t stranger, const void *bytes, size_t length)
@@ -219,7 +224,7 @@ fork_with_pid(pid_t pid)
 	return syscall(SYS_clone3, &args, sizeof(args));
 }
 
-/* Asks as a spawner: with another uid than root's, and CAP_SYS_ADMIN alone. */
+/* Asks as a spawner: with a uid other than root's, and with CAP_SYS_ADMIN alone. */
 static void
 ask_as_spawner(const char *name, uid_t spawner, const void *bytes, size_t length)
 {
@@ -253,7 +258,10 @@ reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
 	}
 }
 
-/* Returns a connection of a stranger that has ended, and stores its pid, which is free now. */
+/*
+ * Returns a connection that a stranger's process made before it ended, and stores the pid of the
+ * process, which is free again.
+ */
 static int
 stale_connection(const char *name, uid_t stranger, pid_t *pid)
 {
@@ -307,7 +315,7 @@ become(char *program, int fd, const char *hex)
 	check(-1, "execl");
 }
 
-/* Asks over the second connection of a child, which has asked over its first one and has ended. */
+/* Asks over the second connection of a child that has asked over its first one and has ended. */
 static void
 ask_as_orphan(const char *name, const void *bytes, size_t length)
 {
@@ -382,7 +390,7 @@ ask_and_rise(int parent, const char *name, const void *bytes, size_t length,
 	pause();
 }
 
-/* Prints one answer of each kind that came: an error, and another answer. */
+/* Prints at most one answer of each kind: an error, and any other answer. */
 static void
 race(const char *name, int count, const char *program, const void *bytes, size_t length)
 {
@@ -400,7 +408,7 @@ race(const char *name, int count, const char *program, const void *bytes, size_t
 		ssize_t received = recv(fd, answer, sizeof(answer), 0);
 		/* The command of the first packet: ERROR is 0. */
 		int kind = received > 10 && answer[10] != 0;
-		/* A flood of strangers is not answered. */
+		/* In a flood, strangers get no answer. */
 		if (received > 0) {
 			lengths[kind] = received;
 			memcpy(kinds[kind], answer, received);

@@ -23,7 +23,7 @@ export interface Credentials {
   readonly capabilities?: readonly string[];
 }
 
-/** Returns a command that runs the following arguments with these credentials. */
+/** Returns the start of a command line that runs a program with these credentials. */
 export function as(credentials: Credentials): string[] {
   const { uid = STRANGER, gid = STRANGER, groups = [], capabilities = [] } = credentials;
   const sets = capabilities.map((name) => `+${name}`).join(",");
@@ -53,7 +53,7 @@ export class Peer {
     execFileSync("gcc", [...warnings, "-o", this.#program, SOURCE], { stdio: "inherit" });
   }
 
-  /** Makes a set-uid copy, which runs as root whoever starts it. @returns its path */
+  /** Makes a set-uid copy of peer, which runs as root whoever starts it. @returns its path */
   setUidProgram(): string {
     const path = join(this.#directory, "set-uid-peer");
     copyFileSync(this.#program, path);
@@ -74,7 +74,7 @@ export class Peer {
 
   /**
    * Runs a client to its end.
-   * @param before the command that starts it, see `as`
+   * @param before the command that starts the client; see `as`
    * @param options of peer.c
    */
   run(
@@ -95,7 +95,7 @@ export class Peer {
 
   /**
    * Starts a client that connects and prints a line; `endAll` ends it.
-   * @returns a function that returns its output so far
+   * @returns a function that returns the client's output so far
    */
   async start(
     before: readonly string[],
@@ -123,7 +123,7 @@ export class Peer {
     this.#started.clear();
   }
 
-  /** Removes the program. Clients that were not ended are killed. */
+  /** Removes the program, and kills clients that are still running. */
   [Symbol.dispose](): void {
     for (const child of this.#started) child.kill("SIGKILL");
     rmSync(this.#directory, { recursive: true });

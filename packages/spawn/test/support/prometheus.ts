@@ -1,4 +1,4 @@
-/** Runs Debian's Prometheus with the files of examples/prometheus, on its own port. */
+/** Runs Debian's Prometheus with the files of examples/prometheus, on a port of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -44,7 +44,7 @@ export class TestPrometheus {
       );
     });
     this.#copy("cm4all-spawn.records.yml", (text) => text);
-    // Only the time for which a fault has to last is different.
+    // The copy differs only in the time for which a fault has to last.
     this.#copy("cm4all-spawn.alerts.yml", (text) => replaced(text, /for: \d+m$/gm, "for: 2s"));
     const options = [
       `--config.file=${join(this.#directory, "prometheus.yml")}`,
@@ -116,7 +116,7 @@ export class TestPrometheus {
     try {
       return (await fetch(`${this.#url}/-/ready`)).ok;
     } catch {
-      // It does not listen yet.
+      // The server does not listen yet.
       return false;
     }
   }

@@ -1,4 +1,4 @@
-/** Foreign root file systems in which a daemon starts, and which it must leave alone. */
+/** Foreign root file systems, which a daemon that starts in them must leave alone. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
@@ -17,7 +17,7 @@ const LINKS = readdirSync("/").filter((name) => lstatSync(`/${name}`).isSymbolic
 export class FakeRoot implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "fake-root-"));
 
-  /** @param without a top-level directory that is left out */
+  /** @param without the name of a top-level directory that is left out */
   constructor(without = "") {
     for (const top of [this.directory, join(this.directory, "jail")]) {
       for (const name of TOP) if (name !== without) mkdirSync(join(top, name), { recursive: true });
@@ -26,7 +26,7 @@ export class FakeRoot implements Disposable {
     mkdirSync(join(this.directory, "old"));
   }
 
-  /** Lists all files with type, mode, size, times of change, and a checksum of the contents. */
+  /** Lists all files with type, mode, size, mtime, ctime and a checksum of the contents. */
   contents(): string {
     const script =
       "find . -printf '%p %y %m %s %T@ %C@\\n' | sort; find . -type f -exec cksum {} +";
@@ -34,7 +34,7 @@ export class FakeRoot implements Disposable {
   }
 
   /**
-   * Returns a command that runs the following arguments in the chroot.
+   * Returns the start of a command line that runs a program in the chroot.
    * @param isMount true if the root of the chroot is to be a mount point
    */
   chroot(isMount: boolean): string[] {
@@ -58,7 +58,7 @@ export class FakeRoot implements Disposable {
   }
 }
 
-/** A process in a mount namespace of its own. The process ends when this is disposed of. */
+/** A process in a mount namespace of its own. The process ends when this object is disposed of. */
 export class MountNamespace implements Disposable {
   readonly #child: ChildProcess;
 

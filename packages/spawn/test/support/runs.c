@@ -1,14 +1,17 @@
-/* Creates cgroups in which a process comes and goes, for tests with many cgroups.
+/* Makes cgroups and uses them, for tests with many cgroups. To use a cgroup is to start a process
+   in it that ends at once.
    usage: runs MODE BASE PREFIX COUNT RATE
-   leave    makes BASE/PREFIX-0, ...; prints a line "PREFIX-0 INODE" for each that was used
-   churn    makes COUNT of them and uses them again and again, until it is killed; prints a line
-            for each thousand uses
-   remove   like leave, and removes each as soon as its process has left, as some spawners do
-   nest     makes COUNT cgroups below each other with names of 255 control characters, as far
-            down as no path can name, and uses the last
+   leave    makes and uses COUNT cgroups, BASE/PREFIX-0, BASE/PREFIX-1, ...; prints a line
+            "PREFIX-0 INODE" for each of them
+   churn    makes the same COUNT cgroups and uses them again and again, until it is killed; prints
+            a line for each thousand uses
+   remove   like leave, and removes each cgroup as soon as its process has ended, as some spawners
+            do
+   nest     makes COUNT cgroups, each inside the one before, with names of 255 control characters,
+            and uses the last one, whose path may be longer than any system call accepts
    unnest   removes what is left of the cgroups of nest
-   RATE is how many a second at most; 0 for as many as the machine can make. leave, churn and
-   remove wait while there are MAX_THERE in BASE: the kernel takes minutes to remove tens of
+   RATE is the greatest number of uses per second; 0 means no limit. leave, churn and remove wait
+   while there are MAX_THERE cgroups in BASE: the kernel takes minutes to remove tens of
    thousands. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +36,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Starts a process in a cgroup, and lets it end at once. Returns whether the cgroup still existed. */
+/* Starts a process that ends at once in a cgroup. Returns whether the cgroup still existed. */
 static int try_use(int cgroup)
 {
 	struct clone_args args = {
@@ -52,7 +55,7 @@ static int open_directory(int at, const char *name)
 	return fd;
 }
 
-/* Makes a cgroup and uses it. If a daemon that has just started deletes it unused, makes it again. */
+/* Makes a cgroup and uses it. If a daemon deletes the cgroup before its use, makes it again. */
 static void leave(int base, const char *name)
 {
 	struct stat st;
@@ -95,7 +98,7 @@ static void unnest(int at, const char *name)
 	remove_when_empty(at, name);
 }
 
-/* Counts the cgroups in a directory by its link count, to which each subdirectory adds one. */
+/* Waits until a directory has few cgroups: each subdirectory adds one to its link count. */
 static void wait_for_room(int base)
 {
 	struct stat st;

@@ -1,5 +1,5 @@
 /**
- * Creates many cgroups that come and go, with runs.c, which is compiled into the test's directory.
+ * Creates and uses many cgroups, with runs.c, which is compiled into a temporary directory.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ export interface RunOptions {
   /** The prefix of the names. */
   readonly prefix?: string;
   readonly count?: number;
-  /** The greatest number per second; undefined for no limit. */
+  /** The greatest number of uses per second; undefined for no limit. */
   readonly rate?: number;
 }
 
@@ -44,7 +44,7 @@ export class Runs {
     return new Map(lines.map((line) => line.split(" ") as [string, string]));
   }
 
-  /** Returns about how often a churn has used cgroups so far. */
+  /** Returns roughly how often the mode `churn` has used a cgroup so far. */
   get uses(): number {
     return 1000 * (this.#output.split("\n").length - 1);
   }

@@ -1,6 +1,6 @@
 /**
  * Starts script hosts as systemd would: systemd-socket-activate(1) implements Accept=yes without
- * the service manager, and a shell script does what the unit says.
+ * the service manager, and a shell script takes the place of the unit.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import {
@@ -44,8 +44,8 @@ export class ScriptHosts {
    * Starts a host for each connection to `socket` from now on.
    * @param uid the uid that the hosts run as
    * @param command a shell command that is run instead of the host, in the host's cgroup
-   * @param cgroup the name of that cgroup, by default that of the unit; `$n` is a number that
-   *   differs for each host, and `$pid` the daemon's pid
+   * @param cgroup the name of that cgroup, by default the name of the unit; `$n` is a number that
+   *   differs for each host, and `$pid` is the daemon's pid
    */
   async listen(how: { uid?: number; command?: string; cgroup?: string } = {}): Promise<void> {
     const { uid = 0, cgroup = "cm4all-spawn-accounting@$n-$pid-0.service" } = how;
@@ -72,7 +72,7 @@ export class ScriptHosts {
     return join(this.#directory, "accepted");
   }
 
-  /** Returns the number of connections so far, each of which has started a host. */
+  /** Returns the number of connections that have been accepted so far. */
   get accepted(): number {
     return readFileSync(this.#accepted, "latin1").length;
   }

@@ -1,12 +1,12 @@
-/** Stops a thread of a process, while its other threads continue. */
+/** Stops one thread of a process, while the other threads continue. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { readProc } from "@cm4all/testing";
 
 /**
- * A Perl program that stops one thread with ptrace(PTRACE_ATTACH) for as long as it runs. The
- * number of the system call is that of x86-64.
+ * A Perl program that stops one thread with ptrace(PTRACE_ATTACH) for as long as the program runs.
+ * Perl needs the number of the system call: 101 is ptrace(2) on x86-64.
  */
 const STOP_THREAD = `
   $| = 1;
@@ -16,17 +16,17 @@ const STOP_THREAD = `
   1 while waitpid($ARGV[0], 0x40000000) > 0;
   sleep 3600;`;
 
-/** True if threads cannot be stopped here, because STOP_THREAD is for x86-64. */
+/** True if threads cannot be stopped on this machine: STOP_THREAD works only on x86-64. */
 export const cannotStopThreads = process.arch !== "x64";
 
-/** Returns the ID of the thread called `name` of a process. @throws Error if there is none */
+/** Returns the ID of a process's thread called `name`. @throws Error if there is none */
 export function threadOf(pid: number, name: string): number {
   const tid = tryThreadOf(pid, name);
   if (tid === undefined) throw new Error(`there is no thread ${name}`);
   return tid;
 }
 
-/** Returns the ID of the thread called `name` of a process; undefined if there is none (yet). */
+/** Returns the ID of a process's thread called `name`; undefined if there is none (yet). */
 export function tryThreadOf(pid: number, name: string): number | undefined {
   const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
   return tasks.find((task) => readProc(task, "comm") === `${name}\n`);

@@ -1,11 +1,11 @@
-/** Looks at the store of namespaces, and changes it, from outside. */
+/** Reads and changes the namespaces' store from outside the daemon. */
 import { openSync } from "node:fs";
 import { CLONE_FS, Fd, unshare, withNamespace } from "@cm4all/linux";
 import { storeThread, type TestDaemon } from "./daemon.ts";
 
 /**
- * Runs `work`, which is synchronous, in the store's mount namespace.
- * @param fd the mount namespace; the caller still owns it
+ * Runs `work`, a synchronous function, in a mount namespace.
+ * @param fd a descriptor of the mount namespace, which the caller still owns
  */
 export function insideMountNamespace(fd: number, work: () => void): void {
   const directory = process.cwd();

@@ -1,8 +1,8 @@
-/** A database table, and a script that accounts cgroups in it as the examples do. */
+/** A database table, and a script that accounts cgroups in that table, as the examples do. */
 import type { Postgres } from "@cm4all/testing";
 import pg from "pg";
 
-/** Runs SQL, and returns the first column. */
+/** Runs a query, and returns the first column of the result. */
 export async function queryColumn(server: Postgres, sql: string): Promise<string[]> {
   const { host, port, user } = server;
   const client = new pg.Client({ host, port, user, database: "postgres" });
@@ -17,7 +17,7 @@ export async function queryColumn(server: Postgres, sql: string): Promise<string
   }
 }
 
-/** Creates the table, or replaces it by an empty one. */
+/** Creates the table, or replaces it with an empty one. */
 export async function makeUsageTable(server: Postgres): Promise<void> {
   await queryColumn(server, "DROP TABLE IF EXISTS usage");
   await queryColumn(
@@ -37,7 +37,7 @@ export const usageScript = (server: Postgres) => `
       {cgroup.id, cgroup.path, cgroup.report, cgroup.cpu_total}))
   end`;
 
-/** Returns how many cgroups called `c...` are in the table. */
+/** Returns how many cgroups whose names begin with `c` are in the table. */
 export async function countJobs(server: Postgres): Promise<number> {
   const sql = "SELECT count(DISTINCT path) FROM usage WHERE path LIKE '%/c%'";
   return Number((await queryColumn(server, sql))[0]);

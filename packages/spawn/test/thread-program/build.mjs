@@ -1,5 +1,5 @@
 // @ts-check
-/** Bundles the worker of the tests of threads, because a worker thread has to start from a file. */
+/** Bundles the worker for tests of threads, because a worker thread has to start from a file. */
 import { existsSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
@@ -8,7 +8,8 @@ import { bundle } from "@cm4all/dev/bundle";
 const outfile = "dist/test/thread/worker.js";
 await bundle({ entry: "test/thread-program/worker.ts", outfile, budgetKiB: 100 });
 
-// The test's process has already loaded the addon, and cannot load a copy of it as well.
+// The test's process has already loaded ffi-rs, and cannot load a copy of the same addon as well:
+// the bundle gets a link to the file that is loaded.
 const linux = createRequire(createRequire(import.meta.url).resolve("@cm4all/linux"));
 const addon = `ffi-rs.linux-${process.arch}-gnu.node`;
 const from = createRequire(linux.resolve("ffi-rs")).resolve(

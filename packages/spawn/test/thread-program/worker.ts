@@ -1,4 +1,4 @@
-/** A worker that does what its requests say, even if that ends it. */
+/** A worker that carries out all requests of a test, even those that end the thread. */
 import { EventLoop } from "../../src/thread/event-loop.ts";
 import { ParentThread, workerOptions, workerRole } from "../../src/thread/parent-thread.ts";
 import type { TestDialogue } from "./dialogue.ts";
