@@ -1,5 +1,5 @@
 // @ts-check
-/** The steps of release-check, and the table of docs/platforms.md that has a row for each. Pure. */
+/** The steps of release-check, and the table in docs/platforms.md with a row for each. Pure. */
 import { places } from "./bare/places.mjs";
 
 /**
@@ -8,7 +8,7 @@ import { places } from "./bare/places.mjs";
  * @property {string} node  `debian`, or a major version, which comes from npm
  */
 
-/** @typedef {Cell & { where: string }} Step in a place of bare/places.mjs, or on another machine */
+/** @typedef {Cell & { where: string }} Step `where`: a place of bare/places.mjs, or a machine */
 
 /**
  * @typedef {object} Result
@@ -20,23 +20,23 @@ import { places } from "./bare/places.mjs";
 
 /** @typedef {Result & { commit: string, date: string }} DatedResult */
 
-/** The machines that are not bare, with the packages. */
+/** The machines that are not bare: our packages are installed there. */
 export const CONTAINER = "container";
 export const VM = "virtual machine";
 export const ARM64_VM = "virtual machine of arm64";
 
-/** Debian with its own Node. */
+/** Debian 13 with Debian's own Node. */
 const FIRST = { suite: "trixie", node: "debian" };
 
 /**
  * The places that no other place covers. `worst` combines the conditions of `root`, `blank` and
- * `link`; these show which of the conditions causes a failure.
+ * `link`. These three are left out: they only show which condition causes a failure of `worst`.
  */
 const DISTINCT_PLACES = ["clone", "tarball", "worst"];
 
 /**
- * @type {readonly Step[]} these places on the first cell, a fresh clone on each of the others, and
- *   the machines that are not bare
+ * @type {readonly Step[]} these places on the first cell, a fresh clone on each of the other
+ *   cells, and the machines that are not bare
  */
 export const steps = [
   ...DISTINCT_PLACES.map((where) => ({ ...FIRST, where })),
@@ -52,7 +52,7 @@ export const steps = [
 export const cellName = ({ suite, node }) =>
   `${suite}, Node ${node === "debian" ? "of Debian" : node}`;
 
-/** Returns the name by which the command line knows a step. @param {Step} step */
+/** Returns the name that a step has on the command line. @param {Step} step */
 export function stepName(step) {
   const isBare = Object.hasOwn(places, step.where);
   return `${isBare ? cellName(step) : step.suite}, ${step.where}`;
@@ -63,13 +63,13 @@ const TITLES = [
   ...["commit", "run on", "what failed"],
 ];
 
-/** The number of cells that tell which step a row belongs to. */
+/** The number of columns that identify the step of a row. */
 const KEY_LENGTH = 3;
 
 /** @type {Readonly<Record<string, string>>} */
 const RELEASES = { trixie: "13", bookworm: "12" };
 
-/** Returns the cells that tell which step a row belongs to. @param {Step} step */
+/** Returns the text of the columns that identify a step. @param {Step} step */
 function keyOf({ suite, node, where }) {
   return [
     RELEASES[suite] ?? suite,
@@ -84,7 +84,7 @@ function cellsOf({ passed, failed, skipped, commit, date, failures }) {
   return [...[passed, failed, skipped].map(String), commit, date, what];
 }
 
-/** Returns the rows of a page in Markdown, as their cells. @param {string} page */
+/** Returns the table rows of a Markdown page, each as its columns. @param {string} page */
 function rowsOf(page) {
   const lines = page.split("\n").filter((line) => line.startsWith("|"));
   return lines.map((line) =>
@@ -95,7 +95,7 @@ function rowsOf(page) {
   );
 }
 
-/** @param {readonly string[][]} rows the first of which has the titles */
+/** @param {readonly string[][]} rows the first row has the titles */
 function formatTable([titles = [], ...rows]) {
   const widths = titles.map((title, i) =>
     Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
@@ -110,7 +110,7 @@ function formatTable([titles = [], ...rows]) {
  * Returns the table for docs/platforms.md. A step without a result keeps its row, because the
  * steps are run at different times.
  * @param {string} page the present text
- * @param {Readonly<Record<string, DatedResult>>} results by the names of steps
+ * @param {Readonly<Record<string, DatedResult>>} results by the name of the step
  */
 export function platformsTable(page, results) {
   const present = rowsOf(page).filter((row) => row.length === TITLES.length);

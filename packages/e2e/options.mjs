@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * `npm run e2e [-- --container] [--vm] [--suite NAME] [--keep-packages] [CASE...]`: builds the
- * packages and the images, boots, and runs the cases of guest/cases. `--packages DIR` uses
- * packages that are already built; `--arch arm64` uses a virtual machine of another architecture.
+ * packages and the images, boots the images, and runs the cases of guest/cases. `--packages DIR`
+ * uses packages that are already built; `--arch arm64` uses an arm64 virtual machine.
  *
  * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`: runs
  * the commands of README on bare machines; bare/places.mjs has the places and their commands.
@@ -13,7 +13,7 @@ import { places } from "./bare/places.mjs";
 
 const SUITES = ["trixie", "bookworm"];
 
-/** The values of the options that have a choice. */
+/** The values that options accept, for the options that accept only some values. */
 const CHOICES = {
   suite: SUITES,
   bare: SUITES,
@@ -21,7 +21,7 @@ const CHOICES = {
   arch: ["amd64", "arm64"],
 };
 
-/** The commands of the newcomer, which bare/newcomer.mjs knows. */
+/** The commands of bare/newcomer.mjs. */
 const COMMANDS = ["start", "test", "offline", "deb", "cross", "odd"];
 
 const caseNames = () =>

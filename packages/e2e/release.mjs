@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * `npm run release-check [-- --list] [STEP...]`: runs everything that .ci/run leaves out because
- * it takes hours: every cell of the matrix of Debian, Node and architecture, the distinct places,
- * and the virtual machines. Steps that have passed with the same source are not repeated, so an
+ * `npm run release-check [-- --list] [STEP...]`: runs what .ci/run leaves out because it takes
+ * hours: every cell of the matrix of Debian, Node and architecture, the distinct places, and the
+ * virtual machines. Steps that have passed with the same source are not repeated, so an
  * interrupted run can be continued. At the end it prints the table of docs/platforms.md, with new
  * rows for the steps that have results, including those of an interrupted run.
  */
@@ -58,7 +58,7 @@ async function booted(machine, architecture, only, packages = builtPackages, sui
   return state ?? { passed: 0, failed: 0, skipped: 0, failures: ["it did not come to an end"] };
 }
 
-/** Builds the packages on a bare Debian, and boots another machine with them. */
+/** Builds the arm64 packages on a bare Debian, and boots an arm64 virtual machine with them. */
 async function arm64() {
   const cell = { suite: "trixie", node: "debian" };
   const results = await runPlaces(cell, [{ name: "clone", commands: ["cross"] }]);
@@ -75,7 +75,7 @@ function readState(source) {
   return state.source === source ? state.done : {};
 }
 
-/** Returns the commit, and whether files have been changed since; a dash without git. */
+/** Returns the commit, and whether files have been changed since; without git, a dash. */
 function currentCommit() {
   const git = (/** @type {string[]} */ ...args) =>
     spawnSync("git", ["-C", root, ...args], { encoding: "utf8" });
@@ -87,7 +87,7 @@ function currentCommit() {
 const isWell = (/** @type {Result | undefined} */ result) =>
   result !== undefined && result.failed === 0 && result.failures.length === 0;
 
-/** Returns the names of the steps in the command line, or of all. */
+/** Returns the names of the steps on the command line, or of all steps if it has none. */
 function wantedSteps() {
   for (const name of positionals)
     if (!known.has(name)) fail(`no step ${name}; --list shows them`, EX_USAGE);

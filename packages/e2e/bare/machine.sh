@@ -1,8 +1,8 @@
 #!/bin/bash
-# machine.sh TREE INPUT OUTPUT: runs /e2e/in/run on a machine whose disk, an ext4 in memory, is a
-# copy of TREE. It has its own processes, mounts, cgroups, IPC and host name; the network is that
-# of the host. All of it ends with this script. To be run by `unshare --mount`, in a cgroup of its
-# own.
+# machine.sh TREE INPUT OUTPUT: runs /e2e/in/run on a machine whose disk, an ext4 file system in
+# memory, is a copy of TREE. The directories INPUT and OUTPUT are /e2e/in and /e2e/out there. The
+# machine has its own processes, mounts, cgroups, IPC objects and host name, but uses the host's
+# network. It ends with this script, which has to be run by `unshare --mount`, in a new cgroup.
 set -euo pipefail
 
 # The first process inside: bash, which reaps the processes that it inherits.
@@ -11,7 +11,8 @@ if [ "${1-}" = --init ]; then
     mount -t proc proc proc
     mount -t sysfs sysfs sys
     mount -t cgroup2 cgroup2 sys/fs/cgroup
-    # Controllers can be enabled for the children of a cgroup only while it has no processes.
+    # Controllers can be enabled for the children of a cgroup only while the cgroup itself has no
+    # processes.
     mkdir sys/fs/cgroup/init
     echo 1 >sys/fs/cgroup/init/cgroup.procs
     for controller in $(cat sys/fs/cgroup/cgroup.controllers); do
@@ -30,7 +31,7 @@ mount -t tmpfs -o size=90%,mode=755 bare /mnt
 truncate -s 12G /mnt/disk
 mkfs.ext4 -q -O ^has_journal -d "$tree" /mnt/disk
 mkdir /mnt/root
-# The kernel frees the loop device when it is no longer mounted anywhere.
+# The kernel frees the loop device when the file system is no longer mounted anywhere.
 mount -o loop /mnt/disk /mnt/root
 cd /mnt/root
 mount -t tmpfs -o mode=755 dev dev
@@ -53,7 +54,7 @@ mkdir -m 1777 run/lock
 mount --bind "$input" e2e/in
 mount --bind "$output" e2e/out
 
-# Whatever this machine needs to reach the registries is needed inside, too.
+# Whatever this machine needs to reach the package registries is needed inside, too.
 cp -L /etc/resolv.conf etc/resolv.conf
 cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/ca-certificates.crt
 apt-config dump | grep -E '^Acquire::https?::' >etc/apt/apt.conf.d/99host || true

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Does what README says on a bare machine, as a newcomer would, and writes the results to
- * /e2e/out/steps.json. Runs with that machine's Node, and with nothing else.
+ * On a bare machine, does what README says, as a newcomer would, and writes the results to
+ * /e2e/out/steps.json. Needs that machine's Node, and nothing else.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -74,7 +74,7 @@ async function tryOddities() {
     await step(title, () => tryOddity(terminal, title, oddity));
 }
 
-/** Reads README in the checkout. */
+/** Returns the two commands of the checkout's README. */
 const readme = () => twoCommands(readFileSync(join(place.directory, "README.md"), "utf8"));
 
 const DEB = "npm run deb && ls packages/deb/dist/*.deb";
@@ -86,10 +86,10 @@ const CROSS =
 const known = {
   start: async () => terminal.mustStart(readme().start, "start.log"),
   test: async () => terminal.mustRun(readme().test, "test.log", limitSeconds),
-  // The second start has to work with whatever the first has left.
+  // Without a network, the second start has to work with what the first start has left.
   offline: async () => terminal.mustStart(`unshare --net ${readme().start}`, "offline.log"),
   deb: () => terminal.mustRun(`sh -c '${DEB}'`, "deb.log", limitSeconds),
-  // For the virtual machine of arm64.
+  // Builds the packages for the arm64 virtual machine.
   cross: () => terminal.mustRun(`sh -c '${CROSS}'`, "cross.log", limitSeconds),
 };
 

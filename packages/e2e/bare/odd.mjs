@@ -1,13 +1,13 @@
 // @ts-check
-/** Hosts that lack something: the suite works, or says in one line what it needs. */
+/** Hosts that lack something: on them the suite works, or prints in one line what it needs. */
 
 /**
  * @typedef {object} Oddity
- * @property {string} [setup]  shell commands in a mount namespace of its own
- * @property {string} [wrap]   a command in front of ours
- * @property {string} [line]   the command line; by default `npm start`, which has to start working
- * @property {number} [status] its exit status
- * @property {RegExp} [says]   the one line that it prints
+ * @property {string} [setup]  shell commands, run in a new mount namespace
+ * @property {string} [wrap]   a command that runs `line`, such as `unshare --net`
+ * @property {string} [line]   the command line; by default `npm start`, which has to succeed
+ * @property {number} [status] the exit status that `line` has to have
+ * @property {RegExp} [says]   a pattern of what `line` has to print
  */
 
 const DAEMON = "node packages/spawn/dist/cm4all-spawn.js";
@@ -19,22 +19,22 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
-/** Makes a description of a network namespace, which is gone with the mount namespace. */
+/** Writes a description of a network namespace to a tmpfs, which ends with the mount namespace. */
 const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
   "cp examples/netns/web.toml /etc/cm4all/spawn/netns";
 
-/** Leaves root only the capabilities that it has in a container by default. */
+/** Leaves root only the capabilities that root has in a container by default. */
 const CONTAINER =
   "setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill," +
   "+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
 
-/** The first process of a container, which passes Ctrl-C on to all others, as a terminal does. */
+/** The first process of a container: passes Ctrl-C on to all others, as a terminal does. */
 const PASS_ON = 'sh -c "trap \\"kill -INT -1\\" INT; \\"\\$@\\" & wait; wait" sh';
 
 /**
- * Returns a set-up after which the command runs in a container, with the capabilities and the
- * system call filter that podman gives its containers; the filter is that of Docker.
+ * Returns shell commands for `setup` after which `line` runs in a container, with the capabilities
+ * and the system call filter that podman gives its containers; podman's filter is that of Docker.
  * @param {string} options options of podman-run(1) @param {string} [first] the first process
  */
 const inPodman = (options, first = "") =>
@@ -43,7 +43,7 @@ const inPodman = (options, first = "") =>
   "set -- podman --log-level=error --cgroup-manager=cgroupfs run --rm -i --network=host " +
   `--cgroups=disabled --workdir="$PWD" ${options} --rootfs /p:O ${first} "$@"`;
 
-/** @type {Readonly<Record<string, Oddity>>} by a title */
+/** @type {Readonly<Record<string, Oddity>>} by title */
 export const oddities = {
   "noexec /tmp": { setup: "mount -t tmpfs -o noexec none /tmp" },
   "noexec /run": { setup: "mount -t tmpfs -o noexec none /run" },
@@ -55,7 +55,7 @@ export const oddities = {
   },
   "read-only /run: the daemon": {
     setup: "mount -t tmpfs -o ro none /run",
-    // Clients are served nevertheless.
+    // The daemon serves clients nevertheless.
     line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
     status: 0,
     says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd\n/,
@@ -106,19 +106,19 @@ export const oddities = {
     status: 77,
     says: /^cm4all-spawn-netns: .*EPERM.*\n$/,
   },
-  "a container of podman: the daemon": {
+  "a podman container: the daemon": {
     setup: inPodman(""),
     line: `${DAEMON} --listen @odd`,
     status: 77,
     says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
   },
-  "a container of podman: netns": {
+  "a podman container: netns": {
     setup: inPodman(""),
     line: `sh -c 'cp examples/netns/web.toml /etc/cm4all/spawn/netns; ${NETNS} up web'`,
     status: 77,
     says: /^cm4all-spawn-netns: .*EPERM.*\n$/,
   },
-  "a container of podman with CAP_SYS_ADMIN": {
+  "a podman container with CAP_SYS_ADMIN": {
     setup: inPodman(
       "--cap-add=SYS_ADMIN,DAC_READ_SEARCH --volume=/sys/fs/cgroup:/sys/fs/cgroup",
       PASS_ON,

@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * The places in which a newcomer may have the suite, and the ways in which it may have got there.
- * Each is tried on a machine of its own.
+ * The places in which a newcomer may have the suite, and the ways in which the suite may have got
+ * there. Each place is tried on a machine of its own.
  *
  * @typedef {object} Place
  * @property {string} title
  * @property {string} directory of the checkout
- * @property {string} [link]     a symbolic link that leads there and is used in its place
- * @property {boolean} [tarball] without git and the directory .git
+ * @property {string} [link]     a symbolic link to the directory, used in place of its path
+ * @property {boolean} [tarball] unpacked from a tarball: without git and without .git
  * @property {boolean} [gcc]     a C compiler is already installed
  * @property {boolean} [user]    the user of the installed daemon already exists
  */
@@ -28,7 +28,7 @@ export const places = {
     tarball: true,
     gcc: true,
   },
-  // Everything that a clone can have, at once; being without git is left to `tarball`.
+  // Every oddity that a clone can have, at once; the absence of git is left to `tarball`.
   worst: {
     title: "in /root, with blanks, behind a link, with the service's user",
     directory: "/root/my files/spawn suite",
@@ -39,7 +39,7 @@ export const places = {
 
 /**
  * Returns the commands to try in a place. They include `npm run deb` if the path or the source is
- * unusual; the odd hosts are tried in one place only.
+ * unusual; the hosts of odd.mjs are tried in one place only.
  * @param {string} name
  */
 export function commandsOf(name) {

@@ -1,15 +1,15 @@
 // @ts-check
 /**
- * Reads README's two commands, as a newcomer does. The bare machine has nothing but Node, which may
- * be too old for the TypeScript of packages/testing/src/snippets.ts.
+ * Reads README's two commands, as a newcomer does. The Node of the bare machine may be too old to
+ * run packages/testing/src/snippets.ts, which is TypeScript.
  */
 
-/** The remark before the block, which names the program that runs it. */
+/** The block of commands, and before it the remark that names the program that runs them. */
 const BLOCK = /^<!-- tested by: packages\/e2e\/bare\/newcomer\.mjs -->\n\n((?: {4}.*\n)+)/m;
 
 /**
  * Returns the command that shows the daemon and the one that runs the tests. Pure.
- * @param {string} readme its text @throws Error if it does not have exactly these two
+ * @param {string} readme its text @throws Error if the block does not have exactly two commands
  */
 export function twoCommands(readme) {
   const [, block = ""] = BLOCK.exec(readme) ?? [];

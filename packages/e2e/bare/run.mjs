@@ -1,5 +1,5 @@
 // @ts-check
-/** `npm run e2e -- --bare SUITE`: tests the suite on bare machines, one for each place. */
+/** `npm run e2e -- --bare SUITE`: tests on bare machines, one for each place. */
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
@@ -26,12 +26,12 @@ import { parseFailures, parseTestOutput, total } from "./test-output.mjs";
 /** @param {string} name the name of a file in this directory */
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** The time limit for a newcomer's commands in one place, seconds. */
+/** The time limit for a newcomer's commands in one place, in seconds. */
 const LIMIT_SECONDS = 5400;
 
 /**
- * The variables of our environment that a machine needs to reach the registries, and those for
- * tests.
+ * The environment variables that a machine needs to reach the package registries, and those that
+ * the tests read.
  */
 const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|TEST_MUST_RUN)$/i;
 
@@ -41,7 +41,7 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
  * @typedef {object} PlaceResult
  * @property {import("./newcomer.mjs").Step[]} steps
  * @property {string} output a directory with logs and built packages
- * @property {[string, import("./test-output.mjs").Counts][]} packages the counts of `npm test`
+ * @property {[string, import("./test-output.mjs").Counts][]} packages counts of `npm test`
  * @property {string[]} report the messages of `npm test` about failed tests
  */
 
@@ -50,9 +50,9 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
  * @param {object} options
  * @param {Cell} options.cell
  * @param {string} options.name      the name of the place
- * @param {string[]} options.commands some of those that newcomer.mjs knows; run in this order
+ * @param {string[]} options.commands commands of newcomer.mjs, in the order in which they run
  * @param {string} options.output    a directory, which is emptied first
- * @param {AbortSignal} options.signal ends it at once
+ * @param {AbortSignal} options.signal ends the run at once
  * @returns {Promise<PlaceResult>}
  */
 export async function runPlace({ cell, name, commands, output, signal }) {
@@ -116,7 +116,7 @@ function readJson(path) {
 }
 
 /**
- * Runs commands in places, one machine after the other, and prints a line for each.
+ * Runs commands in places, one machine after the other, and prints the results of each.
  * @param {Cell} cell
  * @param {{ name: string, commands: string[] }[]} plan
  * @returns {Promise<PlaceResult[]>}
@@ -138,8 +138,8 @@ export async function runPlaces(cell, plan) {
 }
 
 /**
- * Prints a line for each step, the tests of each package, and the messages about those that
- * failed, because the log stays on the machine that has run them.
+ * Prints a line for each step, the numbers of tests of each package, and the messages about failed
+ * tests, which a reader without the log needs.
  * @param {string} name @param {PlaceResult} result
  */
 export function printPlace(name, { steps, packages, report }) {
@@ -166,8 +166,8 @@ export function failuresOf(results) {
 }
 
 /**
- * Prints the sums of the tests in all places, in the usual words of test runners.
- * @param {PlaceResult[]} results @returns true if all have passed
+ * Prints the sums of the tests in all places, in the words that test runners use.
+ * @param {PlaceResult[]} results @returns true if all tests and steps have passed
  */
 export function printTotal(results) {
   const tests = total(results.flatMap(({ packages }) => packages.map(([, counts]) => counts)));

@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, readdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** The last words of `npm start` before it waits. */
+/** The words that `npm start` prints last, before it waits. */
 const AT_WORK = "The daemon runs until Ctrl-C";
 
 const START_LIMIT_MS = 600_000;
@@ -24,7 +24,7 @@ export class Terminal {
 
   /**
    * Starts a command line in a process group of its own, as a shell at a terminal does.
-   * @param {string} line @param {string} log a file's name
+   * @param {string} line @param {string} log the name of a file for the output
    */
   start(line, log) {
     const child = spawn("sh", ["-c", `exec ${line}`], {
@@ -76,7 +76,7 @@ export class Terminal {
   }
 
   /**
-   * Does the same, but throws an Error unless the exit status is 0.
+   * Does the same as `run`, but throws an Error unless the exit status is 0.
    * @param {string} line @param {string} log @param {number} limitSeconds
    */
   async mustRun(line, log, limitSeconds) {
@@ -143,7 +143,7 @@ async function untilPrinted(running, words) {
 /** @param {string} text */
 const lastLines = (text) => text.trimEnd().split("\n").slice(-6).join("\n");
 
-/** Returns the names of our directories in /run; packages that the set-up installs make others. */
+/** Returns the names of our directories in /run, in which installed packages make others. */
 const ourDirectories = () => readdirSync("/run").filter((name) => name.startsWith("cm4all-"));
 
 /** Returns the number of processes on this machine. */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Parses the output of `npm test`: the summaries that vitest prints for each package, each line
- * after turbo's prefix.
+ * Parses the output of `npm test`: the summary that vitest prints for each package. Each line
+ * begins with turbo's prefix.
  */
 
 /**
@@ -37,7 +37,7 @@ export function parseTestOutput(text) {
   return packages;
 }
 
-/** The maximum number of lines for a package; the log has more. */
+/** The maximum number of lines for a package; the log has all lines. */
 const MAX_REPORT_LINES = 80;
 
 /**
@@ -45,7 +45,7 @@ const MAX_REPORT_LINES = 80;
  * @param {string} text without colours @returns {string[]}
  */
 export function parseFailures(text) {
-  /** The number of further lines for each package. @type {Map<string, number>} */
+  /** The number of lines that may still be returned, by package. @type {Map<string, number>} */
   const left = new Map();
   const lines = [];
   for (const line of text.split("\n")) {

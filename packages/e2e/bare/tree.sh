@@ -1,13 +1,13 @@
 #!/bin/bash
 # tree.sh SUITE NODE DIRECTORY: makes a minimal Debian with everything that README asks for: Node,
-# npm, git. NODE is `debian` for Debian's own packages, or a major version, which comes from npm.
+# npm and git. NODE is `debian` for Debian's own packages, or a major version, which comes from npm.
 set -euo pipefail
 suite=$1 node=$2 tree=$3
 
 include=ca-certificates,git
 case $node in
     debian) include+=,nodejs,npm ;;
-    # From version 25 on, the builds of nodejs.org are linked with libatomic.
+    # From version 25 on, the builds of Node from nodejs.org are linked with libatomic.
     2[5-9]) include+=,libatomic1 ;;
 esac
 mmdebstrap -q --mode=root --variant=minbase --include=$include \

@@ -1,4 +1,4 @@
-/** The interface of a case, and the context that it gets. */
+/** The interface of a case, and the context that a case gets. */
 
 export interface Context {
   /** The factor by which everything takes longer here than on a real machine. */
@@ -14,7 +14,7 @@ export interface Case {
   readonly title: string;
   /** True to skip the case in a container, where cgroup2 has no controllers. */
   readonly needsControllers?: boolean;
-  /** If given, the system is rebooted after `run`, and then this runs. */
+  /** If a case has this function, the system reboots after `run`, and the function runs then. */
   afterReboot?(context: Context): void | Promise<void>;
   run(context: Context): void | Promise<void>;
 }

@@ -1,9 +1,10 @@
 /**
- * clients.js ROLE PREFIX COUNT FILE: requests the names PREFIX-0 and so on from the daemon.
+ * clients.js ROLE PREFIX COUNT FILE: requests the IPC and PID namespaces of the names PREFIX-0 and
+ * so on from the daemon, and writes a report to FILE.
  *
- *     hold   requests IPC, PID and lease of each, writes the inodes, ends on SIGTERM
- *     read   requests IPC and PID of each, writes the inodes, ends on SIGTERM
- *     load   requests random names until SIGTERM, then writes a report
+ *     hold   requests the namespaces of each and a lease, writes the inodes, ends on SIGTERM
+ *     read   requests the namespaces of each, writes the inodes, ends on SIGTERM
+ *     load   requests the namespaces of random names until SIGTERM, then writes its figures
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { SpawnClient } from "@cm4all/spawn-client";

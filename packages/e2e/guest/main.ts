@@ -1,6 +1,6 @@
 /**
  * Runs the cases, one after the other on one system, and prints a line for each. If a case needs a
- * reboot, the run goes on after the reboot.
+ * reboot, the run continues after the reboot.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { Case, Context } from "./case.ts";
@@ -46,7 +46,7 @@ async function run(name: string, item: Case, state: State, plan: Plan): Promise<
     failure = error instanceof Error ? error.message : String(error);
     log(error instanceof Error ? (error.stack ?? failure) : failure);
     attempt("systemctl --no-pager --failed; journalctl -b -n 60 --no-pager");
-    // The next case begins as after a case that passed.
+    // For the next case: leaves the system as a case that passed does.
     attempt("pkill -f '[/]e2e/in/clients.js'; systemctl start cm4all-spawn.service");
   }
   if (failure === undefined && item.afterReboot !== undefined && !state.isRebooted) {

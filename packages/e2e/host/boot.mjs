@@ -31,10 +31,10 @@ import { runVm } from "./vm.mjs";
 
 const here = join(root, "packages/e2e");
 
-/** The time limit for everything inside, seconds. */
+/** The time limit for a machine, from boot to power-off, in seconds. */
 const LIMIT_SECONDS = { container: 900, vm: 3600 };
 
-/** The factor by which things take longer than on a real machine. */
+/** The factor by which a machine of each kind is slower than a real one. */
 const SLOWNESS = { container: 1, vm: 20 };
 
 /** The directory for the Debian packages that are built. */
@@ -43,7 +43,7 @@ export const builtPackages = join(root, "packages/deb/dist");
 /**
  * Prepares this machine for booting.
  * @param {string} architecture Debian's name
- * @param {boolean} keep        true to build no packages if there are some already
+ * @param {boolean} keep        true to use the packages that are already built, if there are any
  */
 export function prepareBoot(architecture, keep) {
   installDebianPackages(e2ePackages);
@@ -70,15 +70,15 @@ function buildPackages() {
  * @property {"container" | "vm"} machine
  * @property {string} suite        `trixie` or `bookworm`
  * @property {string} architecture Debian's name
- * @property {string} packages     a directory with ours
+ * @property {string} packages     the directory of our packages
  * @property {string[]} only       names of cases; empty for all
  */
 
 /**
  * Runs cases and prints a line for each.
  * @param {Boot} boot
- * @returns the numbers of cases that have passed, failed or were skipped; undefined if the run
- *   did not end
+ * @returns the numbers of cases that passed, failed and were skipped; undefined if the run did
+ *   not end
  */
 export async function runCases({ machine, suite, architecture, packages, only }) {
   const tree = rootTree(suite, architecture);
@@ -120,7 +120,7 @@ function fillInput(input, packages, plan) {
   for (const path of built) cpSync(path, join(input, "packages", basename(path)));
   makeUpgrade(built, join(input, "upgrade"));
   makeOriginal(join(input, "original"));
-  // The programs, with the addons for the machine's architecture, which may not be ours.
+  // The programs, with the addons for the machine's architecture, which may differ from the host's.
   for (const name of readdirSync(join(here, "dist")))
     if (name.endsWith(".js")) cpSync(join(here, "dist", name), join(input, name));
   copyAddons(built, input);

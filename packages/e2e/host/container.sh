@@ -1,7 +1,7 @@
 #!/bin/bash
-# container.sh TREE INPUT OUTPUT: boots TREE in systemd-nspawn, and waits until it powers itself
-# off. All changes go to a tmpfs; all mounts are private and end with this script. To be run by
-# `unshare --mount`, in cgroups of its own (see container.mjs).
+# container.sh TREE INPUT OUTPUT: boots TREE in systemd-nspawn, and waits until the system
+# powers itself off. All changes go to a tmpfs; all mounts are private and end with this script,
+# which has to be run by `unshare --mount`, in new cgroups (see isolated.mjs).
 set -euo pipefail
 tree=$1 input=$2 output=$3
 
@@ -13,7 +13,7 @@ mount -t overlay e2e -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/work"
 mount --bind "$input" $work/root/e2e/in
 mount --bind "$output" $work/root/e2e/out
 status=133
-while [ $status = 133 ]; do # a reboot
+while [ $status = 133 ]; do # systemd-nspawn's status after a reboot
     status=0
     SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn -q -b --register=no --keep-unit \
         --private-network --console=pipe -M e2e -D $work/root </dev/null || status=$?

@@ -1,6 +1,6 @@
 #!/bin/bash
-# disk.sh TREE DIRECTORY: makes a disk image of TREE, and finds a kernel that boots it without an
-# initrd. Debian's cloud kernel has NVMe and ext4 built in; tree.sh has downloaded it.
+# disk.sh TREE DIRECTORY: makes a disk image of TREE, and unpacks a kernel that boots it without
+# an initrd: Debian's cloud kernel, which tree.sh has downloaded, has NVMe and ext4 built in.
 set -euo pipefail
 shopt -s nullglob
 tree=$1 directory=$2

@@ -8,13 +8,13 @@ export class Ended extends Error {
 }
 
 /**
- * Runs `work` such that the time limit and the signals that end this program first end the machine,
- * and its files are removed.
+ * Runs `work`. At the time limit, or at a Unix signal that would end this program, aborts the
+ * AbortSignal that `work` gets, so that `work` ends its machine and removes its files.
  * @template T
- * @param {number} seconds its time limit
+ * @param {number} seconds the time limit
  * @param {string} output  the directory to which the error refers the reader
  * @param {(signal: AbortSignal) => Promise<T>} work
- * @throws Ended in place of the error that results from the end
+ * @throws Ended in place of the error with which `work` ends when it is aborted
  */
 export async function withEnd(seconds, output, work) {
   const end = new AbortController();

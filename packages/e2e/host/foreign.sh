@@ -1,7 +1,7 @@
 #!/bin/bash
 # foreign.sh COMMAND...: runs a command such that the kernel executes programs for arm64 in
-# qemu-user. qemu-user is registered in a user namespace of its own, which takes Linux 6.7 or
-# newer, so that nothing else on this machine is affected.
+# qemu-user. qemu-user is registered in a new user namespace, so that nothing else on this machine
+# is affected; this needs Linux 6.7 or newer.
 set -euo pipefail
 if [ "${1-}" = --inside ]; then
     shift
@@ -10,13 +10,13 @@ if [ "${1-}" = --inside ]; then
     mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
     mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
-    # F: the interpreter is opened now, so that it need not be inside a tree.
+    # With the flag F, the kernel opens the interpreter now, so a tree need not contain it.
     echo ":arm64:M::$magic:$mask:/usr/bin/qemu-aarch64-static:F" >/proc/sys/fs/binfmt_misc/register
     exec "$@"
 fi
 unshare --user --mount --pid --fork --kill-child bash "$0" --inside "$@" &
 until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.1; done
-# Maps all ids to themselves, because the files of a tree have owners.
+# Maps all ids to themselves, because the files of a tree belong to many users.
 echo 0 0 4294967295 >/proc/$!/uid_map
 echo 0 0 4294967295 >/proc/$!/gid_map
 wait $!

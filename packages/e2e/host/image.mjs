@@ -11,12 +11,10 @@ const foreignScript = fileURLToPath(new URL("foreign.sh", import.meta.url));
 const nodeScript = fileURLToPath(new URL("newer-node.sh", import.meta.url));
 const diskScript = fileURLToPath(new URL("disk.sh", import.meta.url));
 
-/**
- * The age up to which an image is used, days. It is limited, so that images have Debian's updates.
- */
+/** The maximum age of an image, in days. It is short, so that images have Debian's updates. */
 const MAX_AGE_DAYS = 14;
 
-/** Returns `E2E_CACHE`, or a directory below the user's cache directory, or /var/cache for root. */
+/** Returns `$E2E_CACHE`, or else a directory below `$XDG_CACHE_HOME` or /var/cache. */
 export function cacheDirectory() {
   const { E2E_CACHE, XDG_CACHE_HOME } = process.env;
   if (E2E_CACHE) return E2E_CACHE;
@@ -58,9 +56,9 @@ export function diskImage(suite, architecture, tree) {
 }
 
 /**
- * Makes something unless it exists, is recent, and its scripts have not changed.
+ * Makes a tree or an image, unless there is a recent one that the same scripts have made.
  * @param {string} name
- * @param {string[]} scripts the one that makes it comes last
+ * @param {string[]} scripts the script that makes it comes last
  * @param {(path: string) => string[]} args
  * @returns its path
  */
@@ -77,7 +75,7 @@ export function cached(name, scripts, args) {
     if (old.startsWith(`${name}-`) && !old.startsWith(basename(path)))
       rmSync(join(cacheDirectory(), old), { recursive: true, force: true });
   const unfinished = `${path}.new`;
-  // Another run may be making it: then this run waits, and uses the result.
+  // If another run is making the same, this run waits, and uses the result.
   const make = '[ -e "$1" ] || { rm -rf "$2" && "${@:3}" && mv "$2" "$1"; }';
   const command = [path, unfinished, script, ...args(unfinished)];
   const { status, error } = spawnSync(

@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * Runs until the script has ended.
+ * Runs a script, and waits until it has ended.
  * @param {object} options
  * @param {string[]} options.command the script and its arguments
  * @param {string} options.console   a file for its output
- * @param {AbortSignal} options.signal ends it at once, with everything that it has started
+ * @param {AbortSignal} options.signal ends the script at once, with everything that it has started
  * @param {NodeJS.ProcessEnv} [options.env]
  * @throws Error if its exit status is not 0
  */
@@ -54,7 +54,8 @@ function makeCgroups(name) {
 }
 
 /**
- * Returns the cgroups below a directory. Their names are bytes; latin1 has a character for each.
+ * Returns a cgroup and all cgroups below it. Their names are bytes, and latin1 has a character for
+ * each byte.
  * @param {string} directory @returns {string[]} deepest first, in latin1
  */
 function below(directory) {
@@ -73,7 +74,7 @@ function killBelow(cgroup) {
       if (pid !== "") tryKill(Number(pid));
 }
 
-/** Ends the processes in a cgroup, which takes a moment, and removes it. @param {string} cgroup */
+/** Ends the processes in a cgroup, and removes the cgroup when they have ended. @param {string} cgroup */
 async function removeCgroup(cgroup) {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -81,7 +82,7 @@ async function removeCgroup(cgroup) {
       for (const directory of below(cgroup)) rmdirSync(bytes(directory));
       return;
     } catch (error) {
-      // The processes are ending, and so may be one that manages cgroups of its own.
+      // Processes are still ending; one that manages cgroups may have removed some itself.
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (!(code === "EBUSY" || code === "ENOENT" || code === "ENODEV") || attempt === 100)
         throw error;
@@ -90,7 +91,7 @@ async function removeCgroup(cgroup) {
   }
 }
 
-/** @param {number} pid pid of a process that may have ended */
+/** @param {number} pid of a process that may have ended */
 function tryKill(pid) {
   try {
     process.kill(pid, "SIGKILL");

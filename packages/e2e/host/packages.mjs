@@ -1,5 +1,5 @@
 // @ts-check
-/** Makes packages that only the cases need, and takes the addons out of ours. */
+/** Makes packages that only the cases need, and extracts the addons from ours. */
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
@@ -46,9 +46,9 @@ export function copyAddons(packages, output) {
 }
 
 /**
- * Makes stand-ins for the original's packages of 0.27, and for that of 0.13 in a separate
- * directory. They have the names, files, units and debhelper's parts of the maintainer scripts,
- * around programs that do nothing.
+ * Makes stand-ins for the original's packages: those of version 0.27, and, in a separate directory,
+ * that of version 0.13. They have the original's names, files, units and the parts of the
+ * maintainer scripts that debhelper writes, but their programs do nothing.
  * @param {string} output
  */
 export function makeOriginal(output) {

@@ -1,12 +1,12 @@
 #!/bin/bash
 # tree.sh SUITE ARCHITECTURE DIRECTORY: makes a Debian that boots with systemd and then runs
-# /e2e/in/run. The package lists stay, so that apt knows which packages exist.
+# /e2e/in/run. apt's package lists are kept, so that apt can find packages.
 set -euo pipefail
 suite=$1 architecture=$2 tree=$3
 
 include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,sudo,nodejs,catatonit
-# Programs that only the cases run. Under emulation, only the cases for the architecture run, and
-# none of these needs them.
+# Programs that only the cases run. On arm64, release-check runs only some of the cases, and none of
+# those needs these programs.
 if [ "$architecture" != arm64 ]; then
     include+=,jq,openssh-client,postgresql,prometheus
     # Debian 12 has promtool in the package prometheus.
@@ -27,18 +27,18 @@ mmdebstrap -q --mode=root --variant=minbase --include=$include --architectures="
 echo e2e >"$tree/etc/hostname"
 echo 127.0.0.1 localhost e2e >"$tree/etc/hosts"
 tr -d - </proc/sys/kernel/random/uuid >"$tree/etc/machine-id"
-# Nothing is downloaded inside.
+# Nothing is downloaded inside the machine.
 rm -f "$tree"/etc/apt/sources.list "$tree"/etc/apt/sources.list.d/*
 
 mkdir -p "$tree/e2e"/{in,out}
 cat >"$tree/usr/local/sbin/e2e-agent" <<'AGENT'
 #!/bin/sh
-# In the virtual machine, input and output are raw tar files on disks of their own.
+# In the virtual machine, input and output are tar archives, each written directly to a disk.
 in=/dev/disk/by-id/virtio-in out=/dev/disk/by-id/virtio-out
 if systemd-detect-virt -q --container; then
     exec >>/e2e/out/lines 2>&1
 else
-    # The kernel's names of these devices, because udev may not have run yet.
+    # These are the kernel's names of the devices, because udev may not have run yet.
     for lines in /dev/vport*p1 /dev/ttyS1; do [ ! -c "$lines" ] || break; done
     exec >"$lines" 2>&1
     udevadm settle

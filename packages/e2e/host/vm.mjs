@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Boots the disk in a virtual machine. It has cgroup2 alone, with all controllers, but is about
- * twenty times slower than a container: it is always emulated, because /dev/kvm may be missing, or
- * emulated itself.
+ * Boots the disk in a virtual machine. The machine has cgroup2 with all controllers, but is about
+ * twenty times slower than a container: it is always emulated, because /dev/kvm may be missing or
+ * may itself be emulated.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -13,11 +13,11 @@ import { join } from "node:path";
  * @param {object} options
  * @param {string} options.architecture Debian's name
  * @param {string} options.image  a directory with `disk` and `kernel/vmlinuz`
- * @param {string} options.input  a directory with `run`
+ * @param {string} options.input  a directory with the script `run`
  * @param {string} options.output a directory for `console`, the output of kernel and systemd, and
  *   `lines`, the output of `run`
  * @param {string} options.workDirectory for temporary files
- * @param {AbortSignal} options.signal ends it at once
+ * @param {AbortSignal} options.signal ends the machine at once
  */
 export async function runVm({ architecture, image, input, output, workDirectory, signal }) {
   const temporary = mkdtempSync(join(workDirectory, "vm-"));
@@ -50,11 +50,11 @@ export async function runVm({ architecture, image, input, output, workDirectory,
 }
 
 /**
- * A machine that can be emulated, with two serial lines that are written to the files of
- * `output`.
+ * A machine that can be emulated. The output of its two serial lines goes to the files `console`
+ * and `lines` in the directory `output`.
  * @typedef {object} Machine
  * @property {string} program
- * @property {string} console the kernel's parameters for the console, and others of this machine
+ * @property {string} console kernel parameters: the console, and others that this machine needs
  * @property {(output: string) => string[]} args
  */
 
@@ -97,7 +97,7 @@ function qemuArguments({ machine, image, inTar, outTar, output }) {
     ...["-drive", `id=root,file=${image}/disk,if=none,format=raw,snapshot=on`],
     ...["-drive", `id=in,file=${inTar},if=none,format=raw,readonly=on`],
     ...["-drive", `id=out,file=${outTar},if=none,format=raw`],
-    // Alone on its controller, because since Linux 6.12 the order of several disks is random.
+    // The only NVMe disk, because since Linux 6.12 the order of several disks is random.
     ...["-device", "nvme,drive=root,serial=root"],
     ...["-device", "virtio-blk-pci,drive=in,serial=in"],
     ...["-device", "virtio-blk-pci,drive=out,serial=out"],

@@ -15,7 +15,7 @@ const OUTPUT = `@cm4all/deb:test:  ✓  system  test/packages.test.ts (12 tests)
 @cm4all/slice:test:    Duration  850ms (transform 696ms, setup 0ms)
 `;
 
-it("returns the counts of each package, and its time", () => {
+it("returns the counts and the duration of each package", () => {
   expect([...parseTestOutput(OUTPUT)]).toEqual([
     ["@cm4all/deb", { passed: 12, failed: 0, skipped: 0, seconds: 63.3 }],
     ["@cm4all/slice", { passed: 230, failed: 1, skipped: 3, seconds: 0.85 }],

@@ -16,7 +16,7 @@ const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
 
 export const accountingLog: Case = {
-  title: "a spawner's cgroups are measured, logged, told to Lua, and deleted",
+  title: "a spawner's cgroups are measured, logged, passed to Lua, and deleted",
   async run({ slowness, hasControllers }) {
     writeFileSync(
       SCRIPT,
@@ -25,7 +25,8 @@ export const accountingLog: Case = {
           cgroup.memory_events_oom_kill)
       end\n`,
     );
-    // How long the script host may give no sign of life. In an emulated machine it starts slowly.
+    // Sets the time within which the script host has to give a sign of life: on an emulated
+    // machine, it starts slowly.
     sh(`cp ${CONFIG} /run/spawn.toml.e2e`);
     sh(
       `sed -i '/^#* *answer_seconds/d; s/^\\[accounting\\]$/&\\nanswer_seconds = ${10 * slowness}/' ${CONFIG}`,

@@ -16,8 +16,8 @@ import { isActive, mainPid, SERVICE } from "../tools/systemd.ts";
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
 
 /**
- * A script like one for the original daemon: a record that is handed over twice would be booked
- * twice.
+ * A script as for the original daemon: if a record were passed to it twice, it would book the
+ * record twice.
  */
 const PLAIN = `
   local db = pg:new("dbname=accounting")
@@ -32,7 +32,7 @@ const NAMES = ["outage-a", "outage-b", "outage-c"];
 const ROUNDS = 4;
 const COUNT = NAMES.length * ROUNDS;
 
-/** Returns only the records of these cgroups: the scope itself leaves one, too, when it ends. */
+/** Returns only the records of these cgroups: the scope itself leaves a record, too. */
 const ofOurs = () => listRecords().filter(({ path }) => path.includes("/outage-"));
 
 /**
@@ -52,7 +52,7 @@ async function useNames(scope: Scope, slowness: number): Promise<number> {
 
 export const accountingOutage: Case = {
   title:
-    "while the database is stopped, cgroups go at once; each is booked once, across kill and reboot",
+    "cgroups do not wait for a stopped database, and each is booked once despite kill and reboot",
   async run({ slowness, note }) {
     await startPostgres(slowness);
     createDatabase();

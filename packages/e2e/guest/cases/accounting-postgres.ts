@@ -14,7 +14,7 @@ import { waitFor } from "../tools/shell.ts";
 const COUNT = 20;
 
 export const accountingPostgres: Case = {
-  title: "the example's rows are in PostgreSQL; while it is stopped, none is lost",
+  title: "the example writes rows to PostgreSQL, and none is lost while PostgreSQL is stopped",
   async run({ slowness, hasControllers, note }) {
     await startPostgres(slowness);
     installExample();

@@ -46,11 +46,12 @@ function assertNotRoot(cursor: string): void {
   assert.doesNotMatch(lines, /^lua\s/m);
 }
 
-/** Replaces the packaged 65 s, after which a host that hangs has to end if its daemon is gone. */
+/** The time after which a host that hangs ends if its daemon is gone; 65 s in the package. */
 const END_SECONDS = 5;
 
 export const accountingUnit: Case = {
-  title: "scripts run in a unit of their own, are ended if they hang, and otherwise are children",
+  title:
+    "scripts run in a unit of their own, or else in a child process, and are ended if they hang",
   async run({ slowness, note }) {
     putScript(TEXT, [`TimeoutStopSec=${END_SECONDS}`]);
     sh(`systemctl stop ${SERVICE}`);
@@ -107,7 +108,8 @@ export const accountingUnit: Case = {
       );
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
-      // First another user for the script, then no socket that starts units.
+      // The script becomes a child: first because its user is another one, then because the socket
+      // that starts units is missing.
       for (const [change, reason] of [
         [() => configure('user = "daemon"'), /accounting.user has 1$/m],
         [

@@ -22,15 +22,15 @@ const DIRECTORY = "/run/host-killed";
 const CALM = `${DIRECTORY}/calm`;
 const HUNGRY = `${DIRECTORY}/hungry`;
 
-/** The command that ends the host if the kernel does not limit memory. */
+/** The command that ends the script host if the kernel does not limit memory. */
 const KILL = "kill -KILL $PPID";
 
-/** A command that takes memory until the OOM killer comes. It begins when a file appears. */
+/** A command that waits for the file HUNGRY, and then takes memory until the OOM killer acts. */
 const EAT = `until [ -e ${HUNGRY} ]; do sleep 0.1; done; exec tail /dev/zero`;
 
 /**
- * Returns the script. When its host is killed, the handler of `wait`, which waits for a silent
- * server, has had no effect; that of `eat` has had one.
+ * Returns the script. When the script host is killed, the handler for `wait` is waiting for a
+ * silent server, and has had no effect. The handler for `eat` has had an effect.
  * @param command the command that `eat` runs
  */
 const text = (command: string) => `
@@ -46,8 +46,7 @@ end
 `;
 
 export const hostKilled: Case = {
-  title:
-    "a script's process that is killed, as by the OOM killer, loses no record, and another goes on",
+  title: "if a script's process is killed, no record is lost, and another takes over",
   async run({ slowness, hasControllers, note }) {
     mkdirSync(DIRECTORY);
     const silent = createServer().listen(`${DIRECTORY}/.s.PGSQL.5432`);
@@ -75,7 +74,7 @@ export const hostKilled: Case = {
       if (hasControllers) {
         const hasChild = () => attempt(`pgrep -P ${host}`).status === 0;
         await waitFor("a child of the script's process", 60_000 * slowness, hasChild);
-        // The OOM killer ends the host itself, not its child, which keeps the earlier value.
+        // With this value, the OOM killer ends the host: the host's child keeps the earlier value.
         writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
         writeFileSync(HUNGRY, "");
       }

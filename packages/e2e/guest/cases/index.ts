@@ -1,5 +1,6 @@
 /**
- * The cases in the order in which they run on one system. Each leaves the system as it found it.
+ * The cases in the order in which they run on one system. Except for the packages that are
+ * installed, each case leaves the system as it found it.
  */
 import type { Case } from "../case.ts";
 import { accountingLog } from "./accounting-log.ts";

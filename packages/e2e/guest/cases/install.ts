@@ -22,7 +22,7 @@ const UNITS = [
   "cm4all-spawn-netns@web.service",
 ];
 
-/** The messages of systemd 252 about the lines that came with 254. */
+/** The messages of systemd 252 about settings that exist since systemd 254. */
 const NEWER =
   /Unknown key '(FileDescriptorStorePreserve|RestartSteps|RestartMaxDelaySec)' in section \[Service\], ignoring\.$/;
 
@@ -46,7 +46,7 @@ async function restartTheReaper(timeoutMs: number): Promise<void> {
   let old = pid();
   sh(`systemctl start ${REAPER}; systemctl reload ${REAPER}`);
   assert.equal(pid(), old);
-  // With the unit active or not, as after a boot.
+  // With the reaper's unit active, and inactive, as after a boot.
   for (const before of ["start", "stop"]) {
     old = pid();
     sh(`systemctl ${before} ${REAPER}`);
@@ -99,7 +99,7 @@ export const install: Case = {
     note(`systemd ${systemdVersion()}, exposure ${daemon}, of scripts ${script}`);
     assertNoDebugger(SERVICE);
     const status = attempt("cm4all-spawn status");
-    // Status 1 means that the daemon runs, and names what the host lacks.
+    // With status 1, the daemon runs, and the output names what the host lacks.
     assert.ok(status.status === 0 || status.status === 1, status.stdout + status.stderr);
     assert.equal(attempt("systemctl --failed --no-legend").stdout, "");
   },

@@ -22,13 +22,13 @@ import { journalCursor, SERVICE } from "../tools/systemd.ts";
 const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const REPORT = "/run/kernel-limits.html";
 
-/** The alerts on these faults, and the recorded series that each depends on. */
+/** The alerts about OOM kills and refused forks, and the recorded series that each depends on. */
 const ALERTS = {
   CM4allSpawnOomKills: "instance:cm4all_spawn_oom_kills:sum",
   CM4allSpawnRefusedForks: "instance:cm4all_spawn_refused_forks:sum",
 };
 
-/** Prometheus scrapes and evaluates at its intervals, however slow the machine is. */
+/** A time limit for any machine: Prometheus scrapes and evaluates at fixed intervals. */
 const PATIENCE_MS = 180_000;
 
 /** The counters that the alerts depend on. */
@@ -95,7 +95,7 @@ export const kernelLimits: Case = {
       assert.deepEqual(alerts.map(({ name }) => name).sort(), Object.keys(ALERTS));
       for (const { summary } of alerts)
         assert.match(summary, /^127\.0\.0\.1:10469: about 1(\.\d+)? (processes|forks) in cgroups /);
-      // Not even pending: no other fault was made.
+      // No other alert is even pending, because nothing else went wrong.
       assert.deepEqual(await alertsSoFar(), Object.keys(ALERTS));
 
       // These commands search the journal as the alerts say.

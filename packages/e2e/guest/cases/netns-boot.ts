@@ -5,8 +5,8 @@ import { isActive } from "../tools/systemd.ts";
 import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 
 /**
- * Returns the names; fewer under emulation, where starting twelve at once takes longer than
- * systemd waits for each.
+ * Returns the names of the instances: fewer under emulation, where starting twelve at once takes
+ * longer than systemd waits for each.
  */
 function namesFor({ slowness }: Context): string[] {
   return Array.from({ length: slowness > 4 ? 4 : 12 }, (_, i) => `auto${i}`);
@@ -22,7 +22,7 @@ interface Listed {
 }
 
 export const netnsBoot: Case = {
-  title: "many instances of a template have addresses of the pool, also after upgrade and reboot",
+  title: "many instances of a template have addresses from the pool, also after upgrade and reboot",
   run(context) {
     const names = namesFor(context);
     const units = unitsOf(names);

@@ -37,13 +37,13 @@ export const netnsLinks: Case = {
         await withNamespace("web", `${link}[inside]\n${addresses}`, talk);
         tried.push(type ?? "");
       }
-      // A port of a bridge of which up0 is a port, too.
+      // The link becomes a port of a bridge of which up0 is a port, too.
       sh("ip link add br0 type bridge && ip link set br0 up && ip link set up0 master br0");
       const port = `[outside]\nbridge = "br0"\n[inside]\n${addresses}`;
       await withNamespace("web", port, talk);
       tried.push("bridge");
       if (attempt("ip link set br0 type bridge vlan_filtering 1").status === 0) {
-        // In VLAN 7, nobody is heard until the far end is in it, too.
+        // From VLAN 7, the world is out of reach until up0 is in that VLAN, too.
         await withNamespace(
           "web",
           port.replace("[inside]", "vlan = 7\nisolated = true\n[inside]"),

@@ -8,7 +8,8 @@ import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 const UNIT = unitOf("web");
 
 export const netnsService: Case = {
-  title: "a drop-in puts a service inside, a socket of the host is passed in, sudo's rules hold",
+  title:
+    "a drop-in moves a service inside, a socket of the host is passed in, and sudo's rules hold",
   run() {
     sh(`cp ${EXAMPLES}/web.toml ${CONFIG}/web.toml`);
     sh(

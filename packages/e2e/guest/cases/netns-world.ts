@@ -11,14 +11,14 @@ export const unitOf = (name: string): string => `cm4all-spawn-netns@${name}.serv
 
 const TOOLS = "/run/e2e-netns";
 
-/** Answers each TCP connection with the peer's address. It is in Perl, which starts quickly. */
+/** A server that answers each connection with the peer's address; in Perl, which starts quickly. */
 const server = `use IO::Socket::IP;
 my $socket = IO::Socket::IP->new(LocalHost => "::", LocalPort => $ARGV[0], V6Only => 0,
   Listen => 5, ReuseAddr => 1) or die $@;
 open(my $ready, ">", $ARGV[1]); close($ready);
 while (my $one = $socket->accept) { print $one $one->peerhost, "\\n"; close($one); }`;
 
-/** Makes a namespace `world` behind the host's link up0, to which its default route leads. */
+/** Makes a namespace `world` behind the link up0, to which the host's default route leads. */
 export function makeWorld(): void {
   for (const line of [
     "netns add world",

@@ -59,8 +59,8 @@ export const netns: Case = {
 };
 
 /**
- * Starts the service inside, which brings up the namespace, talks in both directions, and stops
- * both.
+ * Starts the service inside, which brings up the namespace; pings in both directions; and stops
+ * the namespace, which stops the service.
  */
 async function useIt(slowness: number, pairs: readonly Pair[]): Promise<void> {
   sh("systemctl start e2e-inside.service");

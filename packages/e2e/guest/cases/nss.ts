@@ -5,11 +5,12 @@ import { sh } from "../tools/shell.ts";
 const ROOT = "/run/e2e-nss";
 const PROGRAMS = "/usr/bin/id /usr/bin/whoami /usr/bin/getent /usr/bin/bash /usr/bin/ls";
 
-/** Runs a command as a uid that passwd(5) does not have. */
+/** Runs a command as a uid that is not in passwd(5). */
 const AS = "setpriv --reuid 54321 --regid 54321 --clear-groups env LOGNAME=customer HOME=/tmp";
 
 export const nss: Case = {
-  title: "the current uid has the name $LOGNAME: here, in a chroot and in an unshare container",
+  title:
+    "the current uid has the name $LOGNAME: on the host, in a chroot and in an unshare container",
   run() {
     assert.match(sh("grep ^passwd: /etc/nsswitch.conf"), /cm4all_logname$/);
     assert.match(sh("grep ^group: /etc/nsswitch.conf"), /cm4all_logname$/);
@@ -37,8 +38,8 @@ export const nss: Case = {
 };
 
 /**
- * Checks the names. su and sudo are set-uid: the uid that they run as is that of root, so the
- * module gives the caller's uid no name.
+ * Checks the names. su and sudo are set-uid: in them, root is the current uid, so the module does
+ * not give the caller's uid a name.
  */
 function checkNames(): void {
   for (const name of ["user@example.com", "12345"]) {

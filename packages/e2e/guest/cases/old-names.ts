@@ -11,7 +11,7 @@ export const oldNames: Case = {
   run() {
     const pid = mainPid();
     try {
-      // There is one service: stopping or masking only the reaper's name ends nothing.
+      // There is only one service: stopping the reaper's name, or masking names, ends nothing.
       sh(`systemctl stop ${REAPER}`);
       assert.equal(mainPid(), pid);
       for (const name of [REAPER, ACCESSORY]) attempt(`systemctl mask ${name}`);

@@ -1,7 +1,7 @@
 /**
- * Runs the commands of README, of the other texts and of the manual pages, in order, as the
- * packages have installed them. README's first bill is among them, so a reader who has only the
- * packages and README gets that far.
+ * Runs the commands of README, of the other texts and of the manual pages, in order. The pages are
+ * those that the packages have installed. README's commands lead to a first bill, so a reader who
+ * has only the packages and README gets that far.
  */
 import assert from "node:assert/strict";
 import type { Snippet } from "@cm4all/testing/snippets";
@@ -44,7 +44,7 @@ async function tryIn(
 }
 
 export const pages: Case = {
-  title: "commands of README and manual pages work as they stand: from the packages to a bill",
+  title: "commands of README and manual pages work as they stand, from installation to a bill",
   async run({ slowness, hasControllers, note }) {
     const texts = readTexts();
     const values: Record<string, string> = { NAME };

@@ -6,7 +6,7 @@ import { isActive, journal, journalCursor, mainPid, property, SERVICE } from "..
 const FILE = "/etc/cm4all/spawn/spawn.toml";
 
 export const reload: Case = {
-  title: "reload reads the configuration again, and keeps the old one if it has a mistake",
+  title: "reload reads the configuration again, and keeps the old one if the new one has a mistake",
   async run({ slowness }) {
     const pid = mainPid();
     const nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";

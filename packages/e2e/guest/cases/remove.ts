@@ -6,7 +6,7 @@ import { sh, waitFor } from "../tools/shell.ts";
 import { initPids, isActive, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const remove: Case = {
-  title: "removing ends idle namespaces and no customer's process; reinstalling adopts busy ones",
+  title: "removal ends idle namespaces, but no customer's process; reinstallation adopts busy ones",
   async run({ slowness }) {
     await endAllNames(slowness);
     const busy = await startBusy("kept", slowness);
@@ -25,8 +25,8 @@ export const remove: Case = {
 
     sh("apt-get -q -y install /e2e/in/packages/cm4all-spawn_*.deb");
     assert.ok(isActive(SERVICE));
-    // Namespaces without a process have ended with the unit, because systemd has emptied its
-    // store.
+    // Namespaces without a process have ended with the unit, because systemd has emptied the
+    // unit's file descriptor store.
     assert.equal(inodesOf("kept").pid, before.pid);
     assert.ok(busy.isRunning());
     busy.end();

@@ -6,7 +6,7 @@ import { configure, putScript, removeScript, untilSaid, untilUnit } from "../too
 import { sh } from "../tools/shell.ts";
 import { journalCursor, mainPid, pidsOf, property, SERVICE } from "../tools/systemd.ts";
 
-/** A script that runs a command according to the name of the cgroup. */
+/** A script that runs a command, which depends on the name of the cgroup. */
 const TEXT = `
 local commands = {
   memory = "tail /dev/zero",

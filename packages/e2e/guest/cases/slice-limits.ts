@@ -6,7 +6,7 @@ import { mainPid } from "../tools/systemd.ts";
 const SLICE = "/sys/fs/cgroup/system.slice/system-cm4all.slice";
 
 export const sliceLimits: Case = {
-  title: "cm4all-slice install sets limits that cgroupfs shows, and remove takes them back",
+  title: "cm4all-slice install sets limits that cgroupfs shows, and remove lifts them",
   needsControllers: true,
   run() {
     const pid = mainPid();

@@ -7,7 +7,7 @@ import { sh, waitFor } from "../tools/shell.ts";
 import { initPids, isActive, mainPid, property, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const upgrade: Case = {
-  title: "an upgrade under load fails no request, loses no namespace, leaves the socket alone",
+  title: "an upgrade under load fails no request, loses no namespace, and leaves the socket alone",
   async run({ slowness, note }) {
     const count = slowness > 1 ? 100 : 1000;
     const timeoutMs = 120_000 * Math.sqrt(slowness);

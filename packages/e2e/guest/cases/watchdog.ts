@@ -26,7 +26,7 @@ function threadNamed(pid: number, name: RegExp): number {
 }
 
 export const watchdog: Case = {
-  title: "if the main thread or a worker is stopped, the service is restarted, and names stay",
+  title: "if the main thread or a worker is stopped, the service is restarted, and namespaces stay",
   async run({ slowness, note }) {
     const dropIn = `/run/systemd/system/${SERVICE}.d`;
     const seconds = 3 * Math.ceil(Math.sqrt(slowness));

@@ -1,4 +1,4 @@
-/** Runs client programs of ours in processes of their own. */
+/** Runs clients of the daemon, each in a process of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { log, waitFor } from "./shell.ts";

@@ -6,12 +6,12 @@ import type { Snippet } from "@cm4all/testing/snippets";
 /** The path of the editor: systemctl(1) and people who type `editor` run it by this name. */
 const EDITOR = "/usr/local/bin/editor";
 
-/** The line of systemctl(1) below which a drop-in begins. */
+/** The line in a file of `systemctl edit` below which the drop-in begins. */
 const DROP_IN = "### Anything between here";
 
 /**
  * Installs an editor that adds lines as the comments beside its commands say: `edit FILE  # in
- * [SECTION]: LINE`. It ends with status 1 for a file about which no comment says anything. The
+ * [SECTION]: LINE`. It ends with status 1 for a file that no comment mentions. The
  * caller removes it with `removeEditor`.
  */
 export function installEditor({ text }: Snippet): void {

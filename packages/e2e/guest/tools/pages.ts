@@ -9,7 +9,7 @@ const TEXTS = "/usr/share/doc/cm4all-spawn";
 const MANUALS = "/usr/share/man";
 const OURS = /^(?:cm4all-(?:spawn|slice|logname)|libnss_cm4all|spawn\.toml|slice\.toml)/;
 
-/** The file that has the path of the directory in which the reader's shell is. */
+/** A file with the path of the working directory of the reader's shell. */
 const PLACE = "/run/e2e-place";
 
 export interface Page {
@@ -60,7 +60,8 @@ export function standIn(directory: string): void {
 }
 
 /**
- * Statuses that are expected: of a check that fails, and of a command that only its reader ends.
+ * The exit statuses that are expected of a check that fails, and of a command that only its reader
+ * ends.
  */
 const EXPECTED = ["cm4all-spawn status*:1", '"timeout 3 "*:124'];
 

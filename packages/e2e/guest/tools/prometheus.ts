@@ -6,7 +6,7 @@ const CONFIG = "/etc/prometheus";
 const DATA = "/var/lib/prometheus/metrics2";
 const API = "http://127.0.0.1:9090/api/v1";
 
-/** An alert that fires. */
+/** An alert that is firing. */
 export interface Alert {
   readonly name: string;
   readonly summary: string;
@@ -14,7 +14,7 @@ export interface Alert {
 
 interface Series {
   readonly metric: Readonly<Record<string, string>>;
-  /** The time, seconds since 1970, and the value. */
+  /** The time, in seconds since 1970, and the value. */
   readonly value: readonly [number, string];
 }
 
@@ -31,8 +31,8 @@ interface Answers {
 
 /**
  * Starts the server, and waits until it answers. It scrapes the address of the examples. Only the
- * intervals are shorter, so that a fault shows within seconds; the expressions are unchanged. The
- * caller ends the server with `stopPrometheus`.
+ * intervals are shorter than there, so that a fault shows within seconds; the expressions are
+ * unchanged. The caller ends the server with `stopPrometheus`.
  */
 export async function startPrometheus(slowness: number): Promise<void> {
   sh(`cp -a ${CONFIG} /run/prometheus.e2e
@@ -44,7 +44,7 @@ export async function startPrometheus(slowness: number): Promise<void> {
   );
 }
 
-/** Stops the server, and removes what it has stored. */
+/** Stops the server, removes what it has stored, and restores its configuration. */
 export function stopPrometheus(): void {
   attempt(`systemctl stop prometheus.service; systemctl reset-failed prometheus.service
       test ! -e /run/prometheus.e2e || {
@@ -64,7 +64,7 @@ export async function alertsSoFar(): Promise<string[]> {
   return [...new Set(result.map(({ metric }) => metric["alertname"] ?? ""))].sort();
 }
 
-/** Returns the alerts that fire. */
+/** Returns the alerts that are firing. */
 export async function firingAlerts(): Promise<Alert[]> {
   const { alerts } = await ask("alerts");
   return alerts

@@ -12,7 +12,8 @@ export function logTo(file: string): void {
 }
 
 /**
- * Sets the time limit of a command. If a command exceeds it, its case fails, and the others run.
+ * Sets the time limit of a command. If a command exceeds the limit, its case fails, and the
+ * other cases run.
  */
 export function limitCommands(slowness: number): void {
   limitMs = 120_000 * slowness;

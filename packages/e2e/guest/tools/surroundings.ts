@@ -30,7 +30,7 @@ export interface Surroundings extends Reader {
   readonly before?: (snippet: Snippet) => unknown;
   readonly after?: () => unknown;
   readonly prints?: RegExp;
-  /** True if the snippet shows something that is under way: it is run until it shows the result. */
+  /** True to run the snippet again and again until it shows the result. */
   readonly isAwaited?: true;
 }
 
@@ -54,7 +54,7 @@ async function parkRecord(slowness: number): Promise<string> {
   }
 }
 
-/** A script that says what it gets. */
+/** A script that prints the path of each cgroup. */
 const SAYING = `function cgroup_released(cgroup)
   print(cgroup.path)
 end
@@ -68,7 +68,7 @@ function unpark(): void {
   sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}; ${DROP_ALL}`);
 }
 
-/** Checks that the journal has been moved with a record, and moves it back. */
+/** Checks that the journal and a record in it have been moved, and moves the journal back. */
 function moveJournalBack(number: string): void {
   try {
     assert.match(sh("cm4all-spawn status || true"), /^journal in +\/srv\/journal\b/m);

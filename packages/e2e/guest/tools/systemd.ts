@@ -48,8 +48,8 @@ export function scriptUnits(): string[] {
 }
 
 /**
- * Returns the inits of PID namespaces: the processes in the service's cgroup other than the
- * daemon.
+ * Returns the pids of the inits of PID namespaces: the processes in the service's cgroup that call
+ * themselves `init`.
  */
 export function initPids(): number[] {
   return pidsOf(SERVICE).filter((pid) => commandLine(pid).startsWith("init "));
@@ -64,7 +64,7 @@ export function commandLine(pid: number): string {
   }
 }
 
-/** Returns a unit's lines in the journal after the cursor `since`; all without it. */
+/** Returns a unit's lines in the journal after the cursor `since`; without a cursor, all. */
 export function journal(unit: string, since?: string): string {
   return entries(`-u '${unit}'`, since);
 }
