@@ -9,9 +9,8 @@ export interface StartArguments {
 }
 
 /**
- * Parses the arguments. Returns undefined if the demonstration is not possible with them:
- * another configuration, no reaper, a subcommand, help. Then they are for the daemon only.
- * Pure.
+ * Parses the arguments. Returns undefined if they do not allow the demonstration: they choose
+ * another configuration, no reaper, a subcommand or help. Then only the daemon gets them. Pure.
  */
 export function parseStartArguments(args: readonly string[]): StartArguments | undefined {
   try {

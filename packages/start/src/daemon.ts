@@ -1,10 +1,10 @@
-/** The daemon as a child process, which ends with us. */
+/** The daemon as a child process, which ends with this program. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { DAEMON } from "./checkout.ts";
 import { passOn } from "./output.ts";
 
-/** How long the daemon may take to end before it is killed; its own waits end earlier. */
+/** How long the daemon may take to end before it is killed; its own time limits are shorter. */
 const STOP_TIMEOUT_MS = 10_000;
 
 export class Daemon implements AsyncDisposable {
@@ -17,12 +17,12 @@ export class Daemon implements AsyncDisposable {
     this.ended = once(child, "exit").then(([status]) => status ?? 1);
   }
 
-  /** Starts the daemon with our terminal. */
+  /** Starts the daemon on our terminal. */
   static alone(args: readonly string[]): Daemon {
     return new Daemon(spawn(...command(args), { stdio: "inherit" }));
   }
 
-  /** Starts the daemon with its lines among ours. */
+  /** Starts the daemon, and prints its lines among ours. */
   static start(args: readonly string[], environment: Record<string, string>): Daemon {
     const child = spawn(...command(args), {
       stdio: ["ignore", "pipe", "pipe"],

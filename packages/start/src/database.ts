@@ -1,4 +1,4 @@
-/** The accounting database: a server of our own, its tables, and the rows of the script. */
+/** The accounting database: a server of our own, its tables, and the rows from the script. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Postgres } from "@cm4all/testing/postgres";
@@ -36,7 +36,7 @@ export class Database implements AsyncDisposable {
   /**
    * Starts the server, with the data of earlier starts.
    * @param socketDirectory the directory for the socket. It is open to all users; the server asks
-   *   the kernel which of them connects.
+   *   the kernel which user connects.
    */
   static async start(socketDirectory: string): Promise<Database> {
     const server = await Postgres.start({
@@ -97,7 +97,7 @@ export class Database implements AsyncDisposable {
 async function connect(server: Postgres, database: string): Promise<Client> {
   const { host, port, user } = server;
   const client = new Client({ host, port, user, database });
-  // A query reports the error; without a query nobody needs it.
+  // A query that is running reports the error; otherwise nobody needs it.
   client.on("error", () => {});
   await client.connect();
   return client;

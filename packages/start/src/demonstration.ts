@@ -1,5 +1,6 @@
 /**
- * Demonstrates the main job: cgroups become empty, and the script accounts them in the database.
+ * Demonstrates the daemon's main job: cgroups become empty, and the script accounts them in the
+ * database.
  */
 
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
@@ -27,7 +28,7 @@ export interface DemonstrationOptions {
   readonly listen: string | undefined;
   /** The daemon's control socket. */
   readonly control: string;
-  /** Rejects when we are to end. */
+  /** Rejects when the program has to end. */
   readonly interrupted: Promise<never>;
 }
 
@@ -69,14 +70,14 @@ function writeConfig(instance: Instance, scope: Scope, accounting: { user?: stri
   const config = join(instance.directory, "spawn.toml");
   const text = {
     reaper: { cgroup_root: scope.mount, scopes: [scope.name] },
-    // Records that wait for the database stay there until the next start.
+    // Records that wait for the database stay in the journal until the next start.
     accounting: { script, journal: join(DATA, "journal"), ...accounting },
   };
   writeFileSync(config, formatToml(text));
   return config;
 }
 
-/** Formats tables as TOML, in which strings and lists of strings are as in JSON. */
+/** Formats tables as TOML, which has the syntax of JSON for strings and lists of strings. */
 function formatToml(tables: Record<string, Record<string, unknown>>): string {
   return Object.entries(tables)
     .map(([name, keys]) => {

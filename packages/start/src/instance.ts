@@ -18,7 +18,7 @@ export class Instance implements AsyncDisposable {
 
   /** Opens the instance; returns undefined if another one uses the data. */
   static async tryOpen(): Promise<Instance | undefined> {
-    // An abstract socket ends with its process, however that ends.
+    // An abstract socket ends with its process, however the process ends.
     const lock = createServer().listen(`\0${Instance.#name}`);
     try {
       await once(lock, "listening");
@@ -39,12 +39,12 @@ export class Instance implements AsyncDisposable {
     return Instance.#name;
   }
 
-  /** The directory, which everybody may read: the script has a user of its own if that exists. */
+  /** The directory, which everybody may read, because the script may run as a user of its own. */
   get directory(): string {
     return `/run/${Instance.#name}`;
   }
 
-  /** The daemon's control socket: at the default path, its directory would stay behind. */
+  /** The daemon's control socket. At the default path, the daemon would leave its directory. */
   get control(): string {
     return join(this.directory, "control.sock");
   }

@@ -8,7 +8,7 @@ import { Instance } from "./instance.ts";
 import { say } from "./output.ts";
 import { Scope } from "./scope.ts";
 
-/** The error with which all waits end. */
+/** The error with which all waits end when the program has to end. */
 class Interruption extends Error {
   override name = "Interruption";
 }

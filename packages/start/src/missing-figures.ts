@@ -26,7 +26,7 @@ export interface HostControllers {
   readonly has: (file: string) => boolean;
 }
 
-/** Returns a line for each reason, with the figures that are missing for it. Pure. */
+/** Returns a line for each reason, with the figures that are missing for that reason. Pure. */
 export function explainMissing(host: HostControllers): string[] {
   const byReason = new Map<string, string[]>();
   for (const { title, controller, legacy, file, since } of FIGURES) {

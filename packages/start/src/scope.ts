@@ -14,7 +14,7 @@ const LOOK_MS = 20;
 /** The controllers whose figures we need. */
 const WANTED = ["cpu", "io", "memory", "pids"];
 
-/** Enables the controllers of a cgroup for those below it. */
+/** Enables the controllers of a cgroup for the cgroups below it. */
 function passControllersOn(cgroup: string): void {
   const names = readControllers(cgroup).filter((name) => WANTED.includes(name));
   const text = names.map((name) => `+${name}`).join(" ");
@@ -68,8 +68,8 @@ export class Scope implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the daemon has deleted the cgroup that was empty from the beginning, and so
-   * watches the scope.
+   * Resolves when the daemon watches the scope: it has deleted the cgroup that was empty from the
+   * beginning.
    */
   async untilWatched(): Promise<void> {
     while (existsSync(`${this.path}/${LEFTOVER.name}`)) await delay(LOOK_MS);

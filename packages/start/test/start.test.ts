@@ -51,7 +51,7 @@ class Start {
   readonly child: ChildProcess;
   output = "";
 
-  /** @param wrapper a command that runs it */
+  /** @param wrapper a command that runs the program */
   constructor(data: string, args: string[], wrapper: string[] = [], env: NodeJS.ProcessEnv = {}) {
     const [program = "", ...rest] = [...wrapper, process.execPath, PROGRAM, ...args];
     this.child = spawn(program, rest, {
