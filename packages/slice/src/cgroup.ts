@@ -5,8 +5,8 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-// Only these modules of @cm4all/cgroup and @cm4all/linux, which as a whole load the ffi-rs
-// addon.
+// Only these modules are imported, because @cm4all/cgroup and @cm4all/linux as a whole load the
+// ffi-rs addon.
 import { tryFindCgroup2 } from "@cm4all/cgroup/mount";
 import { parseFlatKeyed, parseSingleValue } from "@cm4all/cgroup/parse";
 import { isErrno } from "@cm4all/command/files";
@@ -78,8 +78,8 @@ export function readUsage(directory: string): CgroupUsage {
 }
 
 /**
- * Reads the cgroup `directory` and those below it.
- * @param descend returns true if cgroups below that of the given name are to be read
+ * Reads the cgroup `directory` and the cgroups below it.
+ * @param descend returns true if the children of a cgroup with the given name are to be read
  * @returns undefined if there is no such cgroup (any more)
  */
 export function tryReadTree(

@@ -1,6 +1,6 @@
 /**
- * `slice.toml`: the directives of the slice at the top level, those of a nested slice
- * in `[slice.NAME]`.
+ * Reads `slice.toml`, which has the directives of the slice at the top level, and those of a nested
+ * slice in `[slice.NAME]`.
  */
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { DirectiveError, findDirective } from "./directives.ts";
@@ -12,7 +12,7 @@ export { ConfigError };
 export interface SliceConfig {
   /** The settings of the slice itself. */
   readonly settings: Settings;
-  /** The settings of the slices in it, by their names. */
+  /** The settings of the slices nested in it, by their names. */
   readonly nested: ReadonlyMap<string, Settings>;
 }
 

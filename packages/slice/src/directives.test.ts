@@ -57,9 +57,9 @@ describe("parseValue", () => {
     ["MemoryAccounting", "on", "yes"],
     ["IOAccounting", "0", "no"],
     ["AllowedCPUs", "0 2-4,  9", "0,2-4,9"],
-    // As udev names a label with a space; systemd takes one backslash away.
+    // udev writes a space in a label as \x20; systemd reads two backslashes as one.
     ["IODeviceWeight", "/dev/disk/by-label/a\\x20b 1", "/dev/disk/by-label/a\\\\x20b 1"],
-    // systemd expands %n and its like.
+    // systemd expands %n and other specifiers.
     ["IODeviceWeight", "/dev/%n 1", "/dev/%%n 1"],
     ["IODeviceWeight", "/dev/sda   1", "/dev/sda 1"],
   ])("writes %s=%s as %s", (name, text, written) => {
@@ -180,11 +180,11 @@ describe("parseValue", () => {
 });
 
 describe("findDirective", () => {
-  it("suggests the name in the right case", () => {
+  it("suggests the name in its right spelling", () => {
     expect(() => findDirective("memorymax")).toThrow("did you mean MemoryMax?");
   });
 
-  it("accepts no others, and shows control characters as escapes", () => {
+  it("accepts no other names, and shows control characters as escapes", () => {
     expect(() => findDirective("ExecStart")).toThrow("ExecStart: not a known directive");
     expect(() => findDirective("CPUAccounting")).toThrow("not a known directive");
     expect(() => findDirective("MemoryMax\nExecStart")).toThrow('"MemoryMax\\nExecStart": not');

@@ -3,8 +3,8 @@
  * first version of systemd that has them. An older systemd ignores an unknown directive, with a
  * warning in its journal.
  *
- * Left out: `CPUAccounting=`, which has no effect on cgroup2, and about which newer versions of
- * systemd complain.
+ * `CPUAccounting=` is left out: it has no effect on cgroup2, and newer versions of systemd warn
+ * about it.
  *
  * @see systemd.resource-control(5) and systemd's NEWS for the versions
  */
@@ -29,11 +29,11 @@ import {
 export interface Directive {
   readonly name: string;
   readonly grammar: Grammar;
-  /** The first version of systemd that has it. */
+  /** The first version of systemd that has the directive. */
   readonly since: number;
-  /** True if it is given once per block device, as `DEVICE VALUE`. */
+  /** True if the directive is given once per block device, as `DEVICE VALUE`. */
   readonly perDevice: boolean;
-  /** True if its value is yes or no. */
+  /** True if the value is yes or no. */
   readonly boolean: boolean;
 }
 
@@ -62,7 +62,7 @@ const once: [name: string, since: number, grammar: Grammar][] = [
   ["StartupMemoryLow", 254, protection],
   ["DefaultMemoryMin", 243, protection],
   ["DefaultMemoryLow", 243, protection],
-  // systemd 257 refuses 0 here, unlike its manual page.
+  // systemd 257 refuses 0 here, although its manual page allows it.
   ["DefaultStartupMemoryLow", 254, limit],
   ["MemoryHigh", 231, limit],
   ["StartupMemoryHigh", 254, limit],

@@ -1,7 +1,7 @@
 /**
  * The grammars of the values of systemd.resource-control(5), as pure parsers. They are stricter
- * than systemd's own where systemd would guess: no octal or hexadecimal numbers, only one unit in a
- * size, and nothing that the kernel would refuse only when the slice starts.
+ * than systemd's own where systemd would guess: they allow no octal or hexadecimal numbers, only
+ * one unit in a size, and no value that the kernel would refuse at the start of the slice.
  */
 import { posix } from "node:path";
 
@@ -14,7 +14,7 @@ export interface Grammar {
 }
 
 const INTEGER = /^(0|[1-9]\d*)$/;
-/** At most two decimals: systemd counts in hundredths of a percent. */
+/** With at most two decimals, because systemd counts in hundredths of a percent. */
 const PERCENT = /^(0|[1-9]\d*)(\.\d{1,2})?%$/;
 const SIZE = /^(0|[1-9]\d*)(?:(\.\d{1,9})?([KMGTPE])|B)?$/;
 
@@ -47,7 +47,7 @@ export function oneOf(...words: string[]): Grammar {
   };
 }
 
-/** A share relative to that of the siblings. @see cgroup-v2.rst, "Weights" */
+/** A share relative to the shares of the siblings. @see cgroup-v2.rst, "Weights" */
 export const weight: Grammar = {
   allowed: "an integer from 1 to 10000",
   parse: (text) => integerBetween(text, 1, 10000),
@@ -188,7 +188,7 @@ export function indices(what: string, max: number): Grammar {
   };
 }
 
-/** No white space, quotes or control characters. udev writes such bytes as `\x20`. */
+/** No white space, quotes or control characters. udev escapes such bytes, as in `\x20`. */
 const DEVICE = /^\/[^\p{C}\p{Z}"']*$/u;
 
 /**

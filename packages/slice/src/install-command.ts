@@ -40,7 +40,7 @@ function openTarget({ root, unitDir }: TargetOptions): Target {
   return { tree, path, directory: new UnitDirectory(tree, path) };
 }
 
-/** Writes the units of one slice, or of all that are configured. @throws CommandFailure */
+/** Writes the unit of one slice, or of all configured slices. @throws CommandFailure */
 export async function install(
   name: string | undefined,
   options: TargetOptions & SourceOptions,

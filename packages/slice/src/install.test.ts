@@ -58,7 +58,7 @@ describe("planInstall", () => {
     expect(readdirSync(directory)).toEqual([SLICE_UNIT]);
   });
 
-  it("leaves alone a unit that is right already", () => {
+  it("leaves alone a unit that is already right", () => {
     install(LIMITED);
     const { ino, ctimeMs } = statSync(path);
     expect(install(LIMITED)).toBe(false);
@@ -88,7 +88,7 @@ describe("planInstall", () => {
     expect(lstatSync(path).isFile()).toBe(true);
   });
 
-  it("refuses all before it changes any", () => {
+  it("refuses all units before it changes any", () => {
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, sliceUnit("web")), "foreign");
     const texts = new Map([

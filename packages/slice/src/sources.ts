@@ -54,7 +54,7 @@ async function readConfig(options: SourceOptions): Promise<SliceConfig> {
   }
 }
 
-/** Calls `make`; its errors become mistakes in the command line. @throws CommandFailure */
+/** Calls `make`, and reports its errors as mistakes on the command line. @throws CommandFailure */
 export function checkUsage<T>(make: () => T): T {
   try {
     return make();

@@ -35,7 +35,7 @@ describe("formatStatus", () => {
     `);
   });
 
-  it("draws it without line-drawing characters", () => {
+  it("draws the tree without line-drawing characters", () => {
     const lines = formatStatus(tree, { unicode: false });
     expect(lines.slice(2).map((line) => line.trimStart().split(" ")[0])).toEqual([
       "|-bp-spawn.scope",
@@ -56,7 +56,7 @@ describe("formatStatus", () => {
       watching: true,
     });
     const share = lines.map((line) => line.slice(27).trimStart().split(/ {2,}/)[1]);
-    // A cgroup with less CPU time than before is another one of the same name.
+    // A cgroup with less CPU time than before is another cgroup of the same name.
     expect(share).toEqual(["CPU%", "50.0", "-", "-", "-"]);
   });
 });

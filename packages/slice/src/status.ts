@@ -60,7 +60,7 @@ function cpuShare(
 ): number | undefined {
   if (now.usage.cpuUsec === undefined || before?.usage.cpuUsec === undefined) return undefined;
   const used = now.usage.cpuUsec - before.usage.cpuUsec;
-  // If it is less than before, this is another cgroup of the same name.
+  // If the CPU time is less than before, this is another cgroup of the same name.
   return used < 0 || elapsedUsec <= 0 ? undefined : (used / elapsedUsec) * 100;
 }
 

@@ -8,7 +8,7 @@ import type { Tree } from "@cm4all/command/tree";
 /** The directory of an administrator's units, which override those of packages. */
 export const ADMIN_UNIT_DIR = "/etc/systemd/system";
 
-/** The directories of packages' units, the most important first. @see systemd.unit(5) */
+/** The directories of packages' units, in order of precedence. @see systemd.unit(5) */
 const PACKAGE_UNIT_DIRS = ["/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 
 const READ_BY_SYSTEMD = [
@@ -63,9 +63,9 @@ export function reloadSystemd(units: readonly string[]): void {
   run("daemon-reload");
   for (const unit of units) {
     if (!systemctl("is-active", "--quiet", unit).succeeded) continue;
-    // systemd 257 (not 252) has read the new limits now, but passes them to the kernel only
-    // with the next change of a property. The removal of a marker that is not set is such a
-    // change: it has no other effect, and leaves no drop-in that would override the unit.
+    // After a reload, systemd 257 (but not 252) passes the new limits to the kernel only with the
+    // next change of a property. The removal of a marker that is not set is such a change: it has
+    // no other effect, and leaves no drop-in that would override the unit.
     run("set-property", "--runtime", unit, "Markers=-needs-restart");
   }
 }

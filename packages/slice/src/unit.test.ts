@@ -15,7 +15,7 @@ describe("encodeUnit", () => {
     `);
   });
 
-  it("has the settings of a nested slice, in one order, with the newer ones marked", () => {
+  it("has a nested slice's settings in a fixed order, with a comment on newer directives", () => {
     const settings = parseAssignments([
       "IOReadBandwidthMax=/dev/sdb 5M",
       "MemoryZSwapMax=1G",

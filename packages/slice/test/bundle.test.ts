@@ -155,7 +155,7 @@ describe("generate", () => {
     fails(slice("generate", "--root", root), EX_CONFIG, /slice\.toml:2: MemoryMax: expected/);
   });
 
-  it("takes the example", () => {
+  it("accepts the example", () => {
     const example = fileURLToPath(new URL("../../../examples/slice/slice.toml", import.meta.url));
     const { status, stderr } = slice("install", "--root", root, "--config", example);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
@@ -165,7 +165,7 @@ describe("generate", () => {
   it.each([
     ["README.md", snippetsOfText],
     ["docs/man/slice.toml.5", snippetsOfManual],
-  ])("takes what %s shows", (path, snippetsOf) => {
+  ])("accepts what %s shows", (path, snippetsOf) => {
     const page = readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
     const shown = snippetsOf(page).filter(
       ({ language, text }) => language === "toml" && text.includes("[slice.batch]"),
@@ -243,10 +243,10 @@ describe("install and remove", () => {
     expect(slice("remove", "--root", root, "--force").status).toBe(0);
   });
 
-  it("follow links inside the image, as they are followed there", () => {
+  it("follow links as they lead inside the image", () => {
     mkdirSync(inRoot("srv/units"), { recursive: true });
     mkdirSync(inRoot("etc/systemd"), { recursive: true });
-    // On this system they would lead out of the image.
+    // On this system, the links would lead out of the image.
     symlinkSync("/srv/units", inRoot("etc/systemd/system"));
     expect(slice("install", "--root", root).status).toBe(0);
     expect(readdirSync(inRoot("srv/units"))).toEqual(["system-cm4all.slice"]);
@@ -294,7 +294,7 @@ describe.skipIf(missing("root") !== undefined)("without root", () => {
   });
 });
 
-/** In a mount namespace of its own, with an empty unit directory and another systemctl. */
+/** Each test has a new mount namespace, an empty unit directory, and a stand-in for systemctl. */
 describe.skipIf(missing("root") !== undefined)("on a running system", () => {
   function onSystem(script: string, systemctl: string): Result {
     const bin = inRoot("bin");
@@ -318,7 +318,7 @@ ${script}`;
 
   const log = () => readFileSync(inRoot("log"), "utf8");
 
-  it("reloads systemd, but only after a change, and only for what systemd reads", () => {
+  it("reloads systemd only after a change, and only for directories that systemd reads", () => {
     const { status, stdout, stderr } = onSystem(
       `slice install --no-config
 slice install --no-config

@@ -170,7 +170,7 @@ describe("status --watch", () => {
       timeout: 20_000,
     });
 
-  it("prints JSON lines, also before the slice is there, until SIGINT", async () => {
+  it("prints JSON lines, also before the slice exists, until SIGINT", async () => {
     const child = start("-n", "0.1", "--json");
     const [exited, lines] = [once(child, "exit"), []] as [Promise<unknown[]>, object[]];
     for await (const line of createInterface({ input: child.stdout ?? process.stdin })) {
@@ -208,7 +208,7 @@ describe("status --watch", () => {
     let ending = false;
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       shown += text;
-      // The second frame knows how much CPU time was used since the first one.
+      // The second frame shows the CPU usage since the first one.
       if (ending || !shown.includes("0.0  ")) return;
       ending = true;
       end(child, Number(readFileSync(join(root, "pid"), "utf8")));

@@ -25,7 +25,7 @@ function listOf(item: fc.Arbitrary<string>, separator: string): fc.Arbitrary<str
   return fc.array(item, { minLength: 1, maxLength: 4 }).map((list) => list.join(separator));
 }
 
-/** Values that the grammars allow, and values that they just refuse, which are filtered out. */
+/** Values that the grammars allow, and others that are close to these, which are filtered out. */
 const near = fc.oneof(
   joined("", number, decimals, fc.constantFrom("", "K", "M", "G", "T", "P", "E", "%")),
   listOf(joined("", number, decimals, fc.constantFrom("us", "ms", "s", " min", "h", "d")), " "),
