@@ -11,7 +11,7 @@ export interface BundleCopy extends Disposable {
 }
 
 /**
- * Copies a bundle alone to an empty directory, from which it has to run.
+ * Copies only a bundle to an empty directory, in which it has to run without other files.
  * @param besides further files that belong next to the bundle, such as the ffi-rs addon
  */
 export function copyBundle(bundle: string, besides: readonly string[] = []): BundleCopy {

@@ -18,7 +18,7 @@ export class ScratchCgroup {
   readonly path: string;
 
   /**
-   * @param name its path below the root of cgroup2; the cgroup may exist already. The default is a
+   * @param name the path below the root of cgroup2; the cgroup may exist already. The default is a
    *   name that no other cgroup has.
    */
   constructor(name = `spawn-test-${process.pid}-${++count}`) {
@@ -28,7 +28,7 @@ export class ScratchCgroup {
     mkdirSync(this.path, { recursive: true });
   }
 
-  /** Makes a cgroup and those above it. @returns its full path */
+  /** Makes a cgroup and its missing ancestors. @returns its full path */
   make(name: string): string {
     const path = join(this.path, name);
     mkdirSync(path, { recursive: true });
@@ -65,7 +65,7 @@ export class ScratchCgroup {
 
   /** Ends everything in the cgroup and deletes it. */
   async remove(): Promise<void> {
-    // Killed processes leave their cgroup a moment later.
+    // A killed process leaves its cgroup a moment later.
     for (let attempt = 0; ; attempt++) {
       try {
         return removeTree(Buffer.from(this.path));

@@ -4,8 +4,8 @@ import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 const BLOCKED = 'exec env --block-signal=USR1 sh -c \'kill -USR1 $$; exec "$@"\' sh "$@"';
 
 /**
- * A command that runs a program in a network namespace of its own, with a SIGUSR1 that arrives at
- * the first moment at which Node accepts it: until then it is pending and blocked.
+ * A command that runs a program in a network namespace of its own, with a pending SIGUSR1. The
+ * signal is blocked until Node accepts it, and arrives at that moment.
  */
 export const SIGUSR1_PENDING = [
   ...["unshare", "--net", "sh", "-c", `ip link set lo up; ${BLOCKED}`, "sh"],
@@ -19,7 +19,7 @@ export class Storm implements Disposable {
   /** Every TCP port that was listened on in the meantime, as in `/proc/PID/net/tcp`. */
   readonly listening = new Set<string>();
 
-  /** @param pid pid of a process in whose network namespace no other process listens */
+  /** @param pid of a process in whose network namespace no other process listens */
   constructor(pid: number) {
     let isReady = false;
     this.#timer = setInterval(() => {
@@ -45,12 +45,11 @@ const NODE = realpathSync(process.execPath);
 const SIGUSR1_BIT = 9n;
 
 /**
- * The errnos for a process that has ended. ENXIO comes if its network namespace has ended with
- * it.
+ * The errnos for a process that has ended; ENXIO if its network namespace has ended with it.
  */
 const ENDED = new Set(["ENOENT", "ESRCH", "EINVAL", "ENXIO"]);
 
-/** Returns whether the process is Node, not a program that starts it, and survives the signal. */
+/** Returns whether the process is Node (not a program that starts Node) and survives SIGUSR1. */
 function takesSigusr1(pid: number): boolean {
   if (readlinkSync(`/proc/${pid}/exe`) !== NODE) return false;
   // A child that has not executed its program yet looks like this process.

@@ -9,8 +9,8 @@ import { openSync, writeFileSync, writeSync } from "node:fs";
 import { FuzzFinding, fuzz, type Subject } from "./fuzz.ts";
 
 /**
- * Gives inputs to a subject for the time in the arguments, each after it was written to a file, and
- * exits.
+ * Gives inputs to a subject for the time in the arguments, and exits. Writes each input to a file
+ * before the subject reads it.
  */
 export async function runSubject(subject: Subject): Promise<void> {
   const [seconds = "60", file = "", seed = String(Date.now() % 2 ** 31)] = process.argv.slice(2);

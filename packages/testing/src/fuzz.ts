@@ -1,7 +1,7 @@
 /**
- * Fuzzes code that reads the bytes of others: `@cm4all/testing/fuzz`. A subject is a file
- * `packages/*\/fuzz/NAME.ts`. `npm run fuzz -- NAME SECONDS` runs it for that long; a test of its
- * package runs it briefly, with the same inputs each time.
+ * Fuzzes code that reads untrusted bytes: `@cm4all/testing/fuzz`. A subject is a file
+ * `packages/*\/fuzz/NAME.ts`. `npm run fuzz -- NAME SECONDS` runs the subject for that time; a test
+ * of its package runs the subject briefly, with the same inputs each time.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import fc from "fast-check";
 
 export interface Subject {
   readonly name: string;
-  /** Pieces of which inputs of this kind are made. */
+  /** Pieces from which inputs are made. */
   readonly tokens: readonly (string | Buffer)[];
   /** Whole inputs that the code itself makes, in addition to the files of the corpus. */
   readonly samples?: readonly (string | Buffer)[];
@@ -23,8 +23,8 @@ export interface Subject {
 }
 
 /**
- * The length of the longest input: code that is not linear takes far longer than MAX_CPU_MS for
- * it.
+ * The length of the longest input: code that does not run in linear time takes far longer than
+ * MAX_CPU_MS for an input of this length.
  */
 const MAX_BYTES = 65_536;
 
@@ -54,8 +54,8 @@ const splice = (input: Buffer, at: number, removed: number, added: Uint8Array): 
 const EDGES = [0, 1, 2, 3, 4, 7, 8, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 
 /**
- * Returns changes of an input: bytes, integers, and pieces that are moved, doubled, repeated or
- * cut out.
+ * Returns changes to an input: other bits, integers and pieces; pieces that are copied or repeated;
+ * an end that is cut off, or replaced by the end of another input.
  */
 function changes(tokens: readonly Buffer[], corpus: readonly Buffer[]): fc.Arbitrary<Change> {
   const at = fc.nat(MAX_BYTES);
@@ -134,9 +134,7 @@ function changes(tokens: readonly Buffer[], corpus: readonly Buffer[]): fc.Arbit
   );
 }
 
-/**
- * Returns inputs for a subject: from its tokens, from any bytes, and from changes of its corpus.
- */
+/** Returns inputs for a subject: changed files of its corpus, tokens, and random bytes. */
 function inputsOf(subject: Subject): fc.Arbitrary<Buffer> {
   const tokens = subject.tokens.map((token) => Buffer.from(token));
   const corpus = readCorpus(subject);
@@ -171,17 +169,17 @@ export interface FuzzOptions {
   /** The seed: the same number gives the same inputs. */
   readonly seed: number;
   /**
-   * The number of inputs, or the time; a run for some time also checks how long each input takes.
+   * The number of inputs, or the time. A run with a time also checks how long each input takes.
    */
   readonly until: { readonly runs: number } | { readonly seconds: number };
-  /** Called with each input before it is read: so the input is known if reading never ends. */
+  /** Called with each input before it is read, so the input is known if the read never ends. */
   readonly onInput?: (input: Buffer) => void;
 }
 
 /**
  * Reads the corpus and then as many inputs as requested.
  * @returns the number of inputs
- * @throws FuzzFinding with the shortest input that was found with the same problem
+ * @throws FuzzFinding with the smallest input that was found for a problem
  */
 export async function fuzz(subject: Subject, options: FuzzOptions): Promise<number> {
   const { seed, until, onInput } = options;

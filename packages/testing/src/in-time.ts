@@ -2,13 +2,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * Far longer than anything takes on a busy machine, and shorter than the time limit of a test,
- * milliseconds.
+ * A time, in milliseconds, that is far longer than anything takes on a busy machine, and shorter
+ * than the time limit of a test.
  */
 export const PATIENCE_MS = 20_000;
 
 /**
- * Returns the result of `awaited`, which goes on after the time is over: its owner ends it.
+ * Returns the result of `awaited`. The awaited work goes on after the time limit; its owner ends
+ * it.
  * @param what completes "waited in vain until"; a function is called when the time is over
  * @throws Error when the time is over
  */
@@ -26,7 +27,7 @@ export async function inTime<T>(
     return await Promise.race([awaited, late]);
   } finally {
     timer.abort();
-    // Nothing looks at the result any more.
+    // Nothing uses the result any more.
     late.catch(() => {});
   }
 }

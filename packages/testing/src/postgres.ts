@@ -1,8 +1,8 @@
 /**
  * A PostgreSQL server for a test, on a Unix socket and without a system cluster; its data is in a
- * temporary directory, or in one that is kept. The server refuses to run as root, so root's
- * server runs as `nobody`. It ends with the process that started it, however that ends, but not
- * with its terminal.
+ * temporary directory, or in one that is kept. PostgreSQL refuses to run as root, so a server that
+ * root starts runs as `nobody`. However the process that started the server ends, the server ends,
+ * too; the end of the terminal does not end the server.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -121,7 +121,7 @@ export class Postgres {
     if (process.getuid?.() === 0) chownSync(path, NOBODY, NOBODY);
   }
 
-  /** Returns a command that runs one of the programs as a user who may do so. @see setpriv(1) */
+  /** Returns a command that runs one of the programs as a user who may run it. @see setpriv(1) */
   #command(name: string, args: string[]): [string, string[]] {
     const words = ["--pdeathsig", "INT"];
     if (process.getuid?.() === 0) {
@@ -236,7 +236,7 @@ export class Postgres {
     await ended;
   }
 
-  /** Ends the server, and removes its directory unless it is to be kept. */
+  /** Ends the server, and removes its directory unless the directory is to be kept. */
   async stop(): Promise<void> {
     await this.#end(this.#isKept ? "fast" : "immediate");
     if (!this.#isKept) rmSync(this.directory, { recursive: true, force: true });

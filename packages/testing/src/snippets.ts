@@ -24,15 +24,15 @@ export interface Snippet {
   /** The language of a fenced block; `sh` for an indented one. */
   readonly language: string;
   readonly text: string;
-  /** The reason why no test runs it; undefined if one does. */
+  /** The reason why no test runs the snippet; undefined if a test does. */
   readonly notRun: string | undefined;
   /**
    * The file, relative to the root of the repository, of the test that takes the snippet from the
-   * page and runs its commands or reads them as the program would; undefined if that is the test
-   * for all snippets of its language.
+   * page and runs its commands or reads them as the program would; undefined if the test for all
+   * snippets of the language does that.
    */
   readonly testedBy: string | undefined;
-  /** Words before the shell that runs it, such as those that run it as another user. */
+  /** Words in front of the shell that runs it, such as `runuser -u nobody --`. */
   readonly runBy: string | undefined;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Unpacks programs that tests need from Debian packages that should not be installed for them: some
- * would start a server, or otherwise change the system. Each package is fetched once, by any user,
- * from the host's mirror, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
+ * Unpacks programs that tests need from Debian packages that should not be installed for a test:
+ * some would start a server, or otherwise change the system. Each package is fetched once, by any
+ * user, from the host's mirror, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -12,7 +12,7 @@ interface Program {
   /** The packages that may have the program; the first that exists has it. */
   readonly debianPackages: readonly string[];
   readonly path: string;
-  /** True to unpack it with the libraries that the system does not have. */
+  /** True to unpack the program with the libraries that the system does not have. */
   readonly hasLibraries?: true;
 }
 
@@ -31,7 +31,7 @@ const PROGRAMS = {
 
 export type UnpackedProgram = keyof typeof PROGRAMS;
 
-/** The time for a download of some 20 MB, for which other processes wait, milliseconds. */
+/** The time limit for a download of some 20 MB, in milliseconds. Other processes wait for it. */
 const TIMEOUT_MS = 300_000;
 
 /**
