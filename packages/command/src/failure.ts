@@ -16,7 +16,7 @@ export class CommandFailure extends Error {
 /** The errors of calls that were wrong in themselves, which shows a defect of the program. */
 const DEFECTS: ReadonlySet<string> = new Set(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK"]);
 
-/** The codes of the errors that Node throws if it gets no descriptor, thread or memory for a worker. */
+/** The codes of Node's errors for a worker that gets no descriptor, thread or memory. */
 const WORKER_REFUSED: ReadonlySet<string> = new Set([
   "ERR_WORKER_INIT_FAILED",
   "ERR_WORKER_OUT_OF_MEMORY",
