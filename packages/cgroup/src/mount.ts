@@ -1,4 +1,4 @@
-/** Finds the mount point of cgroup2, without native code, so that every command can use this. */
+/** Finds the mount point of cgroup2. The module loads no native code, so any command can use it. */
 import { type ByteString, latin1Of } from "@cm4all/linux/byte-string";
 import { type MountedFileSystem, readMountinfo } from "@cm4all/linux/mountinfo";
 

@@ -155,7 +155,7 @@ describe("a daemon that hangs up", () => {
     expect((await failure(client.request("foo", { ipc: true })))[0]).toBe("unavailable");
   });
 
-  it("makes no difference if it has not read the request", async () => {
+  it("makes no difference if it has not read the request yet", async () => {
     using daemon = new FakeDaemon(() => ipcAnswer);
     using client = await connect({ socket: daemon.address });
     (await client.request("foo", { ipc: true })).close();

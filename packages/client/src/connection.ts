@@ -18,7 +18,10 @@ import { MAX_RESPONSE_DESCRIPTORS } from "@cm4all/spawn-protocol";
 import { SpawnError } from "./errors.ts";
 import { pollUntil } from "./wait.ts";
 
-/** The size of the buffer for an answer. Other clients use 1,024 bytes; answers may get longer. */
+/**
+ * The size of the buffer for an answer. Other clients use 1,024 bytes; this size leaves room for
+ * longer answers.
+ */
 const RESPONSE_BYTES = 4096;
 
 /** An answer. Its receiver closes the descriptors. */

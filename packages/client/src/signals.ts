@@ -51,7 +51,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
   return { pid, exit };
 }
 
-/** Sends a signal; has no effect if the child has ended, or runs as a user whom we may not signal. */
+/** Sends a signal; has no effect if the child has ended or we lack the permission. */
 function trySignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

@@ -108,8 +108,8 @@ const randomDigits = (): string =>
     .padStart(RANDOM_DIGITS, "0");
 
 /**
- * A temporary file that is older, in milliseconds, is a leftover: no run takes that long from
- * creating its temporary file to renaming it.
+ * The age above which a temporary file is a leftover: no run takes that long from creating its
+ * temporary file to renaming it.
  */
 const LEFTOVER_MS = 600_000;
 

@@ -82,13 +82,10 @@ describe("runCommand", () => {
     [["act", "-x"], "tool: unknown option '-x'\nTry \"tool act --help\".\n"],
     [["akt"], "tool: unknown command 'akt' (did you mean act?)\nTry \"tool --help\".\n"],
     [["help", "akt"], "tool: unknown command 'akt' (did you mean act?)\nTry \"tool --help\".\n"],
-  ])(
-    "names the program that does not understand %j, and how to get help",
-    async (args, message) => {
-      expect(await run(nothing, ...args)).toBe(EX_USAGE);
-      expect(printed).toBe(message);
-    },
-  );
+  ])("names the program that refuses %j, and how to get help", async (args, message) => {
+    expect(await run(nothing, ...args)).toBe(EX_USAGE);
+    expect(printed).toBe(message);
+  });
 
   it("prints an expected failure as one line", async () => {
     const fail = () => {

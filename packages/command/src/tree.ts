@@ -156,7 +156,7 @@ export class Tree {
     return this.root === "/" ? path : `${this.root}${path}`;
   }
 
-  /** Resolves a path that the user gave; in an image, a relative path starts at the image's root. */
+  /** Resolves a path from the user; in an image, a relative path starts at the image's root. */
   resolve(path: string): string {
     return this.root === "/" ? resolve(path) : resolve("/", path);
   }

@@ -199,17 +199,14 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
       [{}, "LOGNAME is not set"],
       [{ ...env, LOGNAME: "a:b" }, "LOGNAME holds a colon or a newline"],
       [{ ...env, HOME: "a:b" }, "HOME holds a colon or a newline"],
-    ])(
-      "explains why the module has no answer with the environment %j",
-      (variables: Record<string, string>, reason) => {
-        container.install();
-        const { stdout, status: exitStatus } = status(variables);
-        expect(stdout).toContain(`uid ${uid}: nothing: ${reason}\n`);
-        expect(stdout).toContain(`gid ${gid}: nothing: ${reason}\n`);
-        expect(stdout).toContain(`uid ${uid}: nothing: no service knows it\n`);
-        expect(exitStatus).toBe(0);
-      },
-    );
+    ])("explains why there is no answer with %j", (variables: Record<string, string>, reason) => {
+      container.install();
+      const { stdout, status: exitStatus } = status(variables);
+      expect(stdout).toContain(`uid ${uid}: nothing: ${reason}\n`);
+      expect(stdout).toContain(`gid ${gid}: nothing: ${reason}\n`);
+      expect(stdout).toContain(`uid ${uid}: nothing: no service knows it\n`);
+      expect(exitStatus).toBe(0);
+    });
 
     it("shows that the configuration is not in place", () => {
       container.install();

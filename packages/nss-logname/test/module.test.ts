@@ -131,17 +131,14 @@ describe.skipIf(missing("gcc"))("glibc", () => {
     { HOME: "/" },
     ...names.map((LOGNAME) => ({ LOGNAME, HOME: "/" })),
     ...homes.map((HOME) => ({ LOGNAME: "alice", HOME })),
-  ] as Record<string, string>[])(
-    "gets the answer that explainEnvironment predicts for %j",
-    (env) => {
-      const found = getent(env, "passwd", uid);
-      if (explainEnvironment(env) !== undefined) expect(found).toBeUndefined();
-      // Names that begin with + or - mean something else in a file, so getent leaves their ids out.
-      const ids = /^[-+]/.test(env["LOGNAME"] ?? "") ? ":" : `${uid}:${gid}`;
-      if (explainEnvironment(env) === undefined)
-        expect(found).toBe(`${env["LOGNAME"]}:x:${ids}:${env["LOGNAME"]}:${env["HOME"]}:/bin/sh\n`);
-    },
-  );
+  ] as Record<string, string>[])("gets what explainEnvironment predicts for %j", (env) => {
+    const found = getent(env, "passwd", uid);
+    if (explainEnvironment(env) !== undefined) expect(found).toBeUndefined();
+    // Names that begin with + or - mean something else in a file, so getent leaves their ids out.
+    const ids = /^[-+]/.test(env["LOGNAME"] ?? "") ? ":" : `${uid}:${gid}`;
+    if (explainEnvironment(env) === undefined)
+      expect(found).toBe(`${env["LOGNAME"]}:x:${ids}:${env["LOGNAME"]}:${env["HOME"]}:/bin/sh\n`);
+  });
 });
 
 describe.skipIf(missing("root", "gcc"))("an entry", () => {

@@ -96,7 +96,7 @@ export const ResponseCommand = {
 
   /**
    * Payload: for each namespace, a u32 with its CLONE_NEW* flag, in the order IPC, PID, USER.
-   * Descriptors: one of a namespace for each value, in the same order.
+   * Descriptors: for each value, one that refers to the namespace, in the same order.
    */
   NAMESPACE_HANDLES: 1,
 
