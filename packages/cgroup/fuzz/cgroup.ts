@@ -1,4 +1,4 @@
-/** Files of cgroups, and records of them as JSON. */
+/** Fuzzes the parsers for the files of cgroups, and for records of cgroups as JSON. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import {
   parseCpuTotalUsec,
@@ -11,7 +11,7 @@ import {
 import { tryParseRecord } from "../src/record.ts";
 
 function checkNumber(value: number | undefined): void {
-  // Infinity passes: it comes from more digits than a figure of the kernel, of 64 bits, can have.
+  // Infinity is allowed: it results only from more digits than the kernel's 64-bit figures have.
   if (value !== undefined && !(value >= 0)) throw new Error(`a figure of ${value}`);
 }
 

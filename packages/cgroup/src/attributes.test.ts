@@ -13,7 +13,7 @@ interface Row {
   readonly from: string;
 }
 
-/** Returns the rows of the table in docs/lua.md by attribute, also if a row has several. */
+/** Returns the rows of the table in docs/lua.md by attribute; a row may have several attributes. */
 function documentedAttributes(): Map<string, Row> {
   const text = readFileSync(join(import.meta.dirname, "../../../docs/lua.md"), "utf8");
   const section = text.slice(text.indexOf("\n## The cgroup\n"), text.indexOf("\n## PostgreSQL\n"));

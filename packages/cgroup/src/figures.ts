@@ -1,7 +1,7 @@
 /**
- * The figures that are measured of a cgroup: the only place that names them. The type of a
- * measurement, the files that are read and the attributes of scripts follow from it;
- * docs/lua.md describes them. Pure.
+ * The table of the figures that are measured of a cgroup. The type of a measurement, the files that
+ * are read and the attributes in scripts are derived from this table; docs/lua.md describes the
+ * attributes. Pure.
  */
 import {
   parseFlatKeyed,
@@ -30,13 +30,13 @@ export const KEYED_FILES = {
   "io.stat": parseIoStat,
 } satisfies Record<string, (text: string) => Values>;
 
-/** A file, and the key of the value if there are several in it. */
+/** A file, and the key of the value if the file has several values. */
 type Source = [file: keyof typeof SINGLE_FILES] | [file: keyof typeof KEYED_FILES, key: string];
 
 export interface Figure {
   /** The unit in the kernel's file and in the name of the figure. */
   readonly unit: "microseconds" | "bytes" | "count";
-  /** Its name in scripts, which get seconds for microseconds. */
+  /** The name of the figure in scripts, in which microseconds become seconds. */
   readonly attribute: string;
   readonly source: Source;
 }
@@ -62,12 +62,12 @@ export const FIGURES = {
   cpuTotalUsec: usec("cpu_total", "cpu.stat", "usage_usec"),
   cpuUserUsec: usec("cpu_user", "cpu.stat", "user_usec"),
   cpuSystemUsec: usec("cpu_system", "cpu.stat", "system_usec"),
-  /** Only with the cpu controller. */
+  /** Exists only with the cpu controller. */
   cpuThrottledUsec: usec("cpu_throttled", "cpu.stat", "throttled_usec"),
 
   memoryPeakBytes: bytes("memory_peak", "memory.peak"),
   memorySwapPeakBytes: bytes("memory_swap_peak", "memory.swap.peak"),
-  /** The number of these events in the cgroup and below it. */
+  /** The numbers of memory events, each in the cgroup and below it. */
   memoryEventsHigh: count("memory_events_high", "memory.events", "high"),
   memoryEventsMax: count("memory_events_max", "memory.events", "max"),
   memoryEventsOom: count("memory_events_oom", "memory.events", "oom"),
@@ -84,7 +84,7 @@ export const FIGURES = {
   ioReads: count("io_reads", "io.stat", "rios"),
   ioWrites: count("io_writes", "io.stat", "wios"),
 
-  /** The time in which some task waited. */
+  /** The time during which some task waited for the resource. */
   cpuPressureUsec: usec("cpu_pressure", "cpu.pressure"),
   memoryPressureUsec: usec("memory_pressure", "memory.pressure"),
   ioPressureUsec: usec("io_pressure", "io.pressure"),
@@ -92,7 +92,7 @@ export const FIGURES = {
 
 export type FigureName = keyof typeof FIGURES;
 
-/** The figures of a cgroup. A figure that no file or controller gives is undefined, never 0. */
+/** The figures of a cgroup. A figure that no file or controller provides is undefined, never 0. */
 export type CgroupUsage = { readonly [Name in FigureName]?: number | undefined };
 
 /** The figures by their names. */

@@ -11,7 +11,7 @@ const record = (path = ALL) => ({
   xattrs: [[[ALL, ALL]], []] as const,
 });
 
-it("every byte comes back, and takes at most two on the disk, without an escape", () => {
+it("every byte survives a round trip, and takes at most two bytes of JSON, without an escape", () => {
   expect(latin1Of(unpackBytes(packBytes(ALL)))).toBe(latin1Of(ALL));
   for (const character of latin1Of(ALL)) {
     const json = JSON.stringify(packBytes(bytesOfLatin1(character)));
@@ -20,7 +20,7 @@ it("every byte comes back, and takes at most two on the disk, without an escape"
   }
 });
 
-it("a record comes back unchanged, also with another report number", () => {
+it("a record survives a round trip, also with another report number", () => {
   const encoded = encodeRecord(record());
   expect(tryParseRecord(encoded.json)).toEqual(record());
   expect(tryDecodeRecord(encoded.json)).toEqual(encoded);
@@ -36,7 +36,7 @@ it("a record of an earlier version, which has escapes, keeps its meaning", () =>
   expect(tryDecodeRecord(json)?.path).toBe(ALL);
 });
 
-it("the longest path of control characters takes two bytes for each", () => {
+it("the longest path of control characters takes two bytes for each character", () => {
   const path = bytesOfLatin1(`/${"\x01".repeat(MAX_PATH_BYTES - 1)}`);
   expect(Buffer.byteLength(encodeRecord(record(path)).json)).toBeLessThan(
     2 * MAX_PATH_BYTES + 2000,

@@ -1,9 +1,9 @@
 /**
- * Bytes in JSON, with at most two bytes for each. JSON escapes a control character as six bytes,
- * and names of cgroups may consist of these. So a control character, the quotation mark and the
- * backslash are replaced by the character 256 places further on, which needs no escape. The
- * characters of bytes end at 255, so that JSON without replacements (of earlier versions) has
- * the same meaning. Pure.
+ * Represents bytes in JSON, with at most two bytes for each. JSON escapes a control character with
+ * six bytes, and names of cgroups may consist of control characters. So each control character,
+ * quotation mark and backslash is replaced with the character whose code is higher by 256, which
+ * needs no escape. No byte exceeds 255, so JSON of earlier versions, which has no replacements,
+ * keeps its meaning. Pure.
  */
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 

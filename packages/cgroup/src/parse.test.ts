@@ -54,7 +54,7 @@ describe("flat keyed files", () => {
 });
 
 describe("parsing only the CPU time", () => {
-  it("gives what parsing the whole file gives", () => {
+  it("gives the same value as parsing the whole file", () => {
     const text = read("linux-6.12", "cpu.stat");
     expect(parseCpuTotalUsec(text)).toBe(parseFlatKeyed(text).get("usage_usec"));
     expect(parseCpuTotalUsec("user_usec 1\nusage_usec 2\n")).toBe(2);
@@ -128,11 +128,11 @@ describe("a truncated file", () => {
   const kernels = readdirSync(fixtures).filter((name) => name !== "README.md");
   for (const kernel of kernels)
     for (const name of readdirSync(join(fixtures, kernel)))
-      it(`${kernel} ${name}: has no number that the whole file does not have`, () => {
+      it(`${kernel} ${name}: yields only numbers of complete lines`, () => {
         const parse = parsers[name];
         if (parse === undefined) throw new Error(`no parser for ${name}`);
         const text = read(kernel, name);
-        // For io.stat the numbers are sums: those of the complete lines so far are allowed.
+        // For io.stat, the numbers are sums: the sums of the complete lines so far are allowed.
         const allowed = new Set(
           [...text.matchAll(/\n/g)].flatMap(({ index }) =>
             numbers(parse(text.slice(0, index + 1))),

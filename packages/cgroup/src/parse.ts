@@ -1,8 +1,8 @@
 /**
- * The formats of a cgroup's files. Pure.
+ * Parses the files of a cgroup. Pure.
  *
- * A line counts only if it has its newline: a text that was cut could end with half a number. A
- * value that is not a plain decimal integer (`max`) is left out.
+ * A line counts only if it ends with a newline: a truncated text could end in the middle of a
+ * number. A value that is not a plain decimal integer, such as `max`, is left out.
  *
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html "Format"
  */
@@ -51,7 +51,7 @@ const IO_KEYS = ["rbytes", "wbytes", "rios", "wios"] as const;
 
 /**
  * Parses `io.stat`: `MAJ:MIN rbytes=N wbytes=N rios=N wios=N ...` for each device that was
- * used. Returns the sums of these four over all devices, 0 if none was used.
+ * used. Returns the sums of these four figures over all devices; they are 0 if no device was used.
  */
 export function parseIoStat(text: string): Values {
   const sums = new Map<string, number>(IO_KEYS.map((key) => [key, 0]));

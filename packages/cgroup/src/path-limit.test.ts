@@ -16,7 +16,7 @@ it("leaves ordinary paths alone, including those that are too long for a system 
   expect(limitPath(long)).toBe(long);
 });
 
-it("replaces a longer path by that of a cgroup above, with its attributes, and keeps the figures", () => {
+it("replaces a longer path and its attributes with those of an ancestor, and keeps the figures", () => {
   const table = (value: string): XattrTable => [[bytesOfText("user.level"), bytesOfText(value)]];
   const levels = 5000;
   const tables = Array.from({ length: levels }, (_, i) => table(String(levels - i)));
@@ -31,7 +31,7 @@ it("replaces a longer path by that of a cgroup above, with its attributes, and k
   expect(xattrs[0]).toEqual(table(String(kept)));
 });
 
-it("applies to all that is encoded, so that a journal accepts each record", () => {
+it("applies to every record that is encoded, so that a journal accepts it", () => {
   const value = bytesOfLatin1("\x01".repeat(4096));
   const tables: XattrTable[] = [
     Array.from({ length: 64 }, (_, i) => [bytesOfText(`user.${i}`), value]),

@@ -2,13 +2,16 @@
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import type { CgroupRecord } from "./snapshot.ts";
 
-/** As JSON a path has at most twice as many bytes: an eighth of the largest record of a journal. */
+/**
+ * The greatest length of a path. As JSON, a path takes at most twice as many bytes, which is an
+ * eighth of the largest record that a journal accepts.
+ */
 export const MAX_PATH_BYTES = 1024 * 1024;
 
 /**
- * Returns the record itself if its path is not too long. Otherwise returns a record with the
- * path of the nearest cgroup above whose path is not too long, and the attributes of that cgroup
- * and of those above it.
+ * Returns the record itself if its path is not too long. Otherwise returns a record with the path
+ * of the nearest ancestor whose path is not too long, and with the attributes of that ancestor and
+ * of the cgroups above it.
  */
 export function limitPath(record: CgroupRecord): CgroupRecord {
   const { snapshot, xattrs } = record;

@@ -12,8 +12,9 @@ import { parseCpuTotalUsec, parseSingleValue, type Values } from "./parse.ts";
 type Usage = { -readonly [Name in FigureName]?: CgroupUsage[Name] };
 
 /**
- * Files of a controller that only newer kernels have, by the file of the same controller that
- * every kernel has: if that is missing, they need not be looked for.
+ * For a file that every kernel has: the files of the same controller that only newer kernels have.
+ * If the first file is missing, the cgroup does not have the controller, and the other files need
+ * not be looked for.
  */
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   "memory.events": ["memory.peak", "memory.swap.peak"],
@@ -37,7 +38,7 @@ function takeKeyed(parse: (text: string) => Values, figures: [FigureName, string
   };
 }
 
-/** Returns the files that are read of each cgroup, in this order, each once. */
+/** Returns the files that are read for each cgroup, each once, in the order of reading. */
 function planSteps(): Step[] {
   const steps: Step[] = [];
   const keyed = new Map<string, [FigureName, string][]>();
@@ -69,7 +70,7 @@ function step(file: string, take: Step["take"]): Step {
 
 const STEPS = planSteps();
 
-/** All figures, undefined, so that every result has the same shape. */
+/** A result in which every figure is undefined, so that all results have the same shape. */
 const NOTHING = Object.fromEntries(figureEntries.map(([name]) => [name, undefined])) as Usage;
 
 const CPU_STAT = new KeptPath("cpu.stat");
@@ -79,8 +80,8 @@ export class CgroupReader {
   readonly #onUnreadable: (name: string, error: unknown) => void;
 
   /**
-   * Makes a reader. Its methods throw if descriptors or memory are short: otherwise it would
-   * look as if the file did not exist.
+   * Makes a reader. Its methods throw if descriptors or memory run out: otherwise an existing file
+   * would seem to be missing.
    * @param onUnreadable called for an existing file that cannot be read (EACCES, EIO)
    */
   constructor(onUnreadable: (name: string, error: unknown) => void) {
@@ -105,7 +106,7 @@ export class CgroupReader {
     return usage;
   }
 
-  /** Returns true if a process was ever in the cgroup; false also if no file shows that. */
+  /** Returns true if a file shows that a process has ever been in the cgroup. */
   wasUsed(directoryFd: number): boolean {
     const isAboveZero = (
       file: string,
@@ -119,8 +120,8 @@ export class CgroupReader {
   }
 
   /**
-   * Returns what `read` returns; if the file cannot be read, reports it and returns undefined.
-   * @throws system errors if descriptors or memory are short
+   * Returns what `read` returns; if the file cannot be read, reports that and returns undefined.
+   * @throws system errors if descriptors or memory run out
    */
   #guard<T>(file: string, read: () => T): T | undefined {
     try {

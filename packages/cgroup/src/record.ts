@@ -84,7 +84,7 @@ function isRecord(value: unknown): value is PackedRecord {
 }
 
 /**
- * Returns whether a value from JSON is a snapshot. Its figures are optional, and must be finite
+ * Returns whether a value from JSON is a snapshot. Figures may be missing, but must be finite
  * numbers: JSON.parse turns 1e999 into Infinity.
  */
 export function isSnapshot(value: unknown): value is CgroupSnapshot {

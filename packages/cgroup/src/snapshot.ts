@@ -3,19 +3,19 @@ import type { CgroupUsage } from "./figures.ts";
 
 /** A measurement of a cgroup. */
 export interface CgroupMeasurement extends CgroupUsage {
-  /** Relative to the cgroup2 root, beginning with `/`. */
+  /** The path relative to the cgroup2 root, beginning with `/`. */
   readonly path: ByteString;
-  /** The boot id and the directory's 64-bit inode: unchanged after a restart of the daemon. */
+  /** The boot id and the directory's 64-bit inode number: the same after the daemon restarts. */
   readonly id: string;
-  /** The time at which the figures were read, milliseconds since 1970, with fractions. */
+  /** The time at which the figures were read, in milliseconds since 1970, with fractions. */
   readonly measuredMs: number;
-  /** The time at which the cgroup was created, milliseconds since 1970, with fractions. */
+  /** The time at which the cgroup was created, in milliseconds since 1970, with fractions. */
   readonly birthMs?: number | undefined;
 }
 
-/** A measurement of a cgroup that became empty. */
+/** A measurement of a cgroup that has become empty. */
 export interface CgroupSnapshot extends CgroupMeasurement {
-  /** 1 for the first report of this id, 2 for the next, after it was populated again. */
+  /** 1 for the first report of this id, 2 for the next, after the cgroup was populated again. */
   readonly report: number;
 }
 
@@ -23,8 +23,8 @@ export interface CgroupSnapshot extends CgroupMeasurement {
 export type XattrTable = readonly (readonly [name: ByteString, value: ByteString])[];
 
 /**
- * Everything that a handler is given about a cgroup. The cgroup's directory may have been removed
- * or reused by then.
+ * Everything that a handler is given about a cgroup. By the time the handler runs, the cgroup's
+ * directory may have been removed or reused.
  */
 export interface CgroupRecord {
   readonly snapshot: CgroupSnapshot;

@@ -10,19 +10,19 @@ import {
 } from "@cm4all/linux";
 import type { XattrTable } from "./snapshot.ts";
 
-/** A longer value is left out, as if the attribute did not exist. */
+/** The longest value that is kept. A longer one is left out, as if the attribute did not exist. */
 const MAX_VALUE_BYTES = 4096;
 
-/** The greatest size of all names and values in a record. */
+/** The greatest total size of all names and values in a record. */
 const MAX_RECORD_BYTES = 256 * 1024;
 
 /** S_IROTH: anybody may read the directory. */
 const READABLE_BY_OTHERS = 0o4;
 
 /**
- * Returns the attributes of an open directory that scripts may see: `user.*`, and those that
- * the kernel shows to everybody who may read the directory. It shows `trusted.*` only to
- * administrators.
+ * Returns the attributes of an open directory that scripts may see: `user.*`, and `security.*` if
+ * everybody may read the directory. The kernel shows `trusted.*` only to administrators, so these
+ * are left out.
  * @param mode the mode of the directory, from fstat(2)
  * @see xattr(7)
  */
@@ -42,7 +42,7 @@ function tryList(directoryFd: number): ByteString[] {
   try {
     return listXattrs(directoryFd);
   } catch (error) {
-    // There are so many names that nobody can list them.
+    // There are more names than listxattr(2) can return.
     if (isErrno(error, "E2BIG")) return [];
     throw error;
   }

@@ -77,7 +77,7 @@ describe("a directory that looks like a cgroup with all controllers", () => {
     });
   });
 
-  it("gives undefined for a missing file, and the value again once it is there", () => {
+  it("gives undefined for a missing file, and the value again once the file is back", () => {
     rmSync(join(directory, "pids.peak"));
     expect(measure(directory).usage.pidsPeak).toBeUndefined();
     expect(measure(directory).usage.pidsPeak).toBeUndefined();
@@ -95,7 +95,7 @@ describe("a directory that looks like a cgroup with all controllers", () => {
     expect(complaints).toEqual(["memory.peak"]);
   });
 
-  it("throws, rather than return a part, while no more files can be opened", async () => {
+  it("throws instead of returning some figures while no more files can be opened", async () => {
     const fd = openSync(directory, "r");
     const canOpen = () => {
       try {
@@ -127,7 +127,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () =>
   });
   afterAll(() => scratch.remove());
 
-  it("is below the mount in mountinfo", () => {
+  it("is below the mount point in mountinfo", () => {
     const mount = tryFindCgroup2();
     if (mount === undefined) throw new Error("no mount of cgroup2 was found");
     expect(scratch.path.startsWith(`${textOf(mount)}/`)).toBe(true);
@@ -142,7 +142,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () =>
     expect(usage.cpuTotalUsec).toBeGreaterThan(0);
   });
 
-  it("returns nothing of a cgroup that was removed while its directory is open", () => {
+  it("returns no figures of a cgroup that was removed while its directory was open", () => {
     const fd = openSync(scratch.make("b"), "r");
     try {
       scratch.removeEmpty("b");

@@ -30,7 +30,7 @@ afterEach(() => {
 });
 
 describe("SpawnClient", () => {
-  it("gets what it asks for, typed", async () => {
+  it("gets a typed handle for each thing that it asks for", async () => {
     const contents = { ipc: true, pid: true, user: true, lease: true };
     using daemon = new FakeDaemon(() => ({ bytes: encodeResponse(contents), fdCount: 4 }));
     using client = await connect({ socket: daemon.address });
@@ -40,7 +40,7 @@ describe("SpawnClient", () => {
       user: { uidMap: "0 0 1", gidMap: "0 1 1" },
       lease: true,
     });
-    // No `?.` is needed: the types say that all four are there.
+    // The types show that all four handles are there, so no `?.` is needed.
     const numbers = [grant.ipc.fd, grant.pid.fd, grant.user.fd, grant.lease.fd];
     expect(new Set(numbers).size).toBe(4);
     expect(grant.ipc.inode).toBe(grant.lease.inode);
@@ -79,7 +79,7 @@ describe("SpawnClient", () => {
     expect(lease.fd).toBeGreaterThan(2);
   });
 
-  it("settles simultaneous requests in their order", async () => {
+  it("settles simultaneous requests in order", async () => {
     using daemon = new FakeDaemon((n) => (n % 2 ? { bytes: encodeError(`no ${n}`) } : ipcAnswer));
     using client = new SpawnClient({ socket: daemon.address });
     const results = await Promise.allSettled(
@@ -124,7 +124,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests[0]).toEqual(daemon.requests[1]);
   });
 
-  it("makes no difference if it does so while the connection is idle", async () => {
+  it("makes no difference if the connection is idle", async () => {
     using daemon = new FakeDaemon(() => ipcAnswer);
     using client = await connect({ socket: daemon.address });
     (await client.request("foo", { ipc: true })).close();
@@ -133,7 +133,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests).toHaveLength(2);
   });
 
-  it("is an error if it does so twice", async () => {
+  it("is an error if it hangs up twice", async () => {
     using daemon = new FakeDaemon(() => ({ hangUp: true }));
     using client = await connect({ socket: daemon.address });
     expect(await failure(client.request("foo", { ipc: true }))).toEqual([
@@ -143,7 +143,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests).toHaveLength(2);
   });
 
-  it("is unavailable if it no longer exists", async () => {
+  it("counts as unavailable once it has ended", async () => {
     using client = new SpawnClient({ socket: "@nobody-listens-here" });
     {
       using daemon = new FakeDaemon(() => ipcAnswer);
@@ -155,13 +155,13 @@ describe("a daemon that hangs up", () => {
     expect((await failure(client.request("foo", { ipc: true })))[0]).toBe("unavailable");
   });
 
-  it("makes no difference if it does so before it has read the request", async () => {
+  it("makes no difference if it has not read the request yet", async () => {
     using daemon = new FakeDaemon(() => ipcAnswer);
     using client = await connect({ socket: daemon.address });
     (await client.request("foo", { ipc: true })).close();
     const second = client.request("foo", { ipc: true });
-    // The request is sent within a few microtasks, before the daemon's timer runs: receiving ends
-    // with ECONNRESET.
+    // The request is sent within a few microtasks, before the daemon's timer runs. So the daemon
+    // hangs up before it has read the request, and receiving fails with ECONNRESET.
     for (let i = 0; i < 10; ++i) await undefined;
     daemon.hangUp();
     (await second).close();
@@ -170,7 +170,7 @@ describe("a daemon that hangs up", () => {
 });
 
 describe("a daemon that does not answer", () => {
-  it("is waited for until the time limit, while the event loop runs", async () => {
+  it("is waited for until the time limit, without blocking the event loop", async () => {
     using daemon = new FakeDaemon(() => ({}));
     using client = new SpawnClient({ socket: daemon.address, timeoutMs: 200 });
     let ticks = 0;
@@ -278,7 +278,7 @@ describe("an answer that makes no sense", () => {
     expect(text).toContain(message);
   });
 
-  it("an error with descriptors leaves none open", async () => {
+  it("an error that comes with descriptors leaves none of them open", async () => {
     expect(await ask({ bytes: encodeError("no"), fdCount: 3 })).toEqual(["refused", "no"]);
   });
 });

@@ -9,17 +9,18 @@ const DEFAULT_SOCKET = `@${SOCKET_NAME}`;
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
- * A client of the spawn daemon. It has one connection, which does not keep the process alive,
- * and sends one request at a time over it; others wait.
+ * A client of the spawn daemon. It has one connection, which does not keep the process alive. It
+ * sends one request at a time over the connection; further requests wait.
  *
  * Every request is complete in itself, so it can be repeated: if the daemon has closed the
- * connection (because it was restarted), the request is sent once more over a new one.
+ * connection (for example because the daemon was restarted), the request is sent once more over a
+ * new connection.
  */
 export class SpawnClient {
   readonly #socket: string;
   readonly #timeoutMs: number;
   #connection: Connection | undefined;
-  /** Settles when the requests so far are done. */
+  /** Settles when all work that was enqueued so far is done. */
   #queue: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
@@ -28,16 +29,16 @@ export class SpawnClient {
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
-  /** Connects now, instead of with the first request. @throws SpawnError */
+  /** Connects now, instead of at the first request. @throws SpawnError */
   async connect(): Promise<void> {
     await this.#enqueue((deadlineMs) => this.#connect(deadlineMs));
   }
 
   /**
-   * Asks for namespaces of `name`. The first request for a name and type creates the namespace,
-   * every later one gets the same. The caller closes the grant.
+   * Asks for namespaces of `name`. The first request for a name and type creates the namespace;
+   * every later request gets the same namespace. The caller closes the grant.
    * @param name 1 to 4080 bytes from 0x20 to 0x7f
-   * @throws SpawnError if the daemon gives none
+   * @throws SpawnError if the request is not granted
    * @throws RangeError for a name that is not allowed, or if nothing is asked for
    */
   async request<const W extends Wanted>(name: string, wanted: W): Promise<Grant<W>> {
@@ -50,8 +51,8 @@ export class SpawnClient {
   }
 
   /**
-   * Asks for a lease of `name`: its namespaces stay until the lease is closed, or the process
-   * ends. The caller closes it.
+   * Asks for a lease of `name`: the namespaces of that name stay until the lease is closed or the
+   * process ends. The caller closes the lease.
    */
   async lease(name: string): Promise<Handle> {
     return (await this.request(name, { lease: true })).lease;
@@ -67,7 +68,7 @@ export class SpawnClient {
     this.close();
   }
 
-  /** Runs `work` after all earlier work; its time limit counts from then on. */
+  /** Runs `work` after all earlier work. The time limit starts when `work` starts. */
   #enqueue<T>(work: (deadlineMs: number) => Promise<T>): Promise<T> {
     const result = this.#queue.then(() => work(performance.now() + this.#timeoutMs));
     this.#queue = result.catch(() => undefined);

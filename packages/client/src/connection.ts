@@ -1,4 +1,4 @@
-/** A connection to the daemon. It passes on datagrams with descriptors, whatever they mean. */
+/** A connection to the daemon: sends and receives datagrams, without interpreting them. */
 import {
   AF_UNIX,
   connectUnix,
@@ -18,7 +18,10 @@ import { MAX_RESPONSE_DESCRIPTORS } from "@cm4all/spawn-protocol";
 import { SpawnError } from "./errors.ts";
 import { pollUntil } from "./wait.ts";
 
-/** Other clients read an answer into 1,024 bytes; this leaves room for longer ones. */
+/**
+ * The size of the buffer for an answer. Other clients use 1,024 bytes; this size leaves room for
+ * longer answers.
+ */
 const RESPONSE_BYTES = 4096;
 
 /** An answer. Its receiver closes the descriptors. */
@@ -29,8 +32,8 @@ export interface Answer {
 }
 
 /**
- * A connection. It closes itself after a failure: answers have no numbers, so a late one could be
- * taken for the answer to the next request.
+ * A connection. It closes itself after a failure: an answer does not identify its request, so a
+ * late answer could be taken for the answer to the next request.
  */
 export class Connection {
   readonly #socket: Fd;
@@ -41,7 +44,7 @@ export class Connection {
   }
 
   /**
-   * Connects to `address`, a path or `@NAME` for an abstract name. The caller closes the
+   * Connects to `address`: a path, or `@NAME` for an abstract name. The caller closes the
    * connection.
    * @param deadlineMs on the clock of `performance.now()`
    * @throws SpawnError of kind `unavailable` or `timeout`
@@ -68,10 +71,10 @@ export class Connection {
   }
 
   /**
-   * Sends a request and waits for its answer. Only one may be under way, because answers have
-   * no numbers.
+   * Sends a request and waits for its answer. Only one request may be under way, because an answer
+   * does not identify its request.
    * @param deadlineMs on the clock of `performance.now()`
-   * @throws SpawnError of kind `closed`, `timeout` or `protocol`; the connection is closed then
+   * @throws SpawnError of kind `closed`, `timeout` or `protocol`; the connection is then closed
    */
   async transact(request: Uint8Array, deadlineMs: number): Promise<Answer> {
     try {

@@ -17,8 +17,8 @@ const DEFAULT_PATH = bytesOfText("/bin:/usr/bin");
 export type Finding = Buffer | "not found" | "not executable";
 
 /**
- * Finds the file of a command, as a shell does. To be called before the daemon is asked, so that a
- * mistyped command gives our own message, and no namespace is made for it.
+ * Finds the file of a command, as a shell does. Call it before asking the daemon, so that a
+ * mistyped command is reported with our own message, and no namespace is created for it.
  * @param path the value of PATH
  */
 export function findExecutable(
@@ -31,7 +31,7 @@ export function findExecutable(
   const findings = latin1Of(path)
     .split(":")
     .map((directory) => bufferOf(bytesOfLatin1(`${directory || "."}/${name}`)))
-    // Directories, and files in directories that we may not search, are no candidates.
+    // Directories, and files in directories that we may not search, are not candidates.
     .filter((candidate) => isFile(candidate))
     .map(probe);
   return findings.find((finding) => Buffer.isBuffer(finding)) ?? findings[0] ?? "not found";

@@ -1,6 +1,6 @@
 /**
- * A fake daemon, which gives the answers that a test chooses, such as those that the real daemon
- * never gives. It polls its sockets with a timer, in the process of the test.
+ * A fake daemon, which gives the answers that a test chooses, including answers that the real
+ * daemon never gives. It polls its sockets with a timer, in the process of the test.
  */
 import { openSync } from "node:fs";
 import {

@@ -10,13 +10,13 @@ import { SpawnError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import type { Grant, HandleType, Wanted } from "./types.ts";
 
-/** The handles in the order of an answer; a lease has no flag. */
+/** The types of handles, in the order of their descriptors in an answer; a lease has no flag. */
 const HANDLES: readonly { readonly type: HandleType; readonly flag: number | undefined }[] = [
   ...NAMESPACE_KINDS.map(({ kind, flag }) => ({ type: kind, flag })),
   { type: "lease", flag: undefined },
 ];
 
-/** All types, in the order of an answer. */
+/** All types of handles, in the same order. */
 export const HANDLE_TYPES: readonly HandleType[] = HANDLES.map(({ type }) => type);
 
 class Handles {

@@ -2,9 +2,9 @@ import { fstatSync } from "node:fs";
 import { Fd } from "@cm4all/linux";
 
 /**
- * A descriptor from the daemon: of a namespace, or the write end of a lease's pipe. It is
- * closed by `close`, at the end of a `using` block, or with its `Grant`; it is close-on-exec,
- * so a child gets it only if it is passed on purpose.
+ * A descriptor from the daemon: that of a namespace, or the write end of a lease's pipe. It is
+ * closed by `close`, at the end of a `using` block, or with its `Grant`. It is close-on-exec, so
+ * a child process gets it only if it is passed on purpose.
  */
 export class Handle {
   readonly #fd: Fd;
@@ -22,14 +22,15 @@ export class Handle {
   }
 
   /**
-   * The inode. Two handles of one type with the same inode are the same namespace.
+   * The inode number. Two namespace handles of the same type refer to the same namespace if their
+   * inode numbers are equal.
    * @see namespaces(7)
    */
   get inode(): number {
     return this.#inode;
   }
 
-  /** Closes the descriptor; without effect the second time. */
+  /** Closes the descriptor; a second call has no effect. */
   close(): void {
     this.#fd.close();
   }

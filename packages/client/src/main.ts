@@ -53,7 +53,7 @@ const EXIT_STATUS: Readonly<Record<SpawnErrorKind, number>> = {
   protocol: EX_PROTOCOL,
 };
 
-/** The options that ask for namespaces, for messages. */
+/** The options that ask for namespaces, as messages name them. */
 const KIND_OPTIONS = NAMESPACE_KINDS.map(({ kind }) => `--${kind}`);
 
 const program = new Command("cm4all-spawn-client")
@@ -142,7 +142,7 @@ function parseWanted(options: NamespaceOptions): WantedNamespaces {
 }
 
 /**
- * Checks maps.
+ * Checks the lines of a map.
  * @throws CommandFailure for values that the kernel would refuse, or take modulo 2^32
  */
 function checkMap(option: string, lines: readonly string[] = []): void {
@@ -191,8 +191,8 @@ async function runInside(
 }
 
 /**
- * Runs `work` with a client, and turns expected failures into those of a command with their
- * exit status.
+ * Runs `work` with a client, and turns each expected failure into a CommandFailure with its exit
+ * status.
  */
 async function withClient<T>(
   { socket, timeout }: GlobalOptions,

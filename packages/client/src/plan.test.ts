@@ -10,7 +10,7 @@ describe("planSteps", () => {
     expect(planSteps({ privateProc: true })).toEqual(["unshare", "--mount-proc", "--"]);
   });
 
-  it("enters a user namespace without root in it", () => {
+  it("enters a user namespace that does not map root", () => {
     const user = { fd: 23, uidMap: "1000 0 1" };
     expect(planSteps({ privateProc: false, user })).toEqual([
       "nsenter",

@@ -1,8 +1,8 @@
-/** Plans the programs that lead to a command inside the namespaces of a grant. Pure. */
+/** Plans the chain of programs that starts a command inside the namespaces of a grant. Pure. */
 import type { UserMap } from "./types.ts";
 
 export interface Surroundings {
-  /** True if the command gets a `/proc` of the PID namespace in which it is started. */
+  /** True if the command gets its own `/proc`, which shows the PID namespace of the command. */
   readonly privateProc: boolean;
   /** The user namespace to enter: a descriptor that the command inherits. */
   readonly user?: (UserMap & { readonly fd: number }) | undefined;
@@ -11,18 +11,18 @@ export interface Surroundings {
 }
 
 /**
- * Returns the words before the command. Each program takes one step and executes the next, so
- * that all of them are one process.
+ * Returns the words to put before the command. Each program takes one step and then executes the
+ * next program, so that all of them run in the same process.
  *
- * The order matters: the IPC and PID namespaces belong to the initial user namespace, so entering
- * them and mounting their `/proc` takes privileges there, which are lost once another user
- * namespace is entered. And only a process with a single thread may enter a user namespace, but
- * Node has several threads: so nsenter(1) enters it, after `/proc` is mounted.
+ * The order matters: the IPC and PID namespaces belong to the initial user namespace. Entering
+ * them and mounting `/proc` takes privileges in that user namespace, which are lost once another
+ * user namespace is entered. Only a single-threaded process may enter a user namespace, and Node
+ * has several threads, so nsenter(1) enters it after `/proc` has been mounted.
  */
 export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundings): string[] {
   const words: string[] = [];
-  // /proc is mounted in a mount namespace of its own, which is made private first: nothing changes
-  // outside.
+  // unshare(1) mounts /proc in a new mount namespace with private propagation, so that nothing
+  // changes outside.
   if (privateProc) words.push("unshare", "--mount-proc", "--");
   if (user !== undefined) {
     words.push("nsenter", `--user=/proc/self/fd/${user.fd}`, "--preserve-credentials");
@@ -30,7 +30,8 @@ export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundin
     if (mapsRoot(user.gidMap)) words.push("--setgid", "0");
     words.push("--");
   }
-  // A child of posix_spawn(3) has the default action of every signal; a shell can change that.
+  // A child started with posix_spawn(3) has the default action for every signal, so a shell has to
+  // ignore the signals.
   if (ignoredSignals.length > 0)
     words.push("/bin/bash", "-pc", `trap "" ${ignoredSignals.join(" ")}; exec "$@"`, "bash");
   return words;

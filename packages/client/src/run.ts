@@ -21,10 +21,10 @@ import { planSteps } from "./plan.ts";
 import { startPassingSignals } from "./signals.ts";
 import type { Grant, UserMap, Wanted } from "./types.ts";
 
-/** The descriptor of the user namespace in the command: the first after the standard ones. */
+/** The command's descriptor of its user namespace: the first one after the standard descriptors. */
 const USER_FD = 3;
 
-/** The statuses of shells and env(1). */
+/** Exit statuses, as shells and env(1) use them. */
 const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 const KILLED = 128;
@@ -35,11 +35,11 @@ export type WantedNamespaces = Omit<Wanted, "user" | "lease"> & {
 };
 
 /**
- * Runs a command inside the namespaces of `name`, and holds a lease until it has ended. The
- * command ignores the signals that were ignored when this program was started, and has this
+ * Runs a command inside the namespaces of `name`, and holds a lease until the command has ended.
+ * The command ignores the signals that were ignored when this program was started, and has this
  * program's environment.
- * @param command the command and its arguments, which are any bytes
- * @returns its exit status; 128 plus the number of a signal that has ended it
+ * @param command the command and its arguments, which may be any bytes
+ * @returns the command's exit status, or 128 plus the number of the signal that has ended it
  * @throws CommandFailure, SpawnError
  */
 export async function run(
@@ -49,11 +49,11 @@ export async function run(
   command: readonly Buffer[],
 ): Promise<number> {
   const ignoredSignals = takeIgnoredSignals();
-  // SIGCHLD is not ignored here, because Node waits for the child with it.
+  // This process does not ignore SIGCHLD, because Node needs it to wait for the child.
   ignoreSignals(ignoredSignals.filter((signal) => signal !== constants.signals.SIGCHLD));
   findCommand(command[0] ?? Buffer.alloc(0));
   using grant: Grant<Wanted> = await client.request(name, { ...wanted, lease: true });
-  // The lease keeps the namespaces, not the connection.
+  // The lease keeps the namespaces, so the connection is not needed any longer.
   client.close();
 
   const entersPid = grant.pid !== undefined && grant.pid.inode !== ownNamespaceInode("pid");
@@ -65,8 +65,8 @@ export async function run(
   for (const tool of steps) if (tool === "unshare" || tool === "nsenter") requireTool(tool);
   const argv = [...steps.map((word) => Buffer.from(word)), ...command];
 
-  // This thread enters all but the user namespace, which only a process with a single thread can
-  // enter.
+  // This thread enters all namespaces except the user namespace, which only a single-threaded
+  // process can enter.
   let start = () => startCommand(argv, grant.user?.fd);
   for (const { kind } of NAMESPACE_KINDS) {
     const namespace = grant[kind];
@@ -106,7 +106,10 @@ function inside<T>(namespace: Handle, type: NamespaceType, work: () => T): () =>
   };
 }
 
-/** Starts a command in the namespaces of this thread. @param userFd becomes its USER_FD */
+/**
+ * Starts a command in the namespaces of this thread.
+ * @param userFd the descriptor that the command gets as USER_FD
+ */
 function startCommand(argv: readonly Buffer[], userFd: number | undefined): number {
   const path = findCommand(argv[0] ?? Buffer.alloc(0));
   const stdio = userFd === undefined ? [0, 1, 2] : [0, 1, 2, userFd];

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { childExit, type ExitReason, isErrno, ProcStatField, parseProcStat } from "@cm4all/linux";
 
-/** Signals that ask for something, and that a program can catch. */
+/** The signals that are passed on: those that ask a program for something, and can be caught. */
 const PASSED_ON = [
   "SIGINT",
   "SIGTERM",
@@ -20,7 +20,7 @@ const FROM_TERMINAL: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT", "SIGWIN
 /** A child that has been started. */
 export interface Child {
   readonly pid: number;
-  /** Settles when it has ended, and has been reaped. */
+  /** Settles when the child has ended and has been reaped. */
   readonly exit: Promise<ExitReason>;
 }
 
@@ -28,9 +28,9 @@ export interface Child {
  * Starts a child, and passes on to it the signals that this process gets.
  *
  * The child stays in our process group, so that pipelines and Ctrl-Z work as the shell expects.
- * In the foreground of a terminal it gets the terminal's signals itself; to pass them on would
- * double a Ctrl-C. (Node does not report the sender of a signal, so a signal that kill(1) sends us
- * in the foreground counts as the terminal's.)
+ * In the foreground of a terminal, the child gets the terminal's signals itself; passing them on
+ * would deliver a Ctrl-C twice. (Node does not report the sender of a signal. So while we are in
+ * the foreground, a SIGINT from kill(1) is taken for the terminal's and is not passed on.)
  * @param ignored numbers of signals that stay ignored, here and in the child
  */
 export function startPassingSignals(start: () => number, ignored: readonly number[]): Child {
@@ -40,7 +40,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
       return;
     if (running !== undefined) trySignal(running, signal);
   };
-  // The signals are caught before the child exists, because one may be sent as soon as it runs.
+  // The signals are caught before the child exists, because one may arrive as soon as it runs.
   for (const signal of PASSED_ON)
     if (!ignored.includes(constants.signals[signal])) process.on(signal, pass);
   const pid = start();
@@ -51,7 +51,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
   return { pid, exit };
 }
 
-/** Sends a signal; without effect if the child has become a user whom we may not signal. */
+/** Sends a signal; has no effect if the child has ended or we lack the permission. */
 function trySignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

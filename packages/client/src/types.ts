@@ -3,7 +3,7 @@ import type { Handle } from "./handle.ts";
 export interface ClientOptions {
   /** A path, or `@NAME` for an abstract name; by default `@cm4all-spawn`. */
   readonly socket?: string;
-  /** The time that a request may take, including the time to connect; by default 10,000. */
+  /** The time limit of a request in milliseconds, including the time to connect; default 10,000. */
   readonly timeoutMs?: number;
 }
 
@@ -21,20 +21,20 @@ export interface Wanted {
   readonly ipc?: boolean;
   readonly pid?: boolean;
   /**
-   * `true` for a user namespace without maps. For each name, each set of maps is a namespace of
-   * its own.
+   * `true` for a user namespace without maps. A name has a separate user namespace for each set of
+   * maps.
    */
   readonly user?: boolean | UserMap;
-  /** While a lease is open, the namespaces of its name stay. */
+  /** While a lease is open, the namespaces of its name are kept. */
   readonly lease?: boolean;
 }
 
-/** The types of handles, in the order of an answer. */
+/** The types of handles, in the order of their descriptors in an answer. */
 export type HandleType = "ipc" | "pid" | "user" | "lease";
 
 type HandleFor<Value> = Value extends false | undefined ? undefined : Handle;
 
-/** A handle for each thing that was asked for. Closing it closes all of them. */
+/** A handle for each thing that was asked for. Closing the grant closes all its handles. */
 export type Grant<W extends Wanted = Wanted> = Disposable & { close(): void } & {
   readonly [Type in HandleType]: Type extends keyof W ? HandleFor<W[Type]> : undefined;
 };

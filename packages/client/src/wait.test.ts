@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { pollUntil } from "./wait.ts";
 
-/** A clock in milliseconds, which only waiting advances, and the pauses of the timers. */
+/** A clock that only waiting advances, and the pauses of the timers, both in milliseconds. */
 const time = vi.hoisted(() => ({ nowMs: 0, pausesMs: [] as number[] }));
 
 vi.mock("node:timers/promises", () => ({
@@ -27,7 +27,7 @@ describe("pollUntil", () => {
     expect(time.pausesMs).toEqual([]);
   });
 
-  it("looks less often for a slow answer, and not after the deadline", async () => {
+  it("tries less and less often while there is no answer, and stops at the deadline", async () => {
     expect(await pollUntil(100, () => undefined)).toBeUndefined();
     expect(time.pausesMs.slice(0, 7)).toEqual([1, 2, 4, 8, 16, 20, 20]);
     expect(time.nowMs).toBe(100);

@@ -8,7 +8,7 @@ import { addon, bundle, Running, runClient, version } from "./helpers.ts";
 const KINDS = NAMESPACE_KINDS.map(({ kind }) => `--${kind}`);
 
 describe("the bundle", () => {
-  it("runs from an empty directory with nothing but the addon beside it", async () => {
+  it("runs from a directory with nothing but the addon beside it", async () => {
     using copy = copyBundle(bundle, [addon]);
     const running = new Running(process.execPath, [copy.program, "--version"]);
     expect(await running.result).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
@@ -22,14 +22,14 @@ describe("help", () => {
     expect(stdout).toContain("--socket <address>");
   });
 
-  it("is what a command line without a command gets, as an error", async () => {
+  it("is printed as an error for a command line without a command", async () => {
     const { status, stdout, stderr } = await runClient();
     expect([status, stdout]).toEqual([64, ""]);
     expect(stderr).toContain("Usage: cm4all-spawn-client");
   });
 });
 
-it("an argument that has to be text is refused if it is not UTF-8, not taken for another text", async () => {
+it("an argument that has to be text is refused if it is not UTF-8", async () => {
   const script = 'exec "$@" --socket "$(printf "/tmp/\\\\377")" request foo --ipc';
   const running = new Running("sh", ["-c", script, "sh", process.execPath, bundle]);
   const { status, stderr } = await running.result;
@@ -83,23 +83,23 @@ describe("exit statuses", () => {
     expect(await ask({ bytes: encodeError("uid 65534 is not allowed") })).toEqual([77, line]);
   });
 
-  it("EX_TEMPFAIL if it does not answer in time", async () => {
+  it("EX_TEMPFAIL if the daemon does not answer in time", async () => {
     const line = "cm4all-spawn-client: the daemon does not answer\n";
     expect(await ask({}, "--timeout", "0.2")).toEqual([75, line]);
   });
 
-  it("EX_TEMPFAIL if it hangs up", async () => {
+  it("EX_TEMPFAIL if the daemon hangs up", async () => {
     const line = "cm4all-spawn-client: the daemon closed the connection without an answer\n";
     expect(await ask({ hangUp: true })).toEqual([75, line]);
   });
 
-  it("EX_PROTOCOL if its answer makes no sense", async () => {
+  it("EX_PROTOCOL if the daemon's answer makes no sense", async () => {
     const [status, line] = await ask({ bytes: Buffer.from("nonsense") });
     expect(status).toBe(76);
     expect(line).toMatch(/^cm4all-spawn-client: cannot understand the daemon's answer: .*\n$/);
   });
 
-  it("0, and nothing on stderr, if all is well", async () => {
+  it("0, and nothing on stderr, if the daemon grants the request", async () => {
     expect(await ask({ bytes: ipcOnly, fdCount: 1 })).toEqual([0, ""]);
   });
 

@@ -36,7 +36,7 @@ export class Daemon {
     return daemon;
   }
 
-  /** Ends the daemon and everything that it has made. */
+  /** Ends the daemon, and with it everything that it has created. */
   async stop(): Promise<void> {
     this.#running.kill("SIGTERM");
     const { status, stderr } = await this.#running.result;

@@ -14,7 +14,7 @@ export const { version } = JSON.parse(
 );
 
 export interface Result {
-  /** Undefined if a signal has ended it. */
+  /** Undefined if a signal has ended the program. */
   readonly status: number | undefined;
   readonly stdout: string;
   readonly stderr: string;

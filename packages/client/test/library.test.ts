@@ -1,4 +1,4 @@
-/** Packs the library and installs it into another project, as README says, and uses it there. */
+/** Packs the library, installs it in another project as the README shows, and uses it there. */
 import { spawnSync } from "node:child_process";
 import {
   mkdirSync,
@@ -26,7 +26,7 @@ const installed = join(modules, "@cm4all/spawn-client");
 const root = join(packageDirectory, "../..");
 const readme = snippetsOfText(readFileSync(join(packageDirectory, "README.md"), "utf8"));
 
-/** Runs a program; npm asks nothing, and does without the network if it can. */
+/** Runs a program; npm asks no questions, and prefers its cache to the network. */
 function run(program: string, args: string[], cwd: string): string {
   const env = { ...process.env, npm_config_yes: "true", npm_config_prefer_offline: "true" };
   const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8" });
@@ -34,7 +34,7 @@ function run(program: string, args: string[], cwd: string): string {
   return stdout;
 }
 
-/** Runs the commands of README, with `archives` in the place of its directory. */
+/** Runs the commands of the README, with `archives` in place of /srv/packages. */
 function installAsShown(archives: string): void {
   const shown = readme.find(({ testedBy }) => testedBy === "packages/client/test/library.test.ts");
   const lines = shown?.text.replaceAll("/srv/packages", archives).split("\n") ?? [];
@@ -52,12 +52,12 @@ beforeAll(() => {
   symlinkSync(realpathSync(types), join(modules, "@types/node"));
 });
 
-it("names nothing of this workspace among its dependencies", () => {
+it("does not depend on packages of this workspace", () => {
   const { dependencies } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
   expect(dependencies).toEqual({ "ffi-rs": expect.stringMatching(/^\d+\.\d+\.\d+$/) });
 });
 
-it("is imported by a plain script", async () => {
+it("can be imported by a plain script", async () => {
   const script = join(project, "script.js");
   writeFileSync(
     script,
@@ -80,7 +80,10 @@ client.close();
   });
 });
 
-/** Runs in a network namespace of its own, so that the daemon can have its usual address. */
+/**
+ * Starts the daemon and runs a script that uses it. Run this in a network namespace of its own, so
+ * that the daemon can have its usual address.
+ */
 const WITH_DAEMON = `
   node=$1 daemon=$2 script=$3
   : >spawn.toml

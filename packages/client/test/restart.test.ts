@@ -1,4 +1,4 @@
-/** The library against the real daemon, which is restarted meanwhile. */
+/** Tests the library against the real daemon, which is restarted in between. */
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import { connect } from "../src/index.ts";
@@ -36,7 +36,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a client", () => {
     }
   });
 
-  it("gets the daemon's reason why a map is refused", async () => {
+  it("gets the daemon's reason for refusing a map", async () => {
     const daemon = await Daemon.start();
     try {
       using client = await connect({ socket: daemon.socket });

@@ -1,4 +1,4 @@
-/** `request` and `run` against the real daemon. */
+/** Tests `request` and `run` against the real daemon. */
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -61,7 +61,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(stdout).toMatch(/^ipc {3}\d+\npid {3}\d+\nuser {2}\d+\nlease \d+\n$/);
     });
 
-    it("gives the same namespaces for the same name, and others for another", async () => {
+    it("gives the same namespaces for the same name, and other namespaces for another name", async () => {
       const first = await inodes("foo", "--ipc", "--pid");
       expect(Object.keys(first)).toEqual(["name", "ipc", "pid"]);
       expect(await inodes("foo", "--ipc", "--pid")).toEqual(first);
@@ -77,8 +77,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(await inodes("foo", "--user", ...MAPS)).toEqual(mapped);
     });
 
-    it("reports what the kernel refuses", async () => {
-      // Each line is right, but they overlap.
+    it("reports a map that the kernel refuses", async () => {
+      // Each line is valid, but the two overlap.
       const map = ["--uid-map", "0 0 1", "--uid-map", "0 1 1"];
       const { status, stderr } = await request("foo", "--user", ...map);
       expect(status).toBe(77);
@@ -87,7 +87,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   });
 
   describe("run", () => {
-    it("runs in the namespaces that request names", async () => {
+    it("runs in the namespaces that `request` prints", async () => {
       const { stdout } = await request("foo", "--ipc", "--pid");
       const links = await shell("readlink /proc/self/ns/ipc /proc/self/ns/pid", "--ipc", "--pid");
       expect(links.match(/\d+/g)).toEqual(stdout.match(/\d+/g));
@@ -108,7 +108,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(readdirSync("/proc")).toContain(String(process.pid));
     });
 
-    it("shares IPC objects with other commands of the same name, and with nobody else", async () => {
+    it("shares IPC objects with other commands under the same name, and with nobody else", async () => {
       const id = (await shell("ipcmk -Q", "--ipc")).match(/\d+/)?.[0] ?? "none";
       expect(await shell("ipcs -q", "--ipc")).toMatch(new RegExp(` ${id} .*root`));
       const outside = spawnSync("ipcs", ["-q"], { encoding: "utf8" }).stdout;
@@ -128,7 +128,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(await shell("id -u", "--user", "--uid-map", "1000 0 1")).toBe("1000\n");
     });
 
-    it("enters all three, with a private /proc", async () => {
+    it("enters all three namespaces, with a private /proc", async () => {
       const { stdout } = await request("foo", "--ipc", "--pid", "--user", ...MAPS);
       const script =
         "readlink /proc/self/ns/ipc /proc/self/ns/pid /proc/self/ns/user; cat /proc/1/comm; id -u";
@@ -167,10 +167,10 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       ["exit 7", 7],
       ["kill -TERM $$", 143],
       ["kill -KILL $$", 137],
-      // Real-time signals, for which Node's own child_process reports the status 0.
+      // Real-time signals: for these, Node's own child_process reports the status 0.
       ["kill -34 $$", 162],
       ["kill -64 $$", 192],
-    ])("%s ends it with %d", async (script, expected) => {
+    ])("after %s, the exit status is %d", async (script, expected) => {
       for (const options of [["--ipc"], ["--pid"], ["--user"]]) {
         const { status } = await run("foo", ...options, "--", "sh", "-c", script);
         expect(status, options[0]).toBe(expected);
@@ -198,7 +198,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       }
     });
 
-    it("passes on any bytes: environment, arguments, and the command's path", async () => {
+    it("passes on any bytes in the environment, the arguments and the command's path", async () => {
       const directory = mkdtempSync(join(tmpdir(), "bytes-"));
       try {
         chmodSync(directory, 0o755);
@@ -246,7 +246,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(inner).toMatch(/^mnt:/);
     });
 
-    it("says that it needs util-linux", async () => {
+    it("reports that it needs util-linux", async () => {
       const bin = mkdtempSync(join(tmpdir(), "bin-"));
       symlinkSync("/bin/sh", join(bin, "sh"));
       const args = runArgs("foo", "--pid", "--", "sh", "-c", "true");
@@ -256,7 +256,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(status).toBe(69);
     });
 
-    it("says that it may not enter the namespaces", async () => {
+    it("reports that it may not enter the namespaces", async () => {
       const words = ["--bounding-set", "-sys_admin", "--ambient-caps", "-all"];
       const running = new Running("setpriv", [
         ...words,
@@ -324,7 +324,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       new Running("sh", ["-c", script.replaceAll("PROGRAM", '"$@"'), "sh", ...runArgs(...words)]);
     const options = ["--ipc", "--pid", "--user", ...MAPS];
 
-    it("the command ignores too, and nothing else", async () => {
+    it("are ignored by the command too, and no other signals are", async () => {
       for (const kinds of [["--ipc"], ["--pid"], options]) {
         const command = ["foo", ...kinds, "--", "grep", "SigIgn", "/proc/self/status"];
         const masks = async (script: string) => (await outside(script, ...command).result).stdout;
@@ -338,7 +338,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       }
     });
 
-    it("do not end the command, as they do otherwise", async () => {
+    it("do not end the command, although they would otherwise", async () => {
       const command = ["foo", "--pid", "--", "sh", "-c", "kill -HUP $$; echo alive"];
       const kept = await outside("trap '' HUP; exec PROGRAM", ...command).result;
       expect(kept).toEqual({ status: 0, stdout: "alive\n", stderr: "" });
@@ -349,7 +349,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
     });
 
     it("neither end the program nor reach a command that catches them after all", async () => {
-      // A shell cannot catch what it was started to ignore.
+      // The command is not a shell: a shell cannot catch a signal that it was started to ignore.
       const script = `process.on("SIGHUP", () => console.log("got-HUP"));
         process.on("SIGTERM", () => process.exit(3));
         setInterval(() => {}, 1000); console.log("ready");`;
@@ -361,11 +361,11 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(await running.result).toEqual({ status: 3, stdout: "ready\n", stderr: "" });
     });
 
-    it("leave no variable behind, and do not change exit statuses", async () => {
+    it("leave no variable in the environment, and do not change exit statuses", async () => {
       const script = "trap '' HUP; exec env a.b=1 'BASH_FUNC_f%%=() { :; }' PROGRAM";
       const { stdout } = await outside(script, "foo", "--ipc", "--", "env").result;
       expect(stdout).toContain("PATH=");
-      // Names that a shell would not accept, too.
+      // Variables whose names a shell would not accept are kept, too.
       expect(stdout).toContain("\na.b=1\n");
       expect(stdout).toContain("BASH_FUNC_f%%=");
       expect(stdout).not.toContain("CM4ALL_SIGIGN");
@@ -386,7 +386,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
 
     /** Runs a shell script in the namespaces, and in a terminal that script(1) makes. */
     function inTerminal(shellScript: string): Running {
-      // With exec there is no other shell that signals of the terminal could end.
+      // With exec, no shell remains that the terminal's signals could end.
       const words = [process.execPath, ...runArgs("foo", "--ipc", "--pid", "--")];
       const command = `exec ${[...words, "sh", "-c", shellScript].map(quote).join(" ")}`;
       return new Running("script", ["-qefc", command, "/dev/null"]);

@@ -1,9 +1,9 @@
 /**
- * Arguments are bytes, and Node replaces bytes that are not UTF-8 by U+FFFD. So they are read
- * from the kernel, and while the command line is parsed such a byte is represented by the lone
- * surrogate U+DC00 plus its value, which no text contains, as in Python's PEP 383. An argument
- * that may be any bytes is converted back with `bytesOfArgument`; in all others such bytes are
- * a mistake.
+ * Arguments are bytes, and Node replaces bytes that are not UTF-8 with U+FFFD. So such arguments
+ * are read from the kernel. While the command line is parsed, each byte that is not UTF-8 is
+ * represented by the lone surrogate U+DC00 plus the value of the byte, as in Python's PEP 383; no
+ * valid text contains a lone surrogate. An argument that may be any bytes is converted back with
+ * `bytesOfArgument`; in every other argument, such a byte is a mistake.
  */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
@@ -13,7 +13,7 @@ import { EX_USAGE } from "./sysexits.ts";
 const ESCAPE = 0xdc00;
 const ESCAPED = /([\udc80-\udcff])/u;
 
-/** The number of bytes of the longest character in UTF-8. */
+/** The number of bytes in the longest UTF-8 character. */
 const LONGEST = 4;
 
 /** Returns the bytes as text, with lone surrogates for bytes that are not UTF-8. Pure. */
@@ -45,28 +45,27 @@ export function bytesOfArgument(argument: string): Buffer {
   );
 }
 
-/** Collects the bytes of each of several arguments: a parser for commander. */
+/** A parser for Commander: collects the bytes of several arguments. */
 export function collectBytes(argument: string, collected: Buffer[] = []): Buffer[] {
   collected.push(bytesOfArgument(argument));
   return collected;
 }
 
 /**
- * Returns `process.argv` with every byte of the arguments, as `argumentOfBytes` represents them.
+ * Returns `process.argv`, with arguments that are not UTF-8 as `argumentOfBytes` represents them.
  * @see proc_pid_cmdline(5)
  */
 export function commandLine(): string[] {
   const [node = "", program = "", ...args] = process.argv;
   if (!args.some((argument) => argument.includes("\ufffd"))) return process.argv;
   const words = readFileSync("/proc/self/cmdline", "latin1").split("\0").slice(0, -1);
-  // Options of Node come before the program.
+  // Options of Node may come before the program, so arguments are counted from the end.
   const given = words.slice(words.length - args.length);
   return [node, program, ...given.map((word) => argumentOfBytes(Buffer.from(word, "latin1")))];
 }
 
 /**
- * Refuses arguments that have to be text and are not UTF-8, instead of taking them for another
- * text.
+ * Refuses arguments that have to be text but are not UTF-8.
  * @throws CommandFailure
  */
 export function requireText(command: Command): void {

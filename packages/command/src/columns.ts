@@ -1,14 +1,11 @@
-/** Rows of cells as a table for a terminal. Pure. */
+/** Formats rows of cells as a table for a terminal. Pure. */
 
-/**
- * Names are aligned to the left; figures, which are compared by their last digits, to the
- * right.
- */
+/** Names are aligned to the left; figures to the right, so that their last digits line up. */
 export type Alignment = "left" | "right";
 
 /**
- * Returns titles with texts beside them, two blanks apart. Texts that are wider than the
- * terminal are continued below.
+ * Returns lines that show titles with texts beside them, two blanks apart. A text that is too wide
+ * for the terminal is continued on the lines below.
  * @param columns the width of the terminal; undefined to put each text on one line, however wide
  */
 export function wrapRows(
@@ -24,8 +21,8 @@ export function wrapRows(
 }
 
 /**
- * Returns the lines of a text, broken so that they are no wider than `columns`: at blanks, and
- * inside words that are too long for a line.
+ * Breaks a text into lines that are no wider than `columns`: at blanks, and inside words that are
+ * too long for a line.
  */
 export function wrapText(text: string, columns: number): string[] {
   const lines: string[] = [];
@@ -46,7 +43,7 @@ export function wrapText(text: string, columns: number): string[] {
 
 /**
  * Returns a line for each row, its columns two blanks apart, without blanks at its end.
- * @param alignments the alignments of the columns; the last one counts for all that follow
+ * @param alignments the alignments of the columns; the last one applies to all further columns
  */
 export function alignColumns(
   rows: readonly (readonly string[])[],

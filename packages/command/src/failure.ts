@@ -4,7 +4,7 @@ import { EX_OSERR, EX_SOFTWARE } from "./sysexits.ts";
 /** An expected failure of a command: a line for the user, and the exit status. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
-  /** One of sysexits.h. */
+  /** A status of sysexits.h, or 126 or 127 as in shells. */
   readonly exitStatus: number;
 
   constructor(message: string, exitStatus: number, options?: ErrorOptions) {
@@ -13,16 +13,16 @@ export class CommandFailure extends Error {
   }
 }
 
-/** The errors of calls that were wrong in themselves: the program has a defect. */
+/** The errors of calls that were wrong in themselves, which shows a defect of the program. */
 const DEFECTS: ReadonlySet<string> = new Set(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK"]);
 
-/** The codes of Node's errors if it gets no descriptor, thread or memory for a worker. */
+/** The codes of Node's errors for a worker that gets no descriptor, thread or memory. */
 const WORKER_REFUSED: ReadonlySet<string> = new Set([
   "ERR_WORKER_INIT_FAILED",
   "ERR_WORKER_OUT_OF_MEMORY",
 ]);
 
-/** Returns the line for an error of the system; undefined if the program has a defect. */
+/** Returns the message for an error of the system; undefined if the program has a defect. */
 function explainRefusal(error: unknown): string | undefined {
   if (!(error instanceof Error && "code" in error && typeof error.code === "string"))
     return undefined;
@@ -32,9 +32,9 @@ function explainRefusal(error: unknown): string | undefined {
 }
 
 /**
- * Returns the message that a command prints when `error` has reached its top level, and its
- * exit status. For an expected failure, or a call that the system has refused, it is only the
- * message of the error; anything else is a defect and is shown with its stack.
+ * Returns what a command prints when `error` has reached its top level, and its exit status. For
+ * an expected failure, or a call that the system has refused, the command prints only the message
+ * of the error. Any other error is a defect, which is printed with its stack.
  */
 export function explainFailure(error: unknown): { message: string; exitStatus: number } {
   if (error instanceof CommandFailure)
@@ -45,7 +45,7 @@ export function explainFailure(error: unknown): { message: string; exitStatus: n
 }
 
 /**
- * Does the same for an error that only a defect can have thrown, even if it is a system error.
+ * Does the same for an error that only a defect can have caused, even if it is a system error.
  */
 export function explainDefect(error: unknown): { message: string; exitStatus: number } {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);

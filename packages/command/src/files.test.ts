@@ -39,7 +39,7 @@ describe("replaceFile", () => {
     expect(readdirSync(directory)).toEqual(["f"]);
   });
 
-  it("leaves the old file to those who have it open: it is another file", () => {
+  it("creates a new inode, so that processes that have the old file open keep it", () => {
     const path = join(directory, "f");
     writeFileSync(path, "one\n");
     const before = statSync(path).ino;
@@ -81,14 +81,14 @@ describe("the temporary file of replaceFile", () => {
     utimesSync(join(directory, name), when, when);
   };
 
-  it("has another name each time, so that a leftover does no harm", () => {
-    // As a run with this process's ID in another container has left it.
+  it("has a different name each time, so that a leftover does no harm", () => {
+    // Such a file may be left by a process in another container that had the same process ID.
     leave(`.f.${process.pid}`, new Date());
     replaceFile(join(directory, "f"), "new\n", 0o644);
     expect(readdirSync(directory).sort()).toEqual([`.f.${process.pid}`, "f"]);
   });
 
-  it("is removed by a later run, and nothing else is", () => {
+  it("is removed by a later run if it was left behind, and no other file is", () => {
     for (const name of [".f.1", ".f.4194304", ".f.0123456789ab.new"]) leave(name);
     const others = [".f.0123456789aa.new", ".f.x", ".f.swp", ".fa.1", "f.1", ".g.1"];
     for (const name of others) leave(name, name.endsWith(".new") ? new Date() : old);
@@ -109,18 +109,18 @@ describe("readRegularFile", () => {
     expect(readRegularFile(path, 0)).toEqual(Buffer.alloc(0));
   });
 
-  it("reads a file that shows no size", () => {
+  it("reads a file whose reported size is 0", () => {
     expect(readRegularFile("/proc/self/status", 100_000).toString()).toContain("Name:");
   });
 
-  it("takes no time and no memory for a file of 5 GiB", () => {
+  it("refuses a file of 5 GiB without reading all of it", () => {
     const path = join(directory, "f");
     writeFileSync(path, "");
     truncateSync(path, 5 * 1024 ** 3);
     expect(() => readRegularFile(path, 1000)).toThrow("it has more than 1000 bytes");
   });
 
-  it("does not block, and refuses anything but a file", () => {
+  it("does not block, and refuses anything but a regular file", () => {
     const fifo = join(directory, "fifo");
     expect(spawnSync("mkfifo", [fifo]).status).toBe(0);
     for (const path of [fifo, directory, "/dev/null", "/dev/zero"])
@@ -139,7 +139,7 @@ describe("readRegularFile", () => {
 });
 
 describe("fileFailure", () => {
-  it("names the call's error and what was done", () => {
+  it("names the error of the call, and what was attempted", () => {
     let failure: unknown;
     try {
       readFileSync(join(directory, "missing"));
@@ -155,7 +155,7 @@ describe("fileFailure", () => {
     });
   });
 
-  it("leaves a defect alone", () => {
+  it("returns a defect unchanged", () => {
     const defect = new TypeError("oops");
     expect(fileFailure("cannot read it", defect)).toBe(defect);
   });

@@ -30,7 +30,7 @@ export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.Err
 /**
  * Returns the failure that a command reports for a failed file operation.
  * @param doing the beginning of the message, such as `cannot write /etc/x`
- * @returns `error` itself if it is neither that of a system call nor about an unsuitable file
+ * @returns `error` itself if it is neither the error of a system call nor an UnsuitableFileError
  */
 export function fileFailure(doing: string, error: unknown): unknown {
   if (error instanceof UnsuitableFileError)
@@ -50,7 +50,7 @@ export function fileFailure(doing: string, error: unknown): unknown {
  * were killed are removed.
  * @param mode the mode of the new file, whatever the umask is
  * @param owner the owner of the new file; by default the user of the process
- * @throws the error of the failed system call; no temporary file is left then
+ * @throws the error of the failed system call; no temporary file is left in that case
  */
 export function replaceFile(
   path: string,
@@ -98,18 +98,25 @@ function writeTemporary(
 
 const RANDOM_DIGITS = 12;
 
-/** The digits need not be secret: O_EXCL guards the name. Loading Node's crypto would take time. */
+/**
+ * The digits need not be secret, because the file is created with O_EXCL. Loading Node's crypto
+ * module would take time.
+ */
 const randomDigits = (): string =>
   Math.floor(Math.random() * 16 ** RANDOM_DIGITS)
     .toString(16)
     .padStart(RANDOM_DIGITS, "0");
 
-/** The age of a leftover: no run takes as long from creating its temporary file to renaming it. */
+/**
+ * The age above which a temporary file is a leftover: no run takes that long from creating its
+ * temporary file to renaming it.
+ */
 const LEFTOVER_MS = 600_000;
 
 /**
- * Returns a name for the temporary file. It starts with a dot, so that nobody reads it as a
- * unit or a snippet. It is random because processes of different containers may have the same ID.
+ * Returns a name for the temporary file. It starts with a dot, so that no program reads the file
+ * as a unit or a configuration snippet. It has random digits instead of a process ID, because
+ * processes in different containers may have the same ID.
  */
 const temporaryName = (name: string): string => `${stemOf(name)}.${randomDigits()}.new`;
 
@@ -119,12 +126,13 @@ const temporaryName = (name: string): string => `${stemOf(name)}.${randomDigits(
  */
 const stemOf = (name: string): string => `.${name}`.slice(0, 220);
 
-/** The end of our names; in earlier versions they ended with a process ID. */
+/** The end of a temporary name. In earlier versions, the names ended with a process ID. */
 const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
 
 /**
  * Removes old temporary files.
- * @param written the status of the new file: their age is measured from its modification time
+ * @param written the status of the new file; its modification time counts as the present when the
+ * ages of the old files are determined
  */
 function removeLeftovers(directory: string, name: string, written: Stats): void {
   const stem = stemOf(name);

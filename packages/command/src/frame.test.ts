@@ -8,7 +8,7 @@ describe("encodeFrame", () => {
     );
   });
 
-  it("says in the last row which lines are shown if there are more than rows", () => {
+  it("shows in the last row which lines are visible if there are more lines than rows", () => {
     const lines = ["a", "b", "c", "d", "e"];
     const size = { columns: 30, rows: 3 };
     expect(encodeFrame(lines, size)).toBe(

@@ -1,4 +1,4 @@
-/** A frame of lines that fits a terminal, and can be scrolled if it has more lines. Pure. */
+/** Encodes lines as a frame that fits a terminal, and scrolls if there are too many. Pure. */
 
 const HOME = "\x1b[H";
 const CLEAR_LINE = "\x1b[K";
@@ -13,9 +13,9 @@ export interface Size {
 
 /**
  * Returns the bytes of a frame, with each line cut off at the right edge. If there are more lines
- * than rows, the last row says which ones are shown.
- * @param first the index of the first line, see `scroll`
- * @param hint what the last row says about keys
+ * than rows, the last row shows which lines are visible.
+ * @param first the index of the first visible line, see `scroll`
+ * @param hint the text about keys in the last row
  */
 export function encodeFrame(
   lines: readonly string[],
@@ -34,7 +34,7 @@ export function encodeFrame(
 
 const END_OF_LINE = `${CLEAR_LINE}\r\n`;
 
-/** What the last row says if keys are read. */
+/** The hint for the last row if keys are read. */
 export const SCROLL_HINT = ": Up, Down, Page Up, Page Down";
 
 /** The keys that scroll, as terminals send them. @see console_codes(4), terminfo(5) */
@@ -44,7 +44,7 @@ const KEY = /\x1b(?:[[O]([AB])|\[([56])~)/g;
 /**
  * Returns the index of the first line to show after keys were typed. No row stays empty unless
  * there are fewer lines than rows.
- * @param first the index before
+ * @param first the index before the keys were typed
  * @param typed what the terminal has sent; empty if only the number of lines or the size changed
  */
 export function scroll(first: number, typed: string, count: number, { rows }: Size): number {

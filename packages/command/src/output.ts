@@ -1,13 +1,13 @@
-/** Handles output that finds no room, or no reader. */
+/** Handles output that cannot be written, for lack of space or of a reader. */
 import { isErrno } from "./files.ts";
 import { EX_IOERR } from "./sysexits.ts";
 
 /**
- * Reports a standard output that cannot be written, such as a file on a full disk, by a line
- * and by EX_IOERR, unless the command ends with another error anyway. The work of the command
- * is done all the same. It is no failure if nobody reads any more, as with head(1) or a
- * terminal that has hung up. This is the only place that reports the error: other handlers,
- * such as the end of a pipeline, ignore it.
+ * Reports that standard output cannot be written, such as a file on a full disk: with a line on
+ * standard error, and with the status EX_IOERR unless the command fails with another status. The
+ * command finishes its work all the same. An output that has lost its reader is not a failure, as
+ * with head(1) or a terminal that has hung up. This is the only place that reports the error:
+ * other handlers, such as that of a pipeline, ignore it.
  */
 export function watchOutput(name: string): void {
   const { stdout } = process;
@@ -21,8 +21,8 @@ export function watchOutput(name: string): void {
 }
 
 /**
- * Reports output that could not be written, by a line, and by the exit status of a command that
- * succeeds.
+ * Reports that output could not be written: with a line on standard error, and with the status
+ * EX_IOERR if the command would otherwise exit with 0.
  */
 export function tellLostOutput(name: string, reason: string): void {
   console.error(`${name}: cannot write the output: ${reason}`);
@@ -30,8 +30,8 @@ export function tellLostOutput(name: string, reason: string): void {
 }
 
 /**
- * Ignores errors of standard error: the message is lost, but the command goes on, because
- * nobody can be told.
+ * Ignores write errors on standard error: the message is lost, but the command goes on, because
+ * there is nowhere left to report the error.
  */
 export function loseMessages(): void {
   if (process.stderr.listenerCount("error") === 0) process.stderr.on("error", () => {});

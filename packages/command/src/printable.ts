@@ -1,7 +1,7 @@
 /**
- * Makes text of others printable: a control character could forge lines or control the terminal
- * of an administrator, and a change of the writing direction could make a text look like another.
- * Pure.
+ * Makes text from untrusted sources printable: a control character could forge lines or control
+ * an administrator's terminal, and a change of the writing direction could make one text look like
+ * another. Pure.
  */
 
 /**

@@ -1,7 +1,6 @@
 /**
- * Reads files of unknown type and size; imported as `@cm4all/command/regular-file`. With a plain
- * read, a FIFO would block, a device might never end, and a file of a gigabyte would end the
- * program.
+ * Reads files of unknown type and size; imported as `@cm4all/command/regular-file`. A plain read
+ * could block on a FIFO, never end on a device, and run out of memory on a very large file.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 
@@ -34,10 +33,10 @@ export interface OpenFile {
 }
 
 /**
- * Opens a regular file for reading; the caller closes it.
+ * Opens a regular file for reading; the caller closes it. Never waits, even if `path` is a FIFO.
  * @param flags in addition to O_RDONLY
- * @throws UnsuitableFileError for anything but a regular file, without waiting for it; or the error
- * of the failed system call
+ * @throws UnsuitableFileError for anything but a regular file, or the error of the failed system
+ * call
  */
 export function openRegularFile(path: string, flags = 0): OpenFile {
   // Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -53,7 +52,7 @@ export function openRegularFile(path: string, flags = 0): OpenFile {
 }
 
 /**
- * Reads a regular file from the position of its descriptor, even while it grows.
+ * Reads a regular file from the position of its descriptor to the end, even while the file grows.
  * @throws UnsuitableFileError if it has more than `maxBytes`, or the error of the failed system
  * call
  */

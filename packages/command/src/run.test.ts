@@ -82,7 +82,7 @@ describe("runCommand", () => {
     [["act", "-x"], "tool: unknown option '-x'\nTry \"tool act --help\".\n"],
     [["akt"], "tool: unknown command 'akt' (did you mean act?)\nTry \"tool --help\".\n"],
     [["help", "akt"], "tool: unknown command 'akt' (did you mean act?)\nTry \"tool --help\".\n"],
-  ])("says who does not understand %j, and where help is", async (args, message) => {
+  ])("names the program that refuses %j, and how to get help", async (args, message) => {
     expect(await run(nothing, ...args)).toBe(EX_USAGE);
     expect(printed).toBe(message);
   });
@@ -115,7 +115,7 @@ describe("runCommand", () => {
   });
 
   it.each(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK", "ERR_INVALID_ARG_TYPE"])(
-    "keeps the stack of a call that was wrong (%s)",
+    "prints the stack of a call that was wrong (%s)",
     async (code) => {
       const fail = () => {
         throw Object.assign(new Error("no"), { code });
@@ -125,7 +125,7 @@ describe("runCommand", () => {
     },
   );
 
-  it("keeps the stack of a defect", async () => {
+  it("prints the stack of a defect", async () => {
     const fail = () => {
       throw new TypeError("oops");
     };

@@ -1,7 +1,7 @@
 /**
- * The top level of every command: the only place that prints an error and sets the exit status.
- * A module of its own (`@cm4all/command/run`), because libraries do not need the command-line
- * parser.
+ * The top level of every command: prints the error with which an action has failed, and sets the
+ * exit status. It is a module of its own (`@cm4all/command/run`), because libraries do not need
+ * the command-line parser.
  */
 import { type Command, CommanderError } from "commander";
 import { commandLine, requireText } from "./arguments.ts";
@@ -16,8 +16,9 @@ export { tellLostOutput, watchOutput };
 const othersWrite = new WeakSet<Command>();
 
 /**
- * Marks a command that leaves its standard output to others, such as a program that it runs:
- * Node would set O_NONBLOCK, which all writers of a pipe share. Returns the command.
+ * Marks a command that leaves its standard output to another program, such as one that it runs.
+ * Such an output is not watched, because Node would set O_NONBLOCK, which all writers of a pipe
+ * share. Returns the command.
  */
 export function leaveOutput(command: Command): Command {
   othersWrite.add(command);
@@ -27,7 +28,7 @@ export function leaveOutput(command: Command): Command {
 /**
  * Parses the command line and runs the command. The exit status is EX_USAGE after a mistake in the
  * command line, and that of the failure if the action fails; nothing is thrown.
- * Arguments that may be any bytes have a parser that makes a Buffer of them (arguments.ts).
+ * An argument that may be any bytes needs a parser that makes a Buffer of it (arguments.ts).
  */
 export async function runCommand(
   program: Command,
@@ -59,9 +60,9 @@ export async function runCommand(
 }
 
 /**
- * Makes a command throw instead of exiting, report mistakes like other errors, with the name of
- * the program, and call `watch` before it prints its help or version. Existing subcommands do
- * not inherit settings that their parent gets later.
+ * Makes a command throw instead of exiting, report mistakes in the command line like other errors
+ * (with the name of the program), and call `watch` before it prints its help or version. Does the
+ * same for each subcommand, because existing subcommands do not inherit later settings.
  * @param path the words that lead to `command`
  */
 function override(command: Command, path: readonly string[], watch: () => void): void {
@@ -86,8 +87,8 @@ function override(command: Command, path: readonly string[], watch: () => void):
 }
 
 /**
- * Adds the subcommand `help`, even if the command has an action of its own, as the daemon's
- * has. For an unknown command, Commander's own `help` prints the whole help, and does not say
+ * Adds the subcommand `help`, even if the command has an action of its own, as the daemon's command
+ * has. For an unknown command, Commander's own `help` prints the whole help, and does not report
  * that the command is unknown.
  */
 function declareHelp(parent: Command): void {
@@ -109,7 +110,7 @@ function declareHelp(parent: Command): void {
     });
 }
 
-/** Returns a message of Commander with the suggestion in the same line. */
+/** Returns a message of Commander without `error: `, and with the suggestion on the same line. */
 function plainMistake(text: string): string {
   return text.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\)$/m, " (did you mean $1)");
 }

@@ -1,4 +1,4 @@
-/** Draws frames again and again, until `q` is typed or a signal comes. Arrow keys scroll. */
+/** Draws frames again and again, until `q` is typed or a signal arrives. Arrow keys scroll. */
 import type { ReadStream, WriteStream } from "node:tty";
 import { encodeFrame, SCROLL_HINT, type Size, scroll } from "./frame.ts";
 
@@ -18,20 +18,20 @@ export interface WatchOptions {
    */
   readonly draw: () => readonly string[] | Promise<readonly string[]>;
   readonly intervalMs: number;
-  /** True to draw on the whole terminal, instead of one frame below the other. */
+  /** True to draw each frame on the whole terminal, false to print one frame below the other. */
   readonly fullScreen: boolean;
   readonly input: ReadStream;
   readonly output: WriteStream;
 }
 
-/** Returns the size of a terminal; 80 by 24 if the terminal does not know it, and reports 0. */
+/** Returns the size of a terminal; 80 by 24 if the terminal reports no size, or 0. */
 function sizeOf({ columns = 0, rows = 0 }: Partial<Size>): Size {
   return { columns: columns || 80, rows: rows || 24 };
 }
 
 /**
- * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP, or until the output
- * cannot be written, which its owner reports. The terminal is restored in each case.
+ * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP arrives, or until the
+ * output cannot be written, which output.ts reports. The terminal is restored in each case.
  * @throws the errors of `draw`
  */
 export async function watch(options: WatchOptions): Promise<void> {
@@ -73,7 +73,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       const onResize = () => paint();
 
       for (const signal of signals) process.on(signal, onSignal);
-      // Not removed: the last frame may fail after the end, when its reader has gone.
+      // This listener stays: writing the last frame may fail after the end, if its reader has gone.
       output.on("error", () => end());
       output.on("resize", onResize);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);

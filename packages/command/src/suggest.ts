@@ -13,7 +13,10 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   return best === undefined ? "" : ` (did you mean ${best.candidate}?)`;
 }
 
-/** Returns how many characters have to be added, left out, replaced, or exchanged with the next. */
+/**
+ * Returns the number of edits that turn `one` into `other`: a character is added, left out,
+ * replaced, or exchanged with the next one.
+ */
 export function editDistance(one: string, other: string): number {
   const width = other.length + 1;
   let beforeLast: number[] = [];

@@ -16,7 +16,7 @@ export const EX_OSERR = 71;
 export const EX_CANTCREAT = 73;
 /** An input or output error. */
 export const EX_IOERR = 74;
-/** May succeed when tried again. */
+/** A temporary failure: the command may succeed when it is tried again. */
 export const EX_TEMPFAIL = 75;
 /** The other side has broken the protocol. */
 export const EX_PROTOCOL = 76;

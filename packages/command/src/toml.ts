@@ -1,7 +1,7 @@
 /**
- * Configuration files in TOML, read key by key, with the line of every mistake. A module of its
- * own (`@cm4all/command/toml`): the parser takes some start-up time, so it is loaded only if
- * there is a file to read.
+ * Reads configuration files in TOML key by key, and reports the line of every mistake. It is a
+ * module of its own (`@cm4all/command/toml`): the parser takes some start-up time, so it is loaded
+ * only if there is a file to read.
  *
  * @see https://toml.io/en/v1.0.0
  */
@@ -62,9 +62,9 @@ function explain(text: string, { lineNumber, message }: ParseError): string {
 }
 
 /**
- * Returns key and value of `KEY=VALUE` as in unit files and shells; undefined unless the value
- * is a text without quotes or brackets. A single regular expression for all of it would take
- * quadratic time for blanks in the line.
+ * Returns key and value of `KEY=VALUE` as in unit files and shells; undefined unless the value is
+ * a text without quotes that does not start with a bracket. A single regular expression for the
+ * whole line would take quadratic time if the line has many blanks.
  */
 function tryUnquoted(line: string): [key: string, value: string] | undefined {
   const equals = line.indexOf("=");
@@ -77,13 +77,13 @@ function tryUnquoted(line: string): [key: string, value: string] | undefined {
 
 /**
  * Returns the table at a path, and creates the tables that are missing on the way. The parser has
- * rejected duplicate and conflicting keys.
+ * already rejected duplicate and conflicting keys.
  */
 function descend(table: LocatedTable, keys: readonly string[], line: number): LocatedTable {
   let current = table;
   for (const key of keys) {
     let next = current.value.get(key);
-    // `[[a]]` then `[a.b]`: the path goes on in the newest element of the array.
+    // `[[a]]` followed by `[a.b]`: the path continues in the last element of the array.
     if (Array.isArray(next?.value)) next = next.value.at(-1) as Located;
     if (next === undefined) {
       next = { line, value: new Map() };
@@ -146,9 +146,9 @@ function typeName(value: unknown): string {
 }
 
 /**
- * A table of a configuration file. Each getter takes a key and returns its value, or undefined
- * if the key is missing; finally `finish` refuses keys that no getter took. All of them throw
- * ConfigError.
+ * A table of a configuration file. Each getter takes a key and returns its value, or undefined if
+ * the key is missing. `finish`, which is called last, refuses keys that no getter has taken. The
+ * getters and `finish` throw ConfigError.
  */
 export class TomlTable {
   readonly file: string;
@@ -318,7 +318,7 @@ export class TomlTable {
     });
   }
 
-  /** Refuses keys that no getter took. */
+  /** Refuses keys that no getter has taken. */
   finish(): void {
     for (const key of this.#table.value.keys()) {
       if (this.#taken.has(key)) continue;

@@ -1,7 +1,7 @@
 /**
- * A directory tree whose symbolic links cannot lead out of it: `@cm4all/command/tree`. So the
- * image of a container can be changed from the host even if somebody else has made it, or is
- * changing it at the same time.
+ * A directory tree whose symbolic links cannot lead out of it; imported as
+ * `@cm4all/command/tree`. So it is safe to change the image of a container from the host, even if
+ * somebody else has made the image, or is changing it at the same time.
  */
 import {
   closeSync,
@@ -55,7 +55,7 @@ export class Place implements Disposable {
     return this.#tryOpen((file) => ({ content: readBounded(file, maxBytes), stats: file.stats }));
   }
 
-  /** Does the same for the first bytes of a file of any size. */
+  /** Does the same for the beginning of the file, which may have any size. */
   readBeginning(bytes: number): Buffer | undefined {
     return this.#tryOpen(({ fd }) => {
       const buffer = Buffer.alloc(bytes);
@@ -141,9 +141,9 @@ export type Found =
   | { readonly kind: "file"; readonly content: Buffer }
   | { readonly kind: "special"; readonly what: string };
 
-/** A directory tree that is taken for the whole of a system. */
+/** A directory tree that is treated as the root file system of a system. */
 export class Tree {
-  /** The directory on this system. */
+  /** The path of the tree on this system. */
   readonly root: string;
 
   /** @param root an existing directory, without a slash at the end unless it is `/` */
@@ -151,12 +151,12 @@ export class Tree {
     this.root = root;
   }
 
-  /** Returns a path as the user of this system knows it. */
+  /** Returns the path on this system for a path in the tree. */
   show(path: string): string {
     return this.root === "/" ? path : `${this.root}${path}`;
   }
 
-  /** Returns a path that the user has given: in an image it begins at the root of the image. */
+  /** Resolves a path from the user; in an image, a relative path starts at the image's root. */
   resolve(path: string): string {
     return this.root === "/" ? resolve(path) : resolve("/", path);
   }
@@ -207,7 +207,7 @@ export class Tree {
   }
 
   /**
-   * Returns the content of a regular file; undefined if there is none, as after a dangling
+   * Returns the content of a regular file; undefined if there is none, as at the end of a dangling
    * link, or if it has more than `maxBytes`.
    * @throws the error of the failed system call
    */
@@ -216,7 +216,7 @@ export class Tree {
   }
 
   /**
-   * Does the same for the first bytes of a file of any size.
+   * Does the same for the beginning of a file, which may have any size.
    * @throws the error of the failed system call
    */
   tryReadBeginning(path: string, bytes: number): Buffer | undefined {
@@ -264,7 +264,7 @@ export class Tree {
  * @throws CommandFailure if it cannot be used
  */
 export function openTree(root: string | undefined): Tree {
-  // An empty name, as of a script's variable that is unset, would mean the current directory.
+  // An empty name, such as that of an unset variable in a script, would mean the current directory.
   if (root === "") throw new CommandFailure("--root: the name is empty", EX_USAGE);
   if (!existsSync("/proc/self/fd")) throw new CommandFailure("/proc is not mounted", EX_OSERR);
   if (root === undefined) return new Tree("/");

@@ -1,7 +1,7 @@
 /**
- * Walks a path below a root directory as chroot(2) would: absolute symbolic links and `..` stay
- * inside. Every directory on the way is held open and each name is looked up in it, never a
- * whole path, so that changes to the tree in the meantime do no harm.
+ * Walks a path below a root directory as the kernel would after chroot(2): absolute symbolic links
+ * and `..` stay inside. Every directory on the way is held open, and only single names are looked
+ * up in it, never a whole path, so that changes to the tree in the meantime do no harm.
  *
  * Node has no openat(2); `/proc/self/fd/N/NAME` does the same, so /proc is needed.
  *
@@ -11,7 +11,7 @@ import { closeSync, constants, mkdirSync, openSync, readlinkSync } from "node:fs
 import { constants as osConstants } from "node:os";
 import { isErrno } from "./files.ts";
 
-/** The number of symbolic links that the kernel follows. */
+/** The greatest number of symbolic links that the kernel follows for one path. */
 const maxLinks = 40;
 
 /** A directory that is held open, with its path below the root. */
@@ -38,11 +38,10 @@ export function join(directory: string, name: string): string {
 
 /**
  * Walks `path` below `root`.
- * @param missing `make`: missing directories are created with mode 0755, including that of the
- * last name
- * @returns the directory in which `path` ends, which the caller closes, and the last name, which
- * is not a symbolic link and need not exist; if `path` leads to a directory, that directory and no
- * name
+ * @param missing `make` to create missing directories with mode 0755, including the last name
+ * @returns the directory that holds the last name, which the caller closes, and the last name,
+ * which is not a symbolic link and need not exist; if `path` leads to a directory, that directory
+ * and no name
  * @throws the error of the failed system call
  */
 export function walk(
@@ -119,7 +118,7 @@ function tryMakeDirectory(path: string): boolean {
     mkdirSync(path, 0o755);
     return true;
   } catch (error) {
-    // Somebody else may just have created the directory, or there is a file.
+    // Somebody else may just have created the directory, or a file has this name.
     if (isErrno(error, "EEXIST")) return tryClose(tryOpenDirectory(path));
     throw error;
   }
@@ -131,7 +130,7 @@ function tryClose(fd: number | undefined): boolean {
   return true;
 }
 
-/** Returns the target of a symbolic link; undefined if `path` is none. */
+/** Returns the target of a symbolic link; undefined if `path` is not one. */
 function tryReadlink(path: string): string | undefined {
   try {
     return readlinkSync(path);

@@ -1,4 +1,4 @@
-/** Tests that a tree is walked as chroot(2) would, whatever links somebody put there. */
+/** Tests that a path is walked as after chroot(2), whatever links somebody has put in the tree. */
 
 import { spawnSync } from "node:child_process";
 import {
@@ -135,7 +135,7 @@ describe("a place", () => {
     expect(readFileSync(join(root, "moved/conf"), "utf8")).toBe("new");
   });
 
-  it("is not read or written through a link that appears", () => {
+  it("is not read or written through a link that replaces the file", () => {
     using place = tree.locate("/etc/conf");
     rmSync(join(root, "etc/conf"));
     link(join(directory, "outside/conf"), "etc/conf");
@@ -153,7 +153,7 @@ describe("a place", () => {
 });
 
 describe("tryList", () => {
-  it("lists a directory under its own path", () => {
+  it("lists a directory under its real path", () => {
     link("usr/lib", "lib");
     link("/usr/lib", "lib64");
     for (const path of ["/lib", "/lib64", "/usr/lib/"])
@@ -208,7 +208,7 @@ describe("a directory of the tree", () => {
 });
 
 describe("show", () => {
-  it("gives the path that the user knows", () => {
+  it("gives the path on this system", () => {
     expect(tree.show("/etc/conf")).toBe(join(root, "etc/conf"));
     expect(new Tree("/").show("/etc/conf")).toBe("/etc/conf");
   });

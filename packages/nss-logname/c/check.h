@@ -1,4 +1,4 @@
-/* Common to the C tests: the entry points, and checks that are counted. */
+/* Shared by the C tests: the entry points, and checks that are counted. */
 #pragma once
 #define _GNU_SOURCE /* setenv, strnlen, barriers: include this file first */
 
@@ -23,7 +23,7 @@ enum nss_status _nss_cm4all_logname_getgrgid_r(gid_t gid,
 
 static atomic_ulong checks;
 
-/** Ends the test if the condition is false; NDEBUG does not matter. */
+/** Ends the test if the condition is false, even if NDEBUG is defined. */
 #define check(condition) \
 	do { \
 		atomic_fetch_add(&checks, 1); \

@@ -1,7 +1,8 @@
 /*
- * Every entry point: with buffers of every size from 0 up and at every
- * alignment, with every kind of environment. To be run under AddressSanitizer,
- * UBSan and valgrind, so each buffer is allocated with exactly its size.
+ * Tests every entry point with buffers of every size from 0 up, at every
+ * alignment, and with every kind of environment. The test is run under
+ * AddressSanitizer, UBSan and valgrind, so each buffer is allocated with
+ * exactly its size.
  */
 #include "check.h"
 
@@ -26,7 +27,7 @@ set_user(const char *name, const char *home, const char *shell)
 	}
 }
 
-/* The lookups, in one shape. */
+/* The lookups, with a common signature. */
 
 typedef enum nss_status lookup(void *result, char *buffer, size_t size,
 			       int *errnop);
@@ -61,7 +62,7 @@ by_gid(void *result, char *buffer, size_t size, int *errnop)
 
 static lookup *const passwd_lookups[] = { by_name, by_uid, next_entry };
 
-/** Checks that the string is inside the buffer, with its end, and may be written to. */
+/** Checks that the string and its NUL are inside the buffer, and that it is writable. */
 static void
 check_field(char *field, const char *expected, char *buffer, size_t size)
 {
@@ -147,7 +148,7 @@ test_group_sizes(size_t offset)
 			check(error == 4711);
 			check_group(&gr, "alice", allocation + offset, size);
 		} else {
-			/* once it fits, any larger one fits as well */
+			/* once a buffer is large enough, any larger one is too */
 			check(size < smallest);
 			check(status == NSS_STATUS_TRYAGAIN);
 			check(error == ERANGE);
@@ -155,7 +156,7 @@ test_group_sizes(size_t offset)
 		free(allocation);
 	}
 
-	/* not more than the strings, one pointer and what aligns it */
+	/* needs only the strings, one pointer and its alignment */
 	check(smallest >= strings + sizeof(char *));
 	check(smallest < strings + 2 * sizeof(char *));
 }
@@ -243,7 +244,7 @@ test_names(void)
 		check_user(good[i], "/", "/bin/sh");
 	}
 
-	/* by name, each of them would take a number's place */
+	/* not found by name: each would take the place of a uid */
 	static const char *const numbers[] = {
 		"0", "54321", "007", "+1", "-1", " 1", "\t\v\f\r 12",
 		"99999999999999999999999",
@@ -296,7 +297,7 @@ test_homes_and_shells(void)
 		set_user("alice", bad[i], "/bin/bash");
 		check_nobody();
 
-		/* a shell that is not believed is replaced */
+		/* an invalid shell is replaced */
 		set_user("alice", "/home/alice", bad[i]);
 		check_user("alice", "/home/alice", "/bin/sh");
 	}
@@ -358,7 +359,7 @@ test_enumeration(void)
 	set_user("alice", "/home/alice", "/bin/zsh");
 	check(_nss_cm4all_logname_setpwent(1) == NSS_STATUS_SUCCESS);
 
-	/* a short buffer does not use the entry up */
+	/* a call with a short buffer does not consume the entry */
 	for (int i = 0; i < 3; ++i)
 		check(next_entry(&pw, buffer, 10, &error) ==
 		      NSS_STATUS_TRYAGAIN);
@@ -370,7 +371,7 @@ test_enumeration(void)
 		      NSS_STATUS_NOTFOUND);
 		check(error == ENOENT);
 	}
-	/* the end is the end with a short buffer, too */
+	/* at the end, a short buffer makes no difference */
 	check(next_entry(&pw, buffer, 0, &error) == NSS_STATUS_NOTFOUND);
 
 	/* the other lookups do not depend on the position */
@@ -389,7 +390,7 @@ test_enumeration(void)
 	check(_nss_cm4all_logname_endpwent() == NSS_STATUS_SUCCESS);
 }
 
-/** Reproducible: the same numbers in every run. */
+/** Returns the next pseudo-random number; every run has the same sequence. */
 static unsigned
 next_random(void)
 {
@@ -412,7 +413,7 @@ test_random_environment(void)
 				values[j][k] = alphabet[next_random() %
 							(sizeof(alphabet) - 1)];
 			values[j][length] = '\0';
-			/* most of them not refused at their first byte */
+			/* most homes and shells begin like a path */
 			if (j > 0 && length > 0 && next_random() % 4 > 0)
 				values[j][0] = '/';
 		}

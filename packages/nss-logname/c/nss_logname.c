@@ -1,18 +1,20 @@
 /*
- * libnss_cm4all_logname.so.2: a glibc NSS module that pretends there is an
- * entry in /etc/passwd for the current uid, named $LOGNAME, and one in
+ * libnss_cm4all_logname.so.2: a glibc NSS module that pretends that there is
+ * an entry in /etc/passwd for the current uid, named $LOGNAME, and one in
  * /etc/group for the current gid.
  *
- * It is for containers whose processes run under a uid that no passwd file
- * knows. glibc consults it last, so every real account and group wins.
+ * It is for containers whose processes run under a uid that has no entry in a
+ * passwd file. glibc consults it last, so every real account and group takes
+ * precedence.
  *
  * The protocol of the entry points (GNU C Library manual, "NSS Modules
- * Interface"): strings go into the caller's buffer; a buffer that is too small
- * is NSS_STATUS_TRYAGAIN with ERANGE, and the caller comes back with a larger
- * one; what is not here is NSS_STATUS_NOTFOUND with ENOENT.
+ * Interface"): strings go into the caller's buffer. If the buffer is too
+ * small, the result is NSS_STATUS_TRYAGAIN with ERANGE, and the caller tries
+ * again with a larger one. If there is no entry, the result is
+ * NSS_STATUS_NOTFOUND with ENOENT.
  *
  * Every call reads the environment with secure_getenv(3). As with getenv(3), no
- * other thread may change the environment meanwhile.
+ * other thread may change the environment at the same time.
  */
 #define _GNU_SOURCE /* secure_getenv */
 
@@ -38,8 +40,8 @@ is_field(const char *s)
 }
 
 /**
- * Returns true if strtoul(3) would read this as a number. chown(1) and others look a word up as
- * a name before they read it as a uid, so a name that is a number would take the place of
+ * Returns true if strtoul(3) would read this as a number. chown(1) and other programs look a word
+ * up as a name before they read it as a uid, so a name that is a number would take the place of
  * somebody else's uid.
  */
 static bool
@@ -61,8 +63,8 @@ struct user {
 static bool
 read_user(struct user *user)
 {
-	/* all are NULL in a set-uid, set-gid or capable program, whose caller
-	   chose the environment */
+	/* all three are NULL in a program that is set-uid, set-gid or has file
+	   capabilities, because its caller chose the environment */
 	user->name = secure_getenv("LOGNAME");
 	user->home = secure_getenv("HOME");
 	user->shell = secure_getenv("SHELL");
@@ -131,8 +133,8 @@ return_user(const struct user *user, struct passwd *result,
 {
 	struct space space = { buffer, size };
 
-	/* all of them in the buffer, also the constant ones: callers write to
-	   the strings, for example to wipe the password */
+	/* all strings go into the buffer, even the constant ones: callers write
+	   to them, for example to wipe the password */
 	struct passwd entry = {
 		.pw_name = copy_string(&space, user->name),
 		.pw_passwd = copy_string(&space, "x"),
@@ -206,8 +208,8 @@ _nss_cm4all_logname_getpwent_r(struct passwd *result,
 		return not_found(errnop);
 
 	/* the position moves only once the entry is complete, so that a caller
-	   with a short buffer can come back; two threads may both get here,
-	   and only one of them moves it */
+	   with a short buffer can try again; two threads may both get here,
+	   and only the one that moves the position returns the entry */
 	enum nss_status status =
 		return_user(&user, result, buffer, size, errnop);
 	if (status == NSS_STATUS_SUCCESS && atomic_exchange(&at_end, true))
@@ -217,8 +219,8 @@ _nss_cm4all_logname_getpwent_r(struct passwd *result,
 }
 
 /**
- * The only entry point about groups: there is neither a lookup by name nor an
- * initgroups_dyn(), so nothing here can make anybody a member of a group.
+ * The only entry point for groups: there is neither a lookup by name nor an
+ * initgroups_dyn(), so the module cannot make anybody a member of a group.
  */
 ENTRY_POINT
 _nss_cm4all_logname_getgrgid_r(gid_t gid, struct group *result,

@@ -1,6 +1,6 @@
 /*
- * Prints what NSS returns about the program's own user: to be installed set-uid, and once
- * without that bit. Its argument is a user name to look up.
+ * Prints what NSS returns for the program's own user. The tests install it with and without the
+ * set-uid bit, the set-gid bit and file capabilities. Its argument is a user name to look up.
  */
 #include "check.h"
 

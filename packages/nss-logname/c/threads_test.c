@@ -1,7 +1,8 @@
 /*
- * Threads that look up and enumerate at the same time. glibc holds a lock
- * around its enumeration; the module must not depend on it, so they call the
- * entry points themselves. To be run under ThreadSanitizer.
+ * Tests lookups and enumerations in several threads at the same time. glibc
+ * holds a lock around its enumeration; the module must not depend on that lock,
+ * so the threads call the entry points directly. The test is run under
+ * ThreadSanitizer.
  */
 #include "check.h"
 
@@ -31,7 +32,7 @@ enumerate(void)
 	char buffer[256];
 	struct passwd pw;
 	int error = 0;
-	/* short first: the entry must be left for whoever comes back */
+	/* too short at first: the entry must be left for the next call */
 	size_t size = 8;
 	enum nss_status status;
 	while ((status = _nss_cm4all_logname_getpwent_r(&pw, buffer, size,
@@ -70,7 +71,7 @@ run(void *first)
 		      NSS_STATUS_SUCCESS);
 		check(strcmp(gr.gr_name, "alice") == 0);
 
-		/* all together, the threads have got the one entry once */
+		/* all threads together have got the entry exactly once */
 		pthread_barrier_wait(&barrier);
 		if (first != NULL)
 			check(atomic_exchange(&entries, 0) == 1);
@@ -78,7 +79,7 @@ run(void *first)
 	return NULL;
 }
 
-/** Rewinds again and again: at no moment may that do harm. */
+/** Rewinds again and again, which must be safe at any moment. */
 static void *
 rewind_often(void *unused)
 {

@@ -1,4 +1,4 @@
-/** The nsswitch.conf of somebody else's image, and ELF headers of its libraries. */
+/** Fuzzes the parsers for an untrusted image's nsswitch.conf and its libraries' ELF headers. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { addService, removeService } from "../src/edit.ts";
 import { parseArchitecture } from "../src/elf.ts";

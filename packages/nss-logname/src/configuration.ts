@@ -1,4 +1,4 @@
-/** Reads, changes and writes /etc/nsswitch.conf of a tree. */
+/** Reads, changes and writes the /etc/nsswitch.conf of a tree. */
 import type { Stats } from "node:fs";
 import { CommandFailure, EX_CONFIG } from "@cm4all/command";
 import { MAX_TEXT_FILE } from "@cm4all/command/regular-file";
@@ -10,9 +10,9 @@ const path = "/etc/nsswitch.conf";
 /** The file that openSUSE's glibc reads if there is no `path`. */
 const vendorPath = "/usr/etc/nsswitch.conf";
 
-/** The file. Its text has a character for each byte; it is undefined if there is no file. */
+/** The file. Its text has a character for each byte; the text is undefined if there is no file. */
 export interface Configuration {
-  /** The path as the user knows it, without symbolic links. */
+  /** The path on this system, without symbolic links. */
   readonly path: string;
   readonly text: string | undefined;
 }
@@ -28,10 +28,7 @@ export function readConfiguration(tree: Tree): Configuration {
   });
 }
 
-/**
- * Checks that a new file would not hide another one.
- * @throws CommandFailure if a new file would hide that of the distribution with all its lines
- */
+/** @throws CommandFailure if a new file would hide the distribution's file with all its lines */
 function refuseToHide(tree: Tree): void {
   if (tree.has(vendorPath))
     throw new CommandFailure(
@@ -45,7 +42,7 @@ export class ConfigurationChange implements Disposable {
   readonly #place: Place;
   readonly #text: string;
   readonly #stats: Stats | undefined;
-  /** The path that the user knows, without symbolic links. */
+  /** The path on this system, without symbolic links. */
   readonly path: string;
   /** True if there is anything to write. */
   readonly isNeeded: boolean;
@@ -75,7 +72,7 @@ export class ConfigurationChange implements Disposable {
     this.#place[Symbol.dispose]();
   }
 
-  /** Writes the file. @throws CommandFailure; then the file is unchanged */
+  /** Writes the file. @throws CommandFailure; in that case, the file is unchanged */
   write(): void {
     explained(`cannot write ${this.path}`, () => {
       const mode = (this.#stats?.mode ?? 0o644) & 0o7777;

@@ -9,7 +9,7 @@ import { parseArchitecture } from "./elf.ts";
 import { explained } from "./failure.ts";
 import { findLibraries, moduleName } from "./libraries.ts";
 
-/** The greatest size of a module; ours has 20 KiB. */
+/** The greatest size of a module, in bytes: far more than ours has. */
 const MAX_MODULE = 16 * 1024 * 1024;
 
 /** A module that can be copied. */
@@ -23,7 +23,7 @@ interface Source {
  * Copies the module.
  * @param tree the target
  * @param file the module to copy, instead of those of this system
- * @returns the actions that were taken, a line for each
+ * @returns a line for each action that was taken
  * @throws CommandFailure if no C library of the tree can load an available module
  */
 export function copyModule(tree: Tree, file: string | undefined): string[] {
@@ -76,7 +76,7 @@ function readSource(path: string): Source {
   return { path, content, architecture };
 }
 
-/** Returns the modules of this system: next to this program, as after a build, or installed. */
+/** Returns this system's modules: one beside this program, as after a build, and installed ones. */
 function findSources(): Source[] {
   const paths = findLibraries(new Tree("/")).modules.map(({ path }) => path);
   const program = process.argv[1];

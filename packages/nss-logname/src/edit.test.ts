@@ -22,7 +22,7 @@ describe.each(distributions)("nsswitch.conf of %s", (name) => {
     for (const line of changed) expect(line).toMatch(/^(passwd|group): .*[^ ] cm4all_logname$/);
   });
 
-  it("is the same after the second time", () => {
+  it("does not change when the service is added again", () => {
     expect(addService(added)).toBe(added);
   });
 
@@ -41,7 +41,7 @@ describe("addService", () => {
     ["passwd: files # of the host\n", "passwd: files cm4all_logname # of the host\n"],
     ["passwd: files\r\n", "passwd: files cm4all_logname\r\n"],
     ["passwd: compat [SUCCESS=return]\n", "passwd: compat [SUCCESS=return] cm4all_logname\n"],
-    // Not last: moved, with the actions that are about it.
+    // Not last: moved to the end, without the actions in the bracket after it.
     ["passwd: cm4all_logname files\n", "passwd: files cm4all_logname\n"],
     ["passwd: a cm4all_logname [NOTFOUND=return] b\n", "passwd: a b cm4all_logname\n"],
     ["passwd: a cm4all_logname[NOTFOUND=return]b\n", "passwd: a b cm4all_logname\n"],
@@ -52,7 +52,7 @@ describe("addService", () => {
     expect(addService(both(line))).toBe(`${expected}group: files cm4all_logname\n`);
   });
 
-  it("adds a missing newline at the end, because glibc ignores a line without it", () => {
+  it("adds a missing newline at the end, because glibc ignores a line without a newline", () => {
     expect(addService("passwd: files\ngroup: files")).toBe(
       "passwd: files cm4all_logname\ngroup: files cm4all_logname\n",
     );
@@ -77,7 +77,7 @@ describe("addService", () => {
     ["[TRYAGAIN=return]", "TRYAGAIN"],
     ["[!SUCCESS=return]", "NOTFOUND"],
     ["[!UNAVAIL=return]", "NOTFOUND"],
-  ])("refuses to be hidden by %s", (bracket, status) => {
+  ])("refuses to put the service where %s would hide it", (bracket, status) => {
     const message = `passwd: "sss ${bracket}" ends the search on ${status}, so cm4all_logname after it would be hidden; nothing was changed`;
     for (const line of [
       `passwd: sss ${bracket} files`,
@@ -101,7 +101,7 @@ describe("addService", () => {
     ["#!/bin/sh\nif true; then\n", /line of nsswitch\.conf/],
     ['{\n  "passwd": "files"\n}\n', /line of nsswitch\.conf/],
     ["root:x:0:0:root:/root:/bin/sh\nsomething\n", /line of nsswitch\.conf/],
-  ])("refuses %j, which is something else", (text, message) => {
+  ])("refuses %j, which is not an nsswitch.conf", (text, message) => {
     expect(() => addService(text)).toThrow(message);
   });
 
@@ -161,7 +161,7 @@ describe("any file that is understood", () => {
     .tuple(other, line("passwd"), other, line("group"), other)
     .map((parts) => parts.join(""));
 
-  it("gets the service last, once, and loses it again", () => {
+  it("gets the service last, once, and is the same as before once the service is removed", () => {
     fc.assert(
       fc.property(file, (text) => {
         const added = addService(text);

@@ -38,7 +38,7 @@ export function findObstacle(services: readonly Service[]): string | undefined {
   return undefined;
 }
 
-/** Returns the services before and after ours; undefined if it is not in the line. */
+/** Returns the services before and after ours; undefined if ours is not in the line. */
 export function splitAtService(
   line: DatabaseLine,
 ): { before: readonly Service[]; behind: readonly Service[] } | undefined {
@@ -48,8 +48,8 @@ export function splitAtService(
 }
 
 /**
- * Removes our service together with the actions in the bracket after it: they apply to its
- * answers, and would otherwise apply to those of the service before it.
+ * Removes our service together with the actions in the bracket after it: otherwise, these actions
+ * would apply to the answers of the service before ours.
  */
 function withoutService(line: DatabaseLine): DatabaseLine {
   const services: Service[] = [];

@@ -29,7 +29,7 @@ describe("parseArchitecture", () => {
     [header(40, { is64: false, flags: 0x5000400 }), "arm, 32 bits, little-endian, hard-float"],
     [header(40, { is64: false, flags: 0x5000200 }), "arm, 32 bits, little-endian, soft-float"],
     [header(9999), "machine 9999, 64 bits, little-endian"],
-  ])("tells architectures apart: %#", (file, expected) => {
+  ])("distinguishes architectures: %#", (file, expected) => {
     expect(parseArchitecture(file)).toBe(expected);
   });
 

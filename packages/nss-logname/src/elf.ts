@@ -1,5 +1,5 @@
 /**
- * Finds the architecture of a shared object from its ELF header.
+ * Reads the architecture of a shared object from its ELF header.
  *
  * @see elf(5)
  */
@@ -42,7 +42,7 @@ export function parseArchitecture(file: Buffer): string | undefined {
     isBig ? "big-endian" : "little-endian",
   ];
   if (machine === EM_ARM) {
-    // Debian's armel and armhf differ only in these.
+    // Debian's armel and armhf differ only in these flags.
     const flags = isBig ? file.readUInt32BE(36) : file.readUInt32LE(36);
     parts.push(flags & EF_ARM_ABI_FLOAT_HARD ? "hard-float" : "soft-float");
   }

@@ -1,6 +1,6 @@
 /**
- * The conditions under which the module uses the environment, to explain why it does not
- * answer. They are those of c/nss_logname.c; a test compares the two.
+ * Checks the conditions under which the module uses the environment, to explain why the module has
+ * no answer. The conditions are those of c/nss_logname.c; a test compares the two.
  */
 
 /** Returns the reason why the module has no entry for the current user; undefined if it has one. */

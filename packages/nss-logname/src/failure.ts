@@ -1,4 +1,4 @@
-/** Turns errors into messages for the user, which name the file by the path that the user knows. */
+/** Turns errors into messages for the user, which name the file by its path on this system. */
 import { CommandFailure, EX_CONFIG, EX_DATAERR } from "@cm4all/command";
 import { fileFailure, isErrno } from "@cm4all/command/files";
 import { NsswitchError } from "./nsswitch.ts";
@@ -26,7 +26,7 @@ export function describeMistake(path: string, { line, message }: NsswitchError):
   return `${line === undefined ? path : `${path}:${line}`}: ${message}`;
 }
 
-/** Runs `action`; a NsswitchError becomes a CommandFailure about the file. */
+/** Runs `action`; an NsswitchError becomes a CommandFailure about the file. */
 export function checked<T>(path: string, action: () => T): T {
   try {
     return action();

@@ -1,6 +1,6 @@
 /**
  * Finds the C library and our module in a tree: in Debian's multiarch directories, Fedora's
- * /usr/lib64, Arch's /usr/lib.
+ * /usr/lib64 and Arch's /usr/lib.
  */
 import type { Tree } from "@cm4all/command/tree";
 import { HEADER_BYTES, parseArchitecture } from "./elf.ts";

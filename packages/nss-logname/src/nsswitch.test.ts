@@ -113,7 +113,7 @@ describe("printNsswitch", () => {
 
 describe("the time that an edit takes", () => {
   const MANY = 1_000_000;
-  // Twice as much must not take four times as long: a megabyte would take hours then.
+  // With twice as much text, an edit must not take four times as long: a megabyte would take hours.
   it.each([
     ["blanks", `passwd: files${" ".repeat(MANY)}!\n`],
     ["blanks before a comment", `passwd: files${" ".repeat(MANY)}!#\n`],

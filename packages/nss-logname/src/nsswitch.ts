@@ -69,7 +69,7 @@ const headPattern = /^[ \t\v\f\r]*(passwd|group)(?=[ \t\v\f\r:]|$)[ \t\v\f\r]*(:
 const servicePattern = /([ \t\v\f\r]*)([^ \t\v\f\r:#[\]]+)([ \t\v\f\r]*\[[^\]]*\])?/y;
 const tailPattern = /[ \t\v\f\r]*(?:(?<=[ \t\v\f\r])#.*)?$/y;
 /**
- * A criterion in a bracket. No two parts of the pattern can match the same text, so it takes
+ * A criterion in a bracket. No two parts of the pattern can match the same text, so matching takes
  * linear time.
  */
 const criterionPattern = /[ \t\v\f\r]*(!?)(\w+)[ \t\v\f\r]*=[ \t\v\f\r]*(\w+)(?=[ \t\v\f\r\]])/y;
@@ -172,7 +172,7 @@ function quote(text: string): string {
   return `"${plain.length > 40 ? `${plain.slice(0, 40)}...` : plain}"`;
 }
 
-/** Returns the text of lines; unless they were changed, it is the text that was parsed. */
+/** Returns the text of lines: the text that was parsed, unless the lines were changed. */
 export function printNsswitch(lines: Nsswitch): string {
   return lines.map(printLine).join("");
 }

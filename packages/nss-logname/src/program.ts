@@ -51,7 +51,7 @@ export function makeProgram(): Command {
     .action(install);
   program
     .command("remove")
-    .description("remove the service from these lines; the module stays")
+    .description("remove the service from the passwd and group lines; the module stays")
     .option(...rootOption)
     .action(remove);
   program

@@ -96,7 +96,7 @@ describe("reportAnswers", () => {
     [{ hasModule: false }, "it is missing"],
     [{ environmentProblem: "LOGNAME is not set" }, "LOGNAME is not set"],
     [{}, "the C library cannot load it"],
-  ])("tells why the module answers nothing: %j", (circumstances, reason) => {
+  ])("explains why the module has no answer: %j", (circumstances, reason) => {
     expect(report(undefined, undefined, circumstances)).toContain(`uid 5: nothing: ${reason}`);
   });
 
@@ -104,7 +104,7 @@ describe("reportAnswers", () => {
     [{ isConfigured: false }, "the configuration is not in place"],
     [{ hasNscd: true }, "nscd asks the module in its own process"],
     [{}, "the configuration was not read"],
-  ])("tells why programs get nothing: %j", (circumstances, reason) => {
+  ])("explains why programs get no answer: %j", (circumstances, reason) => {
     expect(report(entry, undefined, circumstances)).toContain(`uid 5: nothing: ${reason}`);
     expect(report(undefined, undefined, circumstances)).toContain("no service knows it");
   });

@@ -19,7 +19,7 @@ export interface Section {
   readonly isGood: boolean;
 }
 
-/** Reports which C libraries of a tree find the module; one of them is enough. */
+/** Reports which C libraries of a tree have a module that they can load; one library is enough. */
 export function reportModule({ libcs, modules }: Libraries): Section {
   const title = "Module";
   if (libcs.length === 0)

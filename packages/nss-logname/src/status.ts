@@ -18,7 +18,7 @@ import {
 
 const nscdSocket = "/var/run/nscd/socket";
 
-/** Returns the libraries of a tree, with the paths that the user knows. */
+/** Returns the libraries of a tree, with their paths on this system. */
 export function readLibraries(tree: Tree): Libraries {
   return explained(`cannot search ${tree.root}`, () => {
     const { libcs, modules } = findLibraries(tree);
@@ -36,8 +36,8 @@ export function readStatus(tree: Tree): Section[] {
   const { path, text } = readConfiguration(tree);
   const configuration = reportConfiguration(path, text);
   const files = [module, configuration];
-  // For an image nothing is looked up: its programs are not run, and its module is not loaded
-  // here.
+  // For an image, nothing is looked up, because its programs are not run, and its module is not
+  // loaded.
   if (tree.root !== "/") return files;
 
   const answers = tryLookups();

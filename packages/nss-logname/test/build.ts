@@ -20,7 +20,7 @@ export function compile(outfile: string, sources: readonly string[], ...flags: s
   expect(status).toBe(0);
 }
 
-/** Returns the output of a program, which has to end with 0 and without messages. */
+/** Returns the output of a program, which has to exit with 0 and print no messages. */
 export function output(program: string, args: readonly string[], env = process.env): string {
   const { stdout, stderr, status } = spawnSync(program, args, { encoding: "utf8", env });
   expect(stderr).toBe("");

@@ -1,4 +1,4 @@
-/** cm4all-logname: its changes of nsswitch.conf, and its messages. */
+/** Tests cm4all-logname: its changes to nsswitch.conf, and its messages. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -42,12 +42,12 @@ describe("install and remove", () => {
     expect(readdirSync(join(root, "etc"))).toEqual(["nsswitch.conf"]);
   });
 
-  it("say that there is no module yet", () => {
+  it("warn that there is no module yet", () => {
     put("etc/nsswitch.conf", debian);
     expect(onTree("install").stderr).toMatch(/^Note: nothing answers yet .*no libc\.so\.6/);
   });
 
-  it("make a missing file, but no directory", () => {
+  it("create a missing file, but not a missing directory", () => {
     const failed = onTree("install");
     expect(failed).toMatchObject({ status: 66, stdout: "" });
     expect(failed.stderr).toContain(`cannot read ${root}/etc/nsswitch.conf: ENOENT`);
@@ -115,7 +115,7 @@ describe("install and remove", () => {
     expect(readdirSync(join(root, "etc"))).toEqual(["nsswitch.conf"]);
   });
 
-  it("leave anything alone that is not a file", () => {
+  it("leave alone anything that is not a regular file", () => {
     mkdirSync(join(root, "etc"));
     spawnSync("mkfifo", [join(root, "etc/nsswitch.conf")]);
     expect(onTree("install")).toMatchObject({ status: 65, stdout: "" });
@@ -136,7 +136,7 @@ describe("the command line", () => {
     expect(stderr).not.toBe("");
   });
 
-  it("an empty --root is a mistake, too: it would be the current directory", () => {
+  it("an empty --root is a mistake, too: it would mean the current directory", () => {
     expect(run("install", "--root", "")).toMatchObject({ status: 64, stdout: "" });
   });
 

@@ -1,4 +1,4 @@
-/** Real programs under a uid without an entry, before and after `install`. */
+/** Tests real programs under a uid without an entry, before and after `install`. */
 import { chmodSync, chownSync, copyFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -55,7 +55,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
   });
 
   it.each(["user@example.com", "12345", "a b", "-a", "x".repeat(255), "jürgen"])(
-    "programs take the name %s",
+    "programs accept the name %s",
     (LOGNAME) => {
       const who = { ...alice, env: { ...env, LOGNAME } };
       container.install();
@@ -109,7 +109,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     expect(container.run(alice, "whoami").status).toBe(1);
   });
 
-  it("all threads of a program find the same", () => {
+  it("all threads of a program find the same entries", () => {
     container.install();
     const script = python(
       [
@@ -131,7 +131,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
 
   describe("a set-uid program", () => {
     const path = "/usr/bin/secure_test";
-    // Not root, whom /etc/passwd knows: a uid that would need the module, too.
+    // Not root, which has an entry in /etc/passwd: only the module could give this uid an entry.
     const owner = 54400;
     const evil = { LOGNAME: "evil", HOME: "/evil", SHELL: "/evil" };
 
@@ -145,14 +145,14 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       container.install();
     });
 
-    it("believes its environment without the bit", () => {
+    it("trusts its environment without the set-uid bit", () => {
       chmodSync(container.root + path, 0o755);
       expect(container.print({ uid: owner, gid: owner, env: evil }, path, "evil")).toBe(
         "secure=0 uid=evil name=/evil gid=evil listed=1\n",
       );
     });
 
-    it.each(["4755", "2755", "6755"])("does not believe it with mode %s", (mode) => {
+    it.each(["4755", "2755", "6755"])("does not trust its environment with mode %s", (mode) => {
       chmodSync(container.root + path, Number.parseInt(mode, 8));
       expect(container.print({ uid, gid, env: evil }, path, "evil")).toBe(
         "secure=1 uid=nobody name=nobody gid=nobody listed=0\n",
@@ -160,7 +160,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     });
   });
 
-  it("a program with file capabilities does not believe its environment", () => {
+  it("a program with file capabilities does not trust its environment", () => {
     const path = "/usr/bin/capable_test";
     const file = container.root + path;
     compile(file, ["secure_test.c"]);
@@ -199,7 +199,7 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
       [{}, "LOGNAME is not set"],
       [{ ...env, LOGNAME: "a:b" }, "LOGNAME holds a colon or a newline"],
       [{ ...env, HOME: "a:b" }, "HOME holds a colon or a newline"],
-    ])("tells why the module has no answer to %j", (variables: Record<string, string>, reason) => {
+    ])("explains why there is no answer with %j", (variables: Record<string, string>, reason) => {
       container.install();
       const { stdout, status: exitStatus } = status(variables);
       expect(stdout).toContain(`uid ${uid}: nothing: ${reason}\n`);

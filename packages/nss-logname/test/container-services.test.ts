@@ -1,4 +1,4 @@
-/** The module among other services: no real account, group or membership changes. */
+/** Tests that, beside other services, the module changes no real account, group or membership. */
 import { copyFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -18,7 +18,7 @@ import {
 } from "./container.ts";
 import type { Who } from "./image.ts";
 
-/** Returns who runs a process: `who`, with an environment that claims this name. */
+/** Returns `who` with an environment that claims this name. */
 const claiming = (LOGNAME: string, who: Who = alice): Who => ({ ...who, env: { ...env, LOGNAME } });
 
 describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container", () => {
@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     });
   });
 
-  it("a later service answers all other questions", () => {
+  it("a later service answers all other lookups", () => {
     container.install();
     container.write(
       "/etc/nsswitch.conf",
@@ -97,7 +97,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
           expected: "[44, 50, 1000]\n",
         },
         { who: claiming("root", root), command: initgroups("carol", 7), expected: "[7]\n" },
-        // Our name is that of a member, or of a group.
+        // LOGNAME is the name of a member, or of a group.
         {
           who: claiming("alice", root),
           command: initgroups("alice", gid),
@@ -138,13 +138,13 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       expect(print(who, ...command)).toBe(expected);
     });
 
-    it("of our user are the real groups that list its name", () => {
+    it("of the module's user are the real groups that list its name", () => {
       container.install();
       expect(print(alice, "id", "-G", "alice")).toBe(`${gid} 44\n`);
     });
   });
 
-  describe("install works with a file nsswitch.conf", () => {
+  describe("install works with an nsswitch.conf", () => {
     const fixtures = join(import.meta.dirname, "../fixtures/nsswitch");
 
     it.each(readdirSync(fixtures).filter((name) => name.endsWith(".conf")))("of %s", (name) => {

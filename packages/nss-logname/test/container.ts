@@ -11,7 +11,7 @@ export const uid = 54321;
 export const gid = 54322;
 export const env = { LOGNAME: "alice", HOME: "/tmp", SHELL: "/bin/bash" };
 export const alice: Who = { uid, gid, env };
-/** The entry that the module makes of these. */
+/** The entry that the module makes from these values. */
 export const entry = `alice:x:${uid}:${gid}:alice:/tmp:/bin/bash\n`;
 
 export const passwd = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000:Bob:/home/bob:/bin/sh\n";
@@ -42,7 +42,7 @@ export class Container extends Image {
     if (existsSync(DEBIAN_NODE_MODULES)) this.bind(DEBIAN_NODE_MODULES);
   }
 
-  /** Adds Python, with only the modules that our scripts load and the libraries of these. */
+  /** Adds Python, with only the modules that our scripts load, and the modules' libraries. */
   #addPython(): void {
     this.addProgram("/usr/bin/python3");
     const [, ...args] = python(
@@ -76,7 +76,7 @@ export class Container extends Image {
     this.command("install", "--module", builtModule);
   }
 
-  /** Returns the output of a program inside, which has to end with 0 and without messages. */
+  /** Returns the output of a program inside, which has to exit with 0 and print no messages. */
   print(who: Who, ...command: string[]): string {
     const { stdout, stderr, status } = this.run(who, ...command);
     expect(stderr).toBe("");
@@ -88,7 +88,7 @@ export class Container extends Image {
 /** The container: one for the whole test file. */
 export let container: Container;
 
-/** Prepares the container. To be called once, in the group of tests that need it. */
+/** Prepares the container. To be called once, in the group of tests that needs it. */
 export function prepareContainer(): void {
   beforeAll(() => {
     container = new Container();

@@ -1,4 +1,4 @@
-/** cm4all-logname on images: their links, their C libraries. */
+/** Tests cm4all-logname on images, with regard to their symbolic links and C libraries. */
 import { spawnSync } from "node:child_process";
 import {
   lstatSync,
@@ -23,7 +23,7 @@ import { debian, get, installed, libc, onTree, prepareTrees, put, root } from ".
 
 prepareTrees();
 
-/** An ELF header that says aarch64: enough for code that looks only at the architecture. */
+/** An ELF header for aarch64, which is enough for code that reads only the architecture. */
 const aarch64 = Buffer.alloc(64);
 aarch64.write("\x7fELF\x02\x01\x01", "latin1");
 aarch64.writeUInt16LE(183, 18);
@@ -181,7 +181,7 @@ describe("--copy-module", () => {
 });
 
 describe("status of an image", () => {
-  it("is 0 when module and configuration are in place, and 69 otherwise", () => {
+  it("exits with 0 when module and configuration are in place, and with 69 otherwise", () => {
     put("etc/nsswitch.conf", debian);
     put("usr/lib64/libc.so.6", libc());
     const before = onTree("status");

@@ -63,7 +63,7 @@ export class Image implements Disposable {
     this.addLibrariesOf(path);
   }
 
-  /** Copies a file, or what a symbolic link leads to, to the same path. */
+  /** Copies a file, or the target of a symbolic link, to the same path inside. */
   addFile(path: string): void {
     const target = this.root + path;
     if (existsSync(target)) return;
@@ -77,7 +77,7 @@ export class Image implements Disposable {
     for (const [library] of stdout.matchAll(/\/[^ \n]+(?= \(0x)/g)) this.addFile(library);
   }
 
-  /** Mounts a file or directory of the host inside, where a copy is too large or impossible. */
+  /** Mounts a file or directory of the host inside, if a copy would be too large or impossible. */
   bind(path: string): void {
     const isDirectory = statSync(path).isDirectory();
     mkdirSync(isDirectory ? this.root + path : dirname(this.root + path), { recursive: true });
@@ -94,9 +94,9 @@ export class Image implements Disposable {
   }
 
   /**
-   * Runs a program inside, with nothing but this environment. It has a mount namespace of its own,
-   * which ends with it: there, set-uid programs and devices work whatever the mount options of the
-   * tree's file system are.
+   * Runs a program inside, with only a PATH and the environment of `who`. The program has a mount
+   * namespace of its own, in which set-uid programs and devices work whatever the mount options of
+   * the tree's file system are.
    */
   run(who: Who, ...command: string[]): Result {
     const script = [

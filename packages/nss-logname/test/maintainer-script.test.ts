@@ -1,4 +1,4 @@
-/** The changes of nsswitch.conf by the package's maintainer scripts, which have no Node. */
+/** Tests how the package's maintainer scripts, which do not use Node, change nsswitch.conf. */
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -45,7 +45,7 @@ function edit(command: string, environment = {}): string {
   return stderr;
 }
 
-/** Returns the text after an edit of ours, or the old one if it is refused. */
+/** Returns the text after an edit by cm4all-logname, or the old text if the edit is refused. */
 function ours(text: string, change: (text: string) => string): string {
   try {
     return change(text);
@@ -104,7 +104,7 @@ describe("the program of the maintainer scripts", () => {
     expect(lstatSync(file).isSymbolicLink()).toBe(true);
     expect(readFileSync(file, "utf8")).toContain("passwd: files cm4all_logname\n");
     expect(statSync(file).mode & 0o777).toBe(0o640);
-    // In another system a link may lead out of it.
+    // In the tree of another system, a link may lead out of the tree.
     expect(edit("remove", { DPKG_ROOT: directory })).toContain("it is a symbolic link");
     expect(readFileSync(file, "utf8")).toContain("cm4all_logname");
   });

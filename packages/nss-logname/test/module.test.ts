@@ -1,4 +1,4 @@
-/** The module itself: its ELF file, its entry points, and its answers through glibc. */
+/** Tests the module itself: its ELF file, its entry points, and its answers through glibc. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,12 +29,12 @@ describe.skipIf(missing("gcc"))("libnss_cm4all_logname.so.2", () => {
     ]);
   });
 
-  it("needs nothing but libc, and nothing new of it", () => {
+  it("needs nothing but libc, and no symbol that an old libc lacks", () => {
     const dynamic = output("readelf", ["--dynamic", "--wide", builtModule]);
     const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, name]) => name);
     expect(needed).toEqual(["libc.so.6"]);
     expect(dynamic).toMatch(/\(SONAME\).*\[libnss_cm4all_logname\.so\.2\]/);
-    // An image may have an older glibc than the machine that built this.
+    // An image may have an older glibc than the machine on which the module was built.
     const versions = output("nm", ["-D", builtModule]).matchAll(/@GLIBC_2\.(\d+)/g);
     for (const [, minor] of versions) expect(Number(minor)).toBeLessThanOrEqual(17);
   });
@@ -60,7 +60,7 @@ describe.skipIf(missing("gcc"))("the entry points", () => {
   it("work in several threads at once, under ThreadSanitizer", () => {
     const program = join(directory, "threads-sanitized");
     compile(program, ["threads_test.c", "nss_logname.c"], "-fsanitize=thread", "-pthread");
-    // GCC 12's runtime does not know the address space layout of newer kernels.
+    // GCC 12's ThreadSanitizer does not support the address space layout of newer kernels.
     expect(output("setarch", ["--addr-no-randomize", program])).toMatch(checked);
   });
 
@@ -75,14 +75,14 @@ describe.skipIf(missing("gcc"))("the entry points", () => {
   });
 });
 
-/** Some are good, some are not. */
+/** User names, some of which are valid. */
 const names = [
   ...["alice", "a", "A-b_c.d", "7zip", "host$", ".a", "x".repeat(32), "x".repeat(33)],
   ...["", "-a", "a$b", "$", "..", ".", "123", "12$", "a b", "a:b", "a\n", "\ta", "é", "a/b"],
   ...["user@example.com", "a+b", "x".repeat(255), "#a", "\x01", ":", "\n"],
 ];
 
-/** Returns the answer that glibc gets from only the module. */
+/** Returns the answer that glibc gets from the module alone. */
 function getent(env: Record<string, string>, ...args: string[]): string | undefined {
   const { stdout, stderr, status } = spawnSync("getent", ["-s", "cm4all_logname", ...args], {
     encoding: "utf8",
@@ -118,7 +118,7 @@ describe.skipIf(missing("gcc"))("glibc", () => {
     expect(getent(alice, "shadow", "alice")).toBeUndefined();
   });
 
-  it("comes back with a larger buffer as often as it takes", () => {
+  it("tries again with a larger buffer as often as necessary", () => {
     const home = `/${"h".repeat(20_000)}`;
     expect(getent({ ...alice, HOME: home }, "passwd", uid)).toContain(`:${home}:`);
   });
@@ -131,7 +131,7 @@ describe.skipIf(missing("gcc"))("glibc", () => {
     { HOME: "/" },
     ...names.map((LOGNAME) => ({ LOGNAME, HOME: "/" })),
     ...homes.map((HOME) => ({ LOGNAME: "alice", HOME })),
-  ] as Record<string, string>[])("gets what explainEnvironment says about %j", (env) => {
+  ] as Record<string, string>[])("gets what explainEnvironment predicts for %j", (env) => {
     const found = getent(env, "passwd", uid);
     if (explainEnvironment(env) !== undefined) expect(found).toBeUndefined();
     // Names that begin with + or - mean something else in a file, so getent leaves their ids out.
@@ -142,7 +142,7 @@ describe.skipIf(missing("gcc"))("glibc", () => {
 });
 
 describe.skipIf(missing("root", "gcc"))("an entry", () => {
-  // Except for names that mean something else in a file, as glibc's own service reads it.
+  // Except for names that glibc's own service for such a file does not take as plain names.
   it("is the same if its line is in a passwd file", () => {
     const etc = join(directory, "etc");
     mkdirSync(etc);

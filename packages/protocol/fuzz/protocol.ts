@@ -6,7 +6,7 @@ import { ProtocolError } from "../src/errors.ts";
 import { decodeRequest, decodeUserMaps, encodeRequest } from "../src/request.ts";
 import { decodeResponse } from "../src/response.ts";
 
-/** Returns a text with all properties, the same for bytes in a Buffer and in a Uint8Array. */
+/** Returns all properties as a text, which is the same for a Buffer and for a Uint8Array. */
 const inspect = (value: object | undefined): string =>
   JSON.stringify(
     Object.entries(value ?? {}).map(([name, field]) => [

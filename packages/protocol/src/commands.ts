@@ -12,13 +12,13 @@
  *     4       u32   CRC-32 (as in zlib) of all bytes from offset 8 to the end
  *     8             packets, one after the other
  *
- * A packet, always at a multiple of 4:
+ * A packet, which always starts at a multiple of 4:
  *
  *     offset  type  meaning
  *     0       u16   size of the payload
  *     2       u16   command
  *     4             the payload, then zero to three bytes of padding to a multiple of
- *                   4; `size` does not count the padding, the CRC covers it
+ *                   4; the size does not include the padding, but the CRC does
  *
  * Integers are in the machine's byte order: an AF_UNIX socket never leaves the machine, and peers
  * written in C copy these structures without conversion.
@@ -37,9 +37,9 @@ export const PACKET_HEADER_SIZE = 4;
 export const MAX_DATAGRAM_SIZE = 32 * 1024;
 
 /**
- * The longest name that we accept, in bytes. The protocol itself sets no limit. The C++ original
- * reads 4,096 bytes of a datagram, which is enough for such a name and one more packet without a
- * payload.
+ * The longest name that we accept, in bytes. The protocol itself sets no limit. The original
+ * daemon, written in C++, reads 4,096 bytes of a datagram, which is enough for such a name and one
+ * more packet without a payload.
  */
 export const MAX_NAME_SIZE = 4096 - DATAGRAM_HEADER_SIZE - 2 * PACKET_HEADER_SIZE;
 
@@ -54,9 +54,9 @@ export const SOCKET_NAME = "cm4all-spawn";
 
 /**
  * The packets of one datagram form one request. Each command except NOP may occur at most once. A
- * request that asks for nothing (no namespace, no lease) gets no answer; a request for something
- * without a NAME gets ERROR. Any request may get ERROR. Commands that are not listed are ignored,
- * because newer clients may send more.
+ * request that asks for nothing (no namespace, no lease) gets no answer. A request that asks for
+ * something but has no NAME gets ERROR; any other request may get ERROR, too. Commands that are not
+ * listed are ignored, because newer clients may send more.
  */
 export const RequestCommand = {
   /** Payload: any, ignored. Answer: none. */
@@ -77,7 +77,7 @@ export const RequestCommand = {
   /**
    * Payload: none, or the text for `uid_map`, a NUL byte, and the text for `gid_map`. Either text
    * may be empty; without a NUL byte, the whole payload is the `uid_map`. Namespaces are kept by
-   * name and payload: another payload means another namespace.
+   * name and payload: a different payload means a different namespace.
    * Answer: NAMESPACE_HANDLES with CLONE_NEWUSER.
    * @see user_namespaces(7) for the format of the maps
    */
@@ -96,7 +96,7 @@ export const ResponseCommand = {
 
   /**
    * Payload: for each namespace, a u32 with its CLONE_NEW* flag, in the order IPC, PID, USER.
-   * Descriptors: one namespace for each value, in the same order.
+   * Descriptors: for each value, one that refers to the namespace, in the same order.
    */
   NAMESPACE_HANDLES: 1,
 

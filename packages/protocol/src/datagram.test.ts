@@ -23,7 +23,7 @@ describe("crc32", () => {
     ["", 0],
     ["a", 0xe8b7be43],
     ["The quick brown fox jumps over the lazy dog", 0x414fa339],
-  ])("gives the standard's value for %j", (text, expected) => {
+  ])("gives the standard value for %j", (text, expected) => {
     expect(crc32(Buffer.from(text))).toBe(expected);
   });
 });
@@ -77,7 +77,7 @@ describe("PacketReader", () => {
     expect(problemOf(() => readAll(datagramOf([]).subarray(0, length)))).toEqual(["short", length]);
   });
 
-  it("refuses a wrong magic number and a wrong checksum at every bit", () => {
+  it("refuses a datagram with any one bit flipped: wrong magic number or wrong checksum", () => {
     const good = encodeDatagram([{ command: 1, payload: Buffer.from("foo") }]);
     for (let bit = 0; bit < good.length * 8; ++bit) {
       const bad = Uint8Array.from(good);
@@ -145,7 +145,7 @@ describe("encodeDatagram", () => {
   });
 });
 
-it("ProtocolError distinguishes framing mistakes from others", () => {
+it("ProtocolError distinguishes mistakes of framing from mistakes in the contents", () => {
   const isFraming = (kind: ProtocolErrorKind) => new ProtocolError(kind, 8, "x").isFraming;
   const framing = ["short", "too-large", "bad-magic", "bad-crc", "truncated"] as const;
   expect(framing.map(isFraming)).toEqual(framing.map(() => true));
@@ -154,7 +154,7 @@ it("ProtocolError distinguishes framing mistakes from others", () => {
 });
 
 describe("sizes", () => {
-  it("bytes of an earlier datagram after the present one do not count", () => {
+  it("bytes of an earlier datagram behind the current one are ignored", () => {
     const bytes = encodeDatagram([{ command: 1, payload: Buffer.from("name") }]);
     expect(() => new PacketReader(bytes, bytes.length + 1)).toThrow(RangeError);
     const longer = Buffer.concat([bytes, Buffer.from("rest of an earlier one")]);

@@ -10,7 +10,7 @@ export const LITTLE_ENDIAN = endianness() === "LE";
 /** The largest value of the field `size` of a packet, a u16. */
 const MAX_PAYLOAD_SIZE = 0xffff;
 
-/** Returns `size` with the padding after it. */
+/** Returns `size` plus the size of the padding after it. */
 function padded(size: number): number {
   return (size + 3) & ~3;
 }
@@ -36,8 +36,8 @@ export class PacketReader {
 
   /**
    * @param bytes the buffer with the datagram at its start; not copied
-   * @param length length of the datagram, in bytes; if it did not fit into `bytes`, any length
-   *   over MAX_DATAGRAM_SIZE
+   * @param length the length of the datagram, in bytes; for a datagram that did not fit into
+   *   `bytes`, any length over MAX_DATAGRAM_SIZE
    * @throws ProtocolError of kind `too-large`, `short`, `bad-magic` or `bad-crc`
    */
   constructor(bytes: Uint8Array, length: number = bytes.length) {

@@ -4,13 +4,14 @@
  * Mistakes of framing, after which nothing that the peer sends can be relied upon:
  * - `short`: shorter than a header
  * - `too-large`: longer than MAX_DATAGRAM_SIZE
- * - `bad-magic`, `bad-crc`
+ * - `bad-magic`: a wrong magic number
+ * - `bad-crc`: a wrong checksum
  * - `truncated`: a packet extends beyond the end
  *
  * Mistakes in the contents:
- * - `duplicate`: a command that may occur only once
+ * - `duplicate`: a second packet of a command that may occur only once
  * - `malformed`: a payload that the command does not allow
- * - `missing`: no packet of a kind that is required
+ * - `missing`: no packet of a command that is required
  */
 export type ProtocolErrorKind =
   | "short"
@@ -24,7 +25,7 @@ export type ProtocolErrorKind =
 
 const SEMANTIC: ReadonlySet<ProtocolErrorKind> = new Set(["duplicate", "malformed", "missing"]);
 
-/** A datagram violates the protocol. The message is suitable for sending to the peer. */
+/** Thrown if a datagram violates the protocol. The message is suitable for sending to the peer. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
   readonly kind: ProtocolErrorKind;
@@ -39,7 +40,7 @@ export class ProtocolError extends Error {
     this.offset = offset;
   }
 
-  /** Returns whether the framing is broken, after which the connection is useless. */
+  /** Returns whether the framing is broken, after which the connection is unusable. */
   get isFraming(): boolean {
     return !SEMANTIC.has(this.kind);
   }

@@ -1,6 +1,6 @@
 /**
  * The kinds of namespaces. This is the only place where the protocol distinguishes between them:
- * requests, answers, the client, statistics, status and metrics derive from this table. The
+ * requests, answers, the client, statistics, status and metrics are derived from this table. The
  * numbers are in commands.ts. For a new kind, the compiler requires an entry in the daemon's
  * table (spawn, namespaces/names/kinds.ts) and in the client's types (client, types.ts).
  */
@@ -13,11 +13,11 @@ interface KindFacts {
   readonly kind: string;
   /** The name for people. */
   readonly title: string;
-  /** The command of the packet that requests it. */
+  /** The command of the packet that requests such a namespace. */
   readonly command: number;
-  /** The flag that stands for it in NAMESPACE_HANDLES. */
+  /** The flag that stands for the kind in NAMESPACE_HANDLES. */
   readonly flag: number;
-  /** True if the packet may have a payload: there is then a namespace for each payload. */
+  /** True if the packet may have a payload; a name then has a namespace for each payload. */
   readonly takesPayload: boolean;
 }
 
@@ -47,8 +47,8 @@ export const NAMESPACE_KINDS = [
 ] as const satisfies readonly KindFacts[];
 
 /**
- * The maximum number of descriptors in an answer: one for each kind and a lease. Existing clients
- * have room for the four that they can request.
+ * The maximum number of descriptors in an answer: one for each kind and one for a lease. Existing
+ * clients have room for the four descriptors that they can request.
  */
 export const MAX_RESPONSE_DESCRIPTORS = NAMESPACE_KINDS.length + 1;
 
@@ -57,7 +57,7 @@ export type KindRow = (typeof NAMESPACE_KINDS)[number];
 
 export type NamespaceKind = KindRow["kind"];
 
-/** A choice of kinds that exist or are requested; the value is the payload or true. */
+/** A choice of kinds, which exist or are requested; the value of a kind is its payload or true. */
 export type Choice = {
   readonly [Kind in NamespaceKind]?: Uint8Array | boolean | undefined;
 };

@@ -10,7 +10,7 @@ import { decodeRequest, encodeRequest, type Request } from "./request.ts";
 import { decodeResponse } from "./response.ts";
 import { datagramOf, packet, problemOf } from "./testing.ts";
 
-/** Noise, which nearly always fails at the magic number. */
+/** Noise, which is nearly always refused because of its magic number. */
 const noise = fc.uint8Array({ maxLength: 200 });
 
 /** Noise after a correct header. */
@@ -35,7 +35,7 @@ const packets = fc
     return datagramOf(bytes.slice(0, Math.max(0, bytes.length - cut)));
   });
 
-it("100,000 random datagrams give an answer or a ProtocolError", { timeout: 120_000 }, () => {
+it("100,000 random datagrams give a result or a ProtocolError", { timeout: 120_000 }, () => {
   const outcomes = new Set<string>();
   fc.assert(
     fc.property(fc.oneof(noise, noiseWithHeader, { weight: 3, arbitrary: packets }), (bytes) => {
@@ -65,7 +65,7 @@ it("100,000 random datagrams give an answer or a ProtocolError", { timeout: 120_
   ]);
 });
 
-it("any request survives the round trip", () => {
+it("any request survives a round trip", () => {
   const name = fc
     .array(fc.integer({ min: 0x20, max: 0x7f }), { minLength: 1, maxLength: 4080 })
     .map((bytes) => String.fromCharCode(...bytes));

@@ -81,11 +81,11 @@ describe("decodeRequest", () => {
     ["an empty datagram", []],
     ["NOP alone", [packet(0)]],
     ["NAME alone", [NAME]],
-  ])("notices that %s asks for nothing", (_, packets) => {
+  ])("returns no request for %s", (_, packets) => {
     expect(decode(...packets)).toEqual({ request: undefined, unknownCommands: [] });
   });
 
-  it("notices that an unknown command alone asks for nothing", () => {
+  it("returns no request for an unknown command alone", () => {
     expect(decode(packet(99))).toEqual({ request: undefined, unknownCommands: [99] });
   });
 
@@ -116,7 +116,7 @@ describe("decodeRequest", () => {
     expect(problemOf(() => decode(bad))).toEqual(["malformed", 8]);
   });
 
-  it("accepts every byte from 0x20 to 0x7f in a name, and 4080 bytes", () => {
+  it("accepts every byte from 0x20 to 0x7f in a name, and a name of 4080 bytes", () => {
     const all = Uint8Array.from({ length: 0x60 }, (_, i) => 0x20 + i);
     expect(decode(packet(1, all), IPC).request?.name).toBe(Buffer.from(all).toString("latin1"));
     const long = Buffer.alloc(4080, "x");
@@ -186,7 +186,7 @@ describe("encodeRequest", () => {
 });
 
 describe("each kind of the table", () => {
-  it.each(NAMESPACE_KINDS)("$kind is requested once, by its packet", ({ kind, command }) => {
+  it.each(NAMESPACE_KINDS)("$kind is requested by exactly one packet", ({ kind, command }) => {
     const payload = Uint8Array.from(Buffer.from("0 0 1"));
     const { takesPayload } = KINDS[kind];
     const value = takesPayload ? payload : true;

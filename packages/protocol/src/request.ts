@@ -15,8 +15,8 @@ type PayloadKind = Extract<KindRow, { takesPayload: true }>["kind"];
 type Payloads = { [Kind in PayloadKind]: Uint8Array | undefined };
 
 /**
- * The contents of a request; for a kind with payloads, the payload (for USER, see
- * `encodeUserMaps`).
+ * What a request asks for: for a kind with payloads, the payload (for USER, see `encodeUserMaps`);
+ * for any other kind and for the lease, true or false.
  */
 type Asked = { [Kind in Exclude<NamespaceKind, PayloadKind> | "lease"]: boolean } & Payloads;
 
@@ -29,19 +29,19 @@ export interface Request extends Readonly<Asked> {
 export interface DecodedRequest {
   /** Undefined if the datagram asks for nothing, and so gets no answer. */
   readonly request: Request | undefined;
-  /** The unknown commands in the order of the datagram; a command may occur twice. */
+  /** The unknown commands in the order of the datagram; a command may occur more than once. */
   readonly unknownCommands: readonly number[];
 }
 
-/** The kinds by command, which has to be below 32, because `decodeRequest` keeps a bit for each. */
+/** The kinds by command. Commands are below 32, because `decodeRequest` keeps a bit for each. */
 const ROWS: readonly (KindRow | undefined)[] = Array.from(
   { length: 1 + Math.max(...Object.values(RequestCommand)) },
   (_, command) => NAMESPACE_KINDS.find((row) => row.command === command),
 );
 
 /**
- * A request for each combination of packets, with a bit for each command; without names and
- * payloads. For each datagram one of them is copied, which is cheaper than setting each field.
+ * A request for each combination of packets, without names and payloads; its index has a bit for
+ * each command. For each datagram, a template is copied, which is cheaper than setting each field.
  */
 const TEMPLATES: readonly Request[] = Array.from({ length: 1 << ROWS.length }, (_, seen) => ({
   name: "",
@@ -61,7 +61,7 @@ const COMMAND_NAMES: ReadonlyMap<number, string> = new Map(
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-/** The list for a request without unknown commands, as most requests are. */
+/** The list for a request without unknown commands, which most requests are. */
 const NO_COMMANDS: readonly number[] = [];
 
 /**
@@ -69,9 +69,10 @@ const NO_COMMANDS: readonly number[] = [];
  *
  * @param bytes the buffer with the datagram at its start. `request.user` is a view of it, so copy
  *   it before the buffer is reused.
- * @param length length of the datagram, as for PacketReader
- * @throws ProtocolError. A mistake of framing anywhere in the datagram comes before mistakes in
- *   the contents, because it decides about the connection; of the latter, the first is reported.
+ * @param length the length of the datagram, as for PacketReader
+ * @throws ProtocolError. A mistake of framing anywhere in the datagram takes precedence over
+ *   mistakes in the contents, because it makes the connection unusable. Of several mistakes in the
+ *   contents, the first is reported.
  */
 export function decodeRequest(bytes: Uint8Array, length: number = bytes.length): DecodedRequest {
   const reader = new PacketReader(bytes, length);
@@ -127,7 +128,7 @@ function complain(kind: ProtocolErrorKind, reader: PacketReader, problem: string
   return new ProtocolError(kind, reader.offset, `${name} ${problem}`);
 }
 
-/** Describes the problem of the name in `bytes[start..end)`; undefined if there is none. */
+/** Describes the problem with the name in `bytes[start..end)`; undefined if there is none. */
 function problemOf(bytes: Uint8Array, start: number, end: number): string | undefined {
   if (start === end) return "is empty";
   if (end - start > MAX_NAME_SIZE) return `is longer than ${MAX_NAME_SIZE} bytes`;
@@ -146,7 +147,7 @@ function latin1(bytes: Uint8Array, start: number, end: number): string {
   return buffer.toString("latin1", start, end);
 }
 
-/** Describes the problem of `name` as a NAME; undefined if there is none. */
+/** Describes the problem with `name` as a NAME; undefined if there is none. */
 export function findNameProblem(name: string): string | undefined {
   const bytes = Buffer.from(name, "utf8");
   return problemOf(bytes, 0, bytes.length);
@@ -163,7 +164,7 @@ export function payloadOf(choice: Choice, kind: NamespaceKind): Uint8Array | und
 }
 
 /**
- * Encodes a request; fields that are left out are not requested.
+ * Encodes a request; a field that is left out requests nothing.
  * @throws RangeError if the name is not allowed or nothing is requested
  */
 export function encodeRequest(

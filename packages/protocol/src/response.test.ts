@@ -57,7 +57,7 @@ describe("encodeError", () => {
     expect(encodeError("no: EPERM")).toEqual(datagramOf(packet(0, Buffer.from("no: EPERM"))));
   });
 
-  it("replaces each character that is not printable ASCII with one character", () => {
+  it("replaces each character that is not printable ASCII with one question mark", () => {
     expect(decodeResponse(encodeError("a\0b\nc\x1b[1m\x7fä€😀"))).toEqual({
       kind: "error",
       message: "a?b?c?[1m????",
@@ -84,7 +84,7 @@ describe("decodeResponse", () => {
     expect(decode(packet(0))).toEqual({ kind: "error", message: "" });
   });
 
-  it("puts an ERROR before everything else", () => {
+  it("returns an ERROR even if there are other packets", () => {
     expect(decode(handles(IPC), packet(0, Buffer.from("x"))).kind).toBe("error");
   });
 

@@ -7,7 +7,7 @@ import { type Choice, NAMESPACE_KINDS } from "./kinds.ts";
 /** The bit for the lease, after those for the kinds. */
 const LEASE = 1 << NAMESPACE_KINDS.length;
 
-/** All answers: the bytes contain only the kinds, not the namespaces, so there are few of them. */
+/** All answers but ERROR: there are few, because their bytes contain only the kinds. */
 const handlesDatagrams = Array.from({ length: 2 * LEASE }, (_, bits) =>
   bits === 0 ? undefined : encodeHandles(bits),
 );
@@ -27,7 +27,7 @@ function encodeHandles(bits: number): Uint8Array {
 /**
  * Returns the answer that carries `contents`. It is encoded only once and shared: do not write to
  * it.
- * @param contents may be a request: then the answer carries everything that it asks for
+ * @param contents may be a request: then the answer carries everything that the request asks for
  * @throws RangeError for an answer that carries nothing
  */
 export function encodeResponse(contents: Choice & { readonly lease: boolean }): Uint8Array {
@@ -65,7 +65,7 @@ export type Response =
 
 /**
  * Decodes an answer; unknown commands are ignored.
- * @param length length of the datagram, as for PacketReader
+ * @param length the length of the datagram, as for PacketReader
  * @throws ProtocolError
  */
 export function decodeResponse(bytes: Uint8Array, length: number = bytes.length): Response {

@@ -1,4 +1,4 @@
-/** Makes bytes for tests, without the encoder that they test. */
+/** Makes bytes for tests, without the encoder that is tested. */
 import { endianness } from "node:os";
 import { crc32 } from "node:zlib";
 import { ProtocolError } from "./errors.ts";
