@@ -79,7 +79,7 @@ export class CgroupReader {
   readonly #onUnreadable: (name: string, error: unknown) => void;
 
   /**
-   * Makes a reader. Its methods throw if descriptors or memory are short: otherwise it would
+   * Makes a reader. Its methods throw if descriptors or memory run short: otherwise it would
    * look as if the file did not exist.
    * @param onUnreadable called for an existing file that cannot be read (EACCES, EIO)
    */
@@ -120,7 +120,7 @@ export class CgroupReader {
 
   /**
    * Returns what `read` returns; if the file cannot be read, reports it and returns undefined.
-   * @throws system errors if descriptors or memory are short
+   * @throws system errors if descriptors or memory run short
    */
   #guard<T>(file: string, read: () => T): T | undefined {
     try {

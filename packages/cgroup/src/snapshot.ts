@@ -7,9 +7,9 @@ export interface CgroupMeasurement extends CgroupUsage {
   readonly path: ByteString;
   /** The boot id and the directory's 64-bit inode: unchanged after a restart of the daemon. */
   readonly id: string;
-  /** The time at which the figures were read, milliseconds since 1970, with fractions. */
+  /** The time at which the figures were read, in milliseconds since 1970, with fractions. */
   readonly measuredMs: number;
-  /** The time at which the cgroup was created, milliseconds since 1970, with fractions. */
+  /** The time at which the cgroup was created, in milliseconds since 1970, with fractions. */
   readonly birthMs?: number | undefined;
 }
 
