@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { EX_USAGE, fail, installDependencies, root, turbo } from "./setup.mjs";
 
-/** How long after SECONDS a subject that hangs is killed, seconds. */
+/** How long after SECONDS a subject that hangs is killed, in seconds. */
 const GRACE_SECONDS = 60;
 const HEAP_MIB = 256;
 

@@ -14,7 +14,7 @@ import { TestRunner } from "vitest";
  * error that names the command.
  */
 const SHARE = 0.9;
-/** The limit outside a test, as in `beforeAll`, milliseconds: every preparation takes less. */
+/** The limit outside a test, as in `beforeAll`, in milliseconds: every preparation takes less. */
 const PREPARATION_MS = 600_000;
 
 const { spawnSync, execFileSync, execSync } = childProcess;

@@ -6,7 +6,7 @@ import { defineConfig } from "vitest/config";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /**
- * The time limit of a test, milliseconds. It is generous, for a busy machine: a test that hangs
+ * The time limit of a test, in milliseconds. It is generous, for a busy machine: a test that hangs
  * exceeds any limit.
  */
 const testTimeout = 60_000;

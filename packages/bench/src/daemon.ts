@@ -19,7 +19,7 @@ const STARTS = 7;
 /** The number of measurements of the memory; the medians are printed. */
 const ROUNDS = 5;
 /**
- * The pause before a measurement, milliseconds. After three times QUIET_MS, the daemon has freed
+ * The pause before a measurement, in milliseconds. After three times QUIET_MS, the daemon has freed
  * the memory that it does not need.
  */
 const REST_MS = 18_000;
@@ -45,7 +45,7 @@ const PROCESSES = ["daemon", "script host"];
 /**
  * Prints the medians of the memory, and notes the goals.
  * @param rounds the memory of each process, in each round
- * @param goals the kind of memory, and its maxima for the daemon and for the script host, MiB
+ * @param goals the kind of memory, and its maxima for the daemon and for the script host, in MiB
  */
 function printMemory(
   when: string,
@@ -73,7 +73,7 @@ async function memoryAtRest({ pids }: RunningReaper): Promise<Memory[]> {
   return pids.map(memoryOf);
 }
 
-/** Returns how long Node takes to start and end without a program, milliseconds. */
+/** Returns how long Node takes to start and end without a program, in milliseconds. */
 function timeOfNodeAlone(): number {
   const startMs = performance.now();
   execFileSync(process.execPath, ["-e", "0"]);

@@ -26,7 +26,10 @@ import { temporaryDirectory } from "./temporary.ts";
 
 /** The numbers of names that exist already. No configuration allows more than 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
-/** The numbers of PID names that exist already: fewer levels, because each name has an init. */
+/**
+ * The numbers of PID namespaces that exist already: fewer levels than for names, because each PID
+ * namespace has an init.
+ */
 const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 7;
@@ -95,8 +98,9 @@ const MANY_NAMES =
   "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
 
 /**
- * Measures new PID names in a daemon that has no other names: whenever a daemon starts an init, the
- * kernel copies the daemon's table of descriptors, which has the descriptors of all names.
+ * Measures new PID namespaces in a daemon that has no other names: whenever a daemon starts an
+ * init, the kernel copies the daemon's table of descriptors, which has the descriptors of all
+ * names.
  */
 async function measurePidNames(): Promise<void> {
   const program = compile("nsbench");
@@ -116,7 +120,7 @@ async function measurePidNames(): Promise<void> {
     if (names < level) create(level - names);
     created.push(await compareWithNewFloor(program, "create-pid", () => cpuOf(create(100))));
   }
-  printLevels("a new PID name among up to 9,000", created);
+  printLevels("a new PID namespace among up to 9,000", created);
 }
 
 async function measureNames(): Promise<void> {
@@ -151,7 +155,7 @@ async function measureNames(): Promise<void> {
     created.push(await compareWithNewFloor(program, "create-ipc", () => cpuOf(create(100))));
   }
   printLevels("a request among up to 9,000 names", requests);
-  printLevels("a new IPC name among up to 9,000", created);
+  printLevels("a new IPC namespace among up to 9,000", created);
 }
 
 async function measureCgroups(directory: string): Promise<void> {

@@ -64,7 +64,7 @@ export function printGoals(): void {
   const row = ([work = "", ...cells]: readonly string[], verdict: string) =>
     console.log(work.padEnd(48) + cells.map((cell) => cell.padStart(18)).join("") + verdict);
   console.log("\ngoals");
-  row(["", "ours", "without addon", "floor", "goal"], "");
+  row(["", "ours", "no addon", "floor", "goal"], "");
   for (const { work, ours, without = "", floor = "", goal, isMet } of goals)
     row([work, ours, without, floor, goal], isMet ? "" : "  MISSED");
 }

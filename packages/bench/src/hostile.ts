@@ -79,9 +79,9 @@ const ATTACKS: readonly Attack[] = [
 
 /** The waits of a client, and some counts. */
 interface Waits {
-  /** The time until each answer, microseconds. */
+  /** The time until each answer, in microseconds. */
   readonly waitsUs: readonly number[];
-  /** How long the client rested after each answer, microseconds. */
+  /** How long the client rested after each answer, in microseconds. */
   readonly restUs: number;
   /**
    * The number of requests that were not answered within three seconds, or whose connection was
@@ -159,7 +159,7 @@ interface Attacked {
   readonly later: Waits;
 }
 
-/** Returns p99 of the first round, microseconds. */
+/** Returns p99 of the first round, in microseconds. */
 function firstP99([round]: readonly Attacked[]): number {
   return quantileOf(sorted(round === undefined ? [] : [round.beginning, round.later]), 0.99);
 }
@@ -263,7 +263,7 @@ async function measureAttack(
 /**
  * Waits until V8 has compiled the code that a spawner's requests run. This takes five seconds, once
  * in the life of a daemon, whether anybody attacks or not.
- * @returns p99 of the first two seconds, microseconds
+ * @returns p99 of the first two seconds, in microseconds
  */
 async function measureStart(program: string, daemon: RunningServer): Promise<number> {
   const rounds: Attacked[] = [];

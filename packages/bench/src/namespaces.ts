@@ -1,8 +1,8 @@
 /**
  * Measures the namespace service and compares it with a floor: a server in C that does the least
  * that any server must do. Absolute figures depend on the machine and on everything else that it
- * does, so only ratios of figures from the same run count. docs/performance.md explains the
- * figures.
+ * does, so only ratios of figures from the same run are meaningful. docs/performance.md explains
+ * the figures.
  */
 import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
@@ -53,8 +53,8 @@ interface Subject extends Work {
 }
 
 /**
- * How long to wait until memory is freed, milliseconds. Each thread frees memory 5.5 to 11 seconds
- * after its last work, and again 5.5 seconds later.
+ * How long to wait until memory is freed, in milliseconds. Each thread frees memory 5.5 to 11
+ * seconds after its last work, and again 5.5 seconds later.
  */
 const FREEING_MS = 20_000;
 
@@ -79,17 +79,17 @@ const SUBJECTS: readonly Subject[] = [
     floor: ASK,
     goal: { cpuTimes: 2.5 },
   },
-  { title: "the same, and the floor gives a lease", ...LEASE, client: { cpu: CPU } },
+  { title: "the same; the floor gives a lease too", ...LEASE, client: { cpu: CPU } },
   { title: "connect, IPC+PID, close", ...ASK, client: { cpu: CPU } },
   {
-    title: "IPC+PID names that exist, 1 connection",
+    title: "existing names, IPC+PID, 1 connection",
     mode: "rt",
     count: 5000,
     client: { cpu: CPU },
     goal: { rateTimes: 0.7 },
   },
   {
-    title: "IPC+PID names that exist, 16 connections",
+    title: "existing names, IPC+PID, 16 connections",
     mode: "par",
     count: 10_000,
     client: {},
@@ -99,13 +99,19 @@ const SUBJECTS: readonly Subject[] = [
 
 const CREATED: readonly Subject[] = [
   {
-    title: "200 new PID names",
+    title: "200 new PID namespaces",
     mode: "create-pid",
     count: 200,
     client: {},
     goal: { cpuUs: 280, rate: 2000 },
   },
-  { title: "200 new IPC names", mode: "create-ipc", count: 200, client: {}, goal: { rate: 4500 } },
+  {
+    title: "200 new IPC namespaces",
+    mode: "create-ipc",
+    count: 200,
+    client: {},
+    goal: { rate: 4500 },
+  },
   {
     title: "200 new user namespaces",
     mode: "create-user",
@@ -113,7 +119,7 @@ const CREATED: readonly Subject[] = [
     client: {},
     goal: { rate: 2500 },
   },
-  { title: "200 new IPC+PID names", mode: "create-both", count: 200, client: {} },
+  { title: "200 new names, IPC+PID", mode: "create-both", count: 200, client: {} },
 ];
 
 /** The medians of some measurements. */
@@ -192,7 +198,7 @@ function warmUp(program: string, daemon: RunningDaemon): void {
   }
 }
 
-const HEADER = ["", "/s", "p50 us", "CPU us", "without", "floor", "CPU x", "rate x"];
+const HEADER = ["", "/s", "p50 us", "CPU us", "no addon", "floor", "CPU x", "rate x"];
 
 function printRow([title = "", ...cells]: readonly string[]): void {
   console.log(title.padEnd(40) + cells.map((cell) => cell.padStart(9)).join(""));
@@ -254,7 +260,7 @@ export async function measureNamespaces(): Promise<void> {
   measureAtRest(nsbench, daemon);
 }
 
-/** Prints the wake-ups of a daemon at rest, and the memory that it and its names take. */
+/** Prints the wake-ups of a daemon at rest, and the memory that it and its namespaces take. */
 function measureAtRest(nsbench: string, daemon: RunningDaemon): void {
   const idle = Array.from({ length: ROUNDS }, () => measureIdle(nsbench, daemon, IDLE_SECONDS));
   const wakeups = idle.map((one) => one.wakeups);
@@ -271,5 +277,8 @@ function measureAtRest(nsbench: string, daemon: RunningDaemon): void {
       `${initKib.toFixed(1)} KiB in the init and ${grownKib.toFixed(1)} KiB in the daemon`,
   );
   const ownKib = middle((one) => one.per_child_kb.private);
-  noteAtMost("a PID name: private memory of its init", ownKib, 60, { unit: " KiB", digits: 1 });
+  noteAtMost("a PID namespace: private memory of its init", ownKib, 60, {
+    unit: " KiB",
+    digits: 1,
+  });
 }

@@ -80,7 +80,7 @@ type Measured = () => Promise<void>;
 const WITHOUT = "without the addon";
 
 interface Compared {
-  /** The median time of the first piece of work, milliseconds. */
+  /** The median time of the first piece of work, in milliseconds. */
   readonly firstMs: number;
   /** The median times of the other pieces of work, as multiples of the first. */
   readonly ratios: readonly number[];

@@ -9,9 +9,9 @@ export interface Measurement {
   readonly count: number;
   /** Operations per second. */
   readonly rate: number;
-  /** The server's CPU time for one operation, microseconds. */
+  /** The server's CPU time for one operation, in microseconds. */
   readonly daemon_cpu_us_per_op: number;
-  /** The latencies, microseconds. */
+  /** The latencies, in microseconds. */
   readonly lat_us: {
     readonly p50: number;
     readonly p99: number;

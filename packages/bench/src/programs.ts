@@ -38,7 +38,7 @@ export interface RunningDaemon extends RunningServer {
 
 interface StartedDaemon extends RunningDaemon {
   /**
-   * The times at which the awaited lines had been logged, milliseconds after the daemon's start.
+   * The times at which the awaited lines had been logged, in milliseconds after the daemon's start.
    */
   readonly afterMs: readonly number[];
 }
@@ -154,9 +154,9 @@ export interface RunningReaper extends AsyncDisposable {
 }
 
 export interface StartedReaper extends RunningReaper {
-  /** The time from its start until it begins to reap, when it sends READY, milliseconds. */
+  /** The time from its start until it begins to reap, when it sends READY, in milliseconds. */
   readonly readyMs: number;
-  /** The time from its start until the script is loaded, milliseconds. */
+  /** The time from its start until the script is loaded, in milliseconds. */
   readonly scriptMs: number;
 }
 

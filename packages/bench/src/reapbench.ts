@@ -1,7 +1,7 @@
 /** Runs the workload in C, and reads the line of JSON that it prints. */
 import { execFileSync } from "node:child_process";
 
-/** Latencies, milliseconds. */
+/** Latencies, in milliseconds. */
 export interface Latency {
   readonly p50: number;
   readonly p99: number;

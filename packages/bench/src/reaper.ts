@@ -55,15 +55,15 @@ const IDLE_SECONDS = 60 / IDLE_PARTS;
  */
 const CHECK_WAKEUPS = 10;
 /**
- * The pause before the measurement of an idle reaper, milliseconds: V8 collects garbage a few
+ * The pause before the measurement of an idle reaper, in milliseconds: V8 collects garbage a few
  * more times when there is nothing left to do.
  */
 const REST_MS = 60_000;
 
 const COLUMNS = [
-  ...["CPU us", "without", "floor", "CPU x"],
-  ...["p50 ms", "p99 ms", "without", "floor", "handler"],
-  ...["drained", "without", "floor"],
+  ...["CPU us", "no addon", "floor", "CPU x"],
+  ...["p50 ms", "p99 ms", "no addon", "floor", "handler"],
+  ...["drained", "no addon", "floor"],
 ];
 
 function printRow(title: string, cells: readonly string[]): void {

@@ -1,6 +1,6 @@
 /** Suggestions for words that were mistyped. Pure. */
 
-/** Returns ` (did you mean X?)`; an empty text if none of `candidates` is close to `word`. */
+/** Returns ` (did you mean X?)`; an empty string if none of `candidates` is close to `word`. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const farthest = Math.floor((word.length + 1) / 3);
   let best: { readonly candidate: string; readonly distance: number } | undefined;

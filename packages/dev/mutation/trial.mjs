@@ -17,7 +17,7 @@ import { unitTests } from "../vitest.mjs";
 const HEAP_MIB = 512;
 /** A test file that takes this much longer than with the original text counts as hanging. */
 const HANGS_AFTER = { times: 4, moreMs: 3000 };
-/** The limit while the durations are not known, milliseconds; generous for a busy machine. */
+/** The limit while the durations are not known, in milliseconds; generous for a busy machine. */
 const FIRST_LIMIT_MS = 300_000;
 
 /** Tests below `test/` that only read files, and are the only tests of their subject. */
@@ -26,7 +26,7 @@ const QUICK_TESTS = ["test/syscall-numbers.test.ts"];
 const HANGS = "hangs";
 
 /**
- * The name of a test that failed, and the duration of each test file, milliseconds. After a test
+ * The name of a test that failed, and the duration of each test file, in milliseconds. After a test
  * file that hangs, this process is of no further use.
  * @typedef {{ readonly failed: string | undefined, readonly durations: Record<string, number>, readonly hangs: boolean }} Result
  */

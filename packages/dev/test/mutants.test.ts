@@ -16,7 +16,7 @@ it.each([
   ["an operator after a comment", "a = b /* + */ + c;", [";", "a = b /* + */ - c;"]],
   ["a number", "const a = 0x0f;", ["const a = 16;"]],
   ["a name", 'const a = "nobody";', ['const a = "";']],
-  ["an empty text", 'const a = "";', ['const a = "other";']],
+  ["an empty string", 'const a = "";', ['const a = "other";']],
   ["a list", "const a = [b];", ["const a = [];"]],
   ["a condition", "const a = b ? c : d;", ["const a = true ? c : d;", "const a = false ? c : d;"]],
   [

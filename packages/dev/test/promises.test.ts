@@ -1,4 +1,4 @@
-/** Tests that the tests which docs/promises.md names exist. */
+/** Checks that the tests named in docs/promises.md exist. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";

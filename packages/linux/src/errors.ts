@@ -61,7 +61,7 @@ export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
-/** Returns whether a call has failed because descriptors or memory are short at the moment. */
+/** Returns whether a call has failed because descriptors or memory have run short. */
 export function isShortage(error: unknown): boolean {
   return isErrno(error, "EMFILE", "ENFILE", "ENOMEM");
 }

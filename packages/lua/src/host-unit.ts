@@ -29,7 +29,7 @@ import { misfitOf, parseUnit, type Unit } from "./unit.ts";
 export interface UnitOptions {
   /** The path of the socket with Accept=yes. */
   readonly socket: string;
-  /** The uid as which the script has to run; undefined means any uid but root's. */
+  /** The uid with which the script has to run; undefined means any uid but root's. */
   readonly uid: number | undefined;
 }
 

@@ -26,19 +26,19 @@ describe("parseUnit", () => {
     const name = `cm4all-spawn-accounting@${instance}.service`;
     const text = `0::${SLICE}/${name}\n`;
     expect(parseUnit(text, 107)).toEqual({ name, cgroup: `${SLICE}/${name}` });
-    // Neither the number nor the cookie nor the uid is the pid.
+    // Neither the connection's number nor the socket's cookie nor the uid is the pid.
     for (const other of [3, 4711, 0]) expect(parseUnit(text, other)).toBeUndefined();
   });
 
   it.each([
-    ["an empty text", ""],
+    ["an empty string", ""],
     ["the unit of another connection", `0::${SLICE}/${NAME.replace("107", "108")}\n`],
     ["the unit of another user", `0::${SLICE}/${NAME.replace("-0.", "-1000.")}\n`],
     [
       "the unit of another user, since systemd 258",
       `0::${SLICE}/${NAME.replace("107-0", "9-107_8-1000")}\n`,
     ],
-    ["a name without the number", `0::${SLICE}/${NAME.replace("@3-", "@")}\n`],
+    ["a name without the connection's number", `0::${SLICE}/${NAME.replace("@3-", "@")}\n`],
     ["another kind of unit", `0::${SLICE}/cm4all-spawn.service\n`],
     ["a name with something before it", `0::${SLICE}/x-${NAME}\n`],
     ["a name with something after it", `0::${SLICE}/${NAME}x\n`],
@@ -66,7 +66,7 @@ describe("misfitOf", () => {
       { wantedUid: 991 },
       `User= of ${NAME} has the uid 990, but accounting.user has 991`,
     ],
-    ["root", { uid: 0 }, `User= of ${NAME} is root, which accounting.user does not say`],
+    ["root", { uid: 0 }, `User= of ${NAME} is root, but accounting.user does not name root`],
     [
       "too little memory",
       { memoryMax: `${383 * 1024 * 1024}\n` },

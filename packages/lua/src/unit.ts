@@ -44,7 +44,7 @@ const MIB = 1024 * 1024;
 export function misfitOf(fit: UnitFit): string | undefined {
   const { name, uid, wantedUid, neededMiB } = fit;
   if (wantedUid === undefined && uid === 0)
-    return `User= of ${name} is root, which accounting.user does not say`;
+    return `User= of ${name} is root, but accounting.user does not name root`;
   if (wantedUid !== undefined && uid !== wantedUid)
     return `User= of ${name} has the uid ${uid}, but accounting.user has ${wantedUid}`;
   // NaN if it is "max".

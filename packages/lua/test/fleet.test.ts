@@ -12,7 +12,7 @@ import { openLibraries } from "../src/libs/index.ts";
 import { EXAMPLES, ExampleRoot, example } from "./examples.ts";
 import { TestScript } from "./script.ts";
 
-/** The role of the daemon's own user, as which hosts log in. */
+/** The role of the daemon's own user, with which hosts log in. */
 const REAPER = "cm4all-spawn-reaper";
 
 describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {

@@ -77,11 +77,13 @@ function readMac(table: TomlTable): Buffer | undefined {
     );
   const bytes = Buffer.from(text.replaceAll(":", ""), "hex");
   if (((bytes[0] ?? 0) & 1) !== 0) throw table.error("mac", `${text} is a multicast address`);
-  if (bytes.every((byte) => byte === 0)) throw table.error("mac", "it consists of zeros");
+  if (bytes.every((byte) => byte === 0)) throw table.error("mac", "is all zeros");
   return bytes;
 }
 
-/** The keys, with the ranges that the kernel accepts. plan-text.ts has the terms of ip-link(8). */
+/**
+ * The keys, with the ranges that the kernel accepts. plan-text.ts has ip-link(8)'s names for them.
+ */
 const tuningKeys: readonly [string, keyof LinkTuning, { min: number; max: number }][] = [
   ["tx_queue_length", "txQueueLength", { min: 0, max: 0x7fffffff }],
   ["tx_queues", "txQueues", { min: 1, max: 4096 }],
@@ -106,7 +108,7 @@ function readVlans(table: TomlTable, name: string, mistakes: Mistakes): VlanDesc
     const vlan = mistakes.collect(() => readVlan(entry, name, mistakes));
     if (vlan === undefined) continue;
     if (vlans.some((other) => other.id === vlan.id || other.name === vlan.name))
-      mistakes.add(vlan.origin, `the VLAN ${vlan.id}, or its name, is given twice`);
+      mistakes.add(vlan.origin, `VLAN ${vlan.id}, or its name, is given twice`);
     vlans.push(vlan);
   }
   return vlans;

@@ -120,7 +120,7 @@ in = "closed"
     ],
     [
       '[link]\ntype = "move"\nparent = "e"\n[inside]\ntx_queues = 2',
-      "only a new link can have a number of queues",
+      "the number of queues can be set only for a new link",
     ],
     ['[link]\ntype = "veth"\nparent = "e"', "link.parent: unknown key"],
     ["[[inside.vlans]]\nid = 0", "inside.vlans.id: 0 is too small"],

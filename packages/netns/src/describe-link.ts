@@ -24,7 +24,7 @@ const modes: Partial<Record<Type, readonly string[]>> = {
   ipvlan: Object.keys(ipvlanModes),
 };
 
-/** Reads all links; without `[link]` and `[[link]]` there is one, a veth pair. */
+/** Reads all links; with neither `[link]` nor `[[link]]`, there is one: a veth pair. */
 export function readLinks(
   root: TomlTable,
   namespace: string,
@@ -81,7 +81,7 @@ function readLink(
     );
   if (type === "none") {
     if (insideTable !== undefined)
-      mistakes.found.push(parent.error("inside", "there is no link, type is none"));
+      mistakes.found.push(parent.error("inside", "there is no link, because type is none"));
     if (table !== undefined) mistakes.collect(() => table.finish());
     return undefined;
   }
@@ -146,7 +146,7 @@ function refuseWhatTheKindHasNot(
       table.error("type", "an ipvlan has its parent's hardware address, so mac is not allowed"),
     );
   if (type === "move" && (tuning?.txQueues !== undefined || tuning?.rxQueues !== undefined))
-    mistakes.found.push(table.error("type", "only a new link can have a number of queues"));
+    mistakes.found.push(table.error("type", "the number of queues can be set only for a new link"));
 }
 
 function findEqualNames(links: readonly LinkDescription[], mistakes: Mistakes): void {

@@ -1,4 +1,4 @@
-/** Signals that ask us to end. They take effect between steps and while the script runs. */
+/** Signals that ask us to end. They take effect between steps and while the script is running. */
 import { CommandFailure } from "@cm4all/command";
 import { exitStatusOfSignal } from "./failures.ts";
 

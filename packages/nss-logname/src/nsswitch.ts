@@ -128,7 +128,7 @@ function parseLine(text: string, index: number): OtherLine | DatabaseLine {
   }
 }
 
-/** Parses `[!?STATUS=action ...]`; an empty text stands for the default actions. */
+/** Parses `[!?STATUS=action ...]`; an empty string stands for the default actions. */
 function parseBracket(bracket: string, line: number): Readonly<Record<Status, Action>> {
   if (bracket === "") return defaultActions;
   const actions = { ...defaultActions };

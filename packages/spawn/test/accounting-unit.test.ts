@@ -176,7 +176,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     await start(undefined);
     await account("job");
     expect(host.scriptHostPids).toHaveLength(1);
-    expect(host.daemon.log).toMatch(/User= of \S+ is root, which accounting.user does not say/);
+    expect(host.daemon.log).toMatch(/User= of \S+ is root, but accounting.user does not name root/);
   });
 });
 

@@ -125,9 +125,9 @@ describe("when a thread ends, its pending requests are rejected with the cause:"
       expect(error).toHaveProperty("cause", cause);
     }
     expect(errors.map((error) => (error as Error).message)).toEqual([
-      "the test thread has ended, it does not answer: throwError",
-      "the test thread has ended, it does not answer: hold",
-      "the test thread has ended, it does not answer: hold",
+      "the test thread has ended and does not answer: throwError",
+      "the test thread has ended and does not answer: hold",
+      "the test thread has ended and does not answer: hold",
     ]);
   });
 

@@ -129,7 +129,7 @@ function describeRows(rows: readonly UsageRow[], scope: Scope): string[] {
   return alignColumns([titles, ...cells], ["left", "right"]);
 }
 
-/** Describes what a person may do while the daemon runs. */
+/** Describes what a person may do while the daemon is running. */
 function describeNext(
   database: Database,
   { scope, listen, control }: DemonstrationOptions,

@@ -88,7 +88,7 @@ describe("Supervisor", () => {
     expect(start).toHaveBeenCalledTimes(1);
   });
 
-  it("has at most one timer, even if an end is reported twice or a start comes in a pause", () => {
+  it("has at most one timer, even after a second ended() or a start() during a pause", () => {
     const { supervisor, start } = supervise();
     supervisor.start();
     supervisor.ended();

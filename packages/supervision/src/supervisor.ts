@@ -44,7 +44,7 @@ export class Supervisor {
     return this.#state;
   }
 
-  /** Starts an instance now, even during a pause; does nothing while one runs. */
+  /** Starts an instance now, even during a pause; does nothing while one is running. */
   start(): void {
     if (this.#state === "running") return;
     this.#endPause();

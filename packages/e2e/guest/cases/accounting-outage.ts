@@ -88,7 +88,7 @@ export const accountingOutage: Case = {
       scope.stop();
     }
     sh(`systemctl stop ${SERVICE}`);
-    assert.equal(ofOurs().length, COUNT, "in the files, while no daemon runs");
+    assert.equal(ofOurs().length, COUNT, "in the files, while no daemon is running");
     sh(`systemctl start ${SERVICE}`);
   },
   async afterReboot({ slowness, note }) {

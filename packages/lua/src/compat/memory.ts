@@ -74,7 +74,7 @@ export function checkMemory(more = 0): void {
 /** The part of the limit below which no collection is forced. */
 const COLLECT = 0.7;
 
-/** Returns true if memory was refused since the last call. */
+/** Returns true if memory has been refused since the last call. */
 export function takeRefusal(): boolean {
   const was = isRefused;
   isRefused = false;

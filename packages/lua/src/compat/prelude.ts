@@ -1,6 +1,6 @@
 /**
- * The parts of the standard libraries that are shortest in Lua: packages, modules, `jit`. Runs
- * once in each new state.
+ * The parts of the standard libraries that are shortest in Lua: packages, modules, `jit`. This
+ * code runs once in each new state.
  */
 export const prelude = String.raw`
 local exists, loadpath, defaultpath = ...

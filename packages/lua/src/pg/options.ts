@@ -167,7 +167,7 @@ export function isOption(name: string): boolean {
 }
 
 /**
- * Returns a part of a connection string for a message, in quotes after a blank; an empty text
+ * Returns a part of a connection string for a message, in quotes after a blank; an empty string
  * if it may belong to a misplaced password.
  */
 export function quoted(word: string): string {

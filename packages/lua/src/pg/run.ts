@@ -1,4 +1,7 @@
-/** A run of the script, as connections see it: it owns statements, and reports its end to them. */
+/**
+ * A run of the script, as connections see it: it owns statements, and reports its end to the
+ * connections that it has used.
+ */
 import { bytesOfText, concatBytes } from "@cm4all/linux";
 import type { Effects } from "../runtime/effects.ts";
 import type { FailureCause, ScriptFailure, Task } from "../runtime/task.ts";

@@ -80,7 +80,7 @@ export function resolveTarget(conninfo: string, env: Environment = process.env):
 
 /**
  * Adds options from the service and the environment. An option that is already given, even as an
- * empty text, is not replaced.
+ * empty string, is not replaced.
  */
 function completed(given: Parameters, env: Environment): Parameters {
   const fromEnvironment = (name: string) => {
@@ -192,7 +192,7 @@ function portNumber(text: string): number {
   return port;
 }
 
-/** Returns a timeout in ms. As in libpq, 0 s or less mean no timeout, and 1 s means 2 s. */
+/** Returns a timeout in ms. As in libpq, 0 s or less means no timeout, and 1 s means 2 s. */
 function timeout(text: string | undefined): number | undefined {
   const seconds = Number(text ?? 0);
   return seconds <= 0 ? undefined : Math.max(seconds, 2) * 1000;

@@ -27,7 +27,7 @@ interface Numeric extends Common {
   readonly values?: readonly string[];
 }
 
-/** A counter never decreases while its thread runs; a gauge is measured on request. */
+/** A counter never decreases while its thread is running; a gauge is measured on request. */
 export interface NumberDeclaration extends Numeric {
   readonly kind: "counter" | "gauge";
 }

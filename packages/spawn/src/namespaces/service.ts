@@ -36,7 +36,7 @@ const MAX_OPEN_NAMESPACES = 4096;
 /** The minimum time between two reports of changes to the main thread. */
 const REPORT_INTERVAL_MS = 1000;
 
-/** How long connections may go on after a stop, so that no request is cut off, milliseconds. */
+/** How long connections may go on after a stop, so that no request is cut off, in milliseconds. */
 const STOP_GRACE_MS = 500;
 
 /** Runs the service until the main thread stops it. To be called on a worker thread. */

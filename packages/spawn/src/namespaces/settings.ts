@@ -27,6 +27,6 @@ export interface Quotas {
 export interface Settings {
   readonly allowed: AllowedPeers;
   readonly quotas: Quotas;
-  /** The time from a name's last use to its end, milliseconds. */
+  /** The time from a name's last use to its end, in milliseconds. */
   readonly lifetimeMs: number;
 }

@@ -1,5 +1,5 @@
 /**
- * `cm4all-spawn report`. A child process queries the database and makes the text; this process
+ * `cm4all-spawn report`. A child process queries the database and makes the HTML; this process
  * only writes the file.
  */
 import { CommandFailure, EX_USAGE } from "@cm4all/command";
@@ -22,7 +22,9 @@ interface CommandOptions {
 export function declareReportCommand(program: Command): void {
   program
     .command("report")
-    .description("write an HTML report of the usage of customers, from the database of fleet.sql")
+    .description(
+      "write an HTML report of the usage of customers, from the database that fleet.sql sets up",
+    )
     .requiredOption("--html <file>", "the file to write; - for standard output")
     .option(
       "--from <day>",
@@ -38,7 +40,11 @@ export function declareReportCommand(program: Command): void {
       1000,
     )
     .option("--database <database>", "the name of a database, or its URI", "accounting")
-    .option("--user <user>", "the user as which root queries the database", "nobody")
+    .option(
+      "--user <user>",
+      "the user as whom the query runs, if root starts the command",
+      "nobody",
+    )
     .action(makeReport);
 }
 

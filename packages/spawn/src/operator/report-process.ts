@@ -15,7 +15,8 @@ const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 
 /**
  * Returns the report as HTML.
- * @param user the user as which root runs the program; other users run it as themselves
+ * @param user the user as whom the program runs, if root starts the command; other users run it as
+ *   themselves
  * @throws CommandFailure
  */
 export async function runReport(options: ReportOptions, user: string): Promise<Buffer> {

@@ -191,7 +191,7 @@ const RECORD = object(
     report: whole("The number of the report among the reports of the cgroup, beginning with 1."),
     path: text("The path of the cgroup, relative to the cgroup root."),
     measuredMs: number("When the figures were read, in ms since 1970."),
-    reason: text("Why the record is parked, or why its handler failed last."),
+    reason: text("Why the record is parked, or why its handler last failed."),
     attempts: whole("The number of calls of its handler since the daemon was started."),
   },
   ["id", "report", "path", "measuredMs", "reason", "attempts"],

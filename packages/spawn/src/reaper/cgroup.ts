@@ -45,7 +45,7 @@ export interface ReleaseState {
 export class Cgroup<Node> {
   readonly node: Node;
   readonly parent: Cgroup<Node> | undefined;
-  /** The time at which its creation was observed, milliseconds since 1970. */
+  /** The time at which its creation was observed, in milliseconds since 1970. */
   readonly bornMs: number | undefined;
   /** The time at which it became known, on the world's clock. */
   readonly knownMs: number;
@@ -69,7 +69,7 @@ export class Cgroup<Node> {
   report = 1;
   /** The figures that were last reported. */
   last: CgroupSnapshot | undefined;
-  /** The figures that were measured since the last report, while it ran. */
+  /** The figures that have been measured since the last report, while it ran. */
   sample: CgroupMeasurement | undefined;
   release: ReleaseState | undefined;
   /** The time at which it was released. */

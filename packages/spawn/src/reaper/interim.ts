@@ -2,7 +2,7 @@
 import type { EventLoop, Timer } from "../thread/event-loop.ts";
 
 /**
- * The shortest pause, milliseconds. If there are thousands of cgroups, each wake-up measures
+ * The shortest pause, in milliseconds. If there are thousands of cgroups, each wake-up measures
  * several of them, which saves wake-ups.
  */
 const MIN_PAUSE_MS = 50;

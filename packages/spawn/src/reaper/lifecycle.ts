@@ -61,7 +61,7 @@ export class Lifecycle<Node> {
   /**
    * Called when a cgroup was found. `scanned` follows once the cgroups below it have been added.
    * @param parent undefined for a cgroup directly below a scope
-   * @param bornMs the time at which its creation was observed, milliseconds since 1970
+   * @param bornMs the time at which its creation was observed, in milliseconds since 1970
    */
   added(node: Node, parent: Node | undefined, bornMs: number | undefined): void {
     const above = parent === undefined ? undefined : this.#cgroups.get(parent);

@@ -6,7 +6,7 @@
 import type { EventLoop } from "../thread/event-loop.ts";
 
 /**
- * The time after which the event loop gets its turn, milliseconds. A step under way is finished
+ * The time after which the event loop gets its turn, in milliseconds. A step under way is finished
  * first.
  */
 export const TURN_MS = 50;

@@ -75,8 +75,8 @@ export class XattrCache<Place> {
   }
 
   /**
-   * Returns the attributes of a cgroup, of its parent, and so on up to a child of the root,
-   * as a record has them.
+   * Returns the attributes of a cgroup, of its parent, and so on up to a child of the root: a
+   * table for each, within the limits of a record (see limitXattrs).
    */
   of(cgroup: TreeNode<Place>): XattrTable[] {
     const tables: XattrTable[] = [];
@@ -99,7 +99,7 @@ export class XattrCache<Place> {
    * Reads the attributes of an open directory, and those of all directories above it, unless they
    * are known.
    * @param mode as from fstat(2)
-   * @throws system errors if descriptors or memory are short
+   * @throws system errors if descriptors or memory run short
    */
   load(cgroup: TreeNode<Place>, fd: number, mode: number): void {
     this.#read(cgroup, fd, mode);
@@ -107,7 +107,7 @@ export class XattrCache<Place> {
       if (this.#get(node) === undefined) this.#open(node);
   }
 
-  /** Opens a directory and reads its attributes. @throws as `load` */
+  /** Opens a directory and reads its attributes. @throws as `load` does */
   #open(node: TreeNode<Place>): XattrTable {
     try {
       return this.#root.withDirectory(node.path, (fd) => {

@@ -42,7 +42,7 @@ export interface OthersUsage extends Usage {
 }
 
 export interface ReportData {
-  /** At most `top` customers: those with the most CPU time, the customer with the most first. */
+  /** At most `top` customers: those with the most CPU time, in descending order of CPU time. */
   readonly customers: readonly CustomerUsage[];
   /** All other customers; undefined if there are none. */
   readonly others: OthersUsage | undefined;
@@ -106,8 +106,8 @@ const UNBILLED = `SELECT DISTINCT ${DAY} FROM fleet_host_day
   WHERE day BETWEEN $1 AND $2 AND reports > billed ORDER BY day`;
 
 /**
- * Reads the data of a report in one read-only transaction. Connects as PGHOST, PGUSER and so on
- * specify; by default, over Debian's socket and as the user of this process.
+ * Reads the data of a report in one read-only transaction. PGHOST, PGUSER and so on determine the
+ * connection; by default, it uses Debian's socket and the name of the user of this process.
  * @throws errors of pg and of the system
  */
 export async function readReport(options: ReportOptions): Promise<ReportData> {

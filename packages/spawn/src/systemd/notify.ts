@@ -56,7 +56,7 @@ export class Notifier {
       const message = Buffer.from(lines.join("\n"));
       return this.#buffer.send(this.#socket.number, message, encodeRights(fds)) !== undefined;
     } catch (error) {
-      // The manager is gone, or memory is short at the moment: no reason to end the daemon.
+      // The manager is gone, or memory has run short: no reason to end the daemon.
       if (error instanceof SyscallError) return false;
       throw error;
     }

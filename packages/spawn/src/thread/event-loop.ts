@@ -20,7 +20,7 @@ interface PendingTimer extends Timer {
   readonly run: () => void;
 }
 
-/** Returns the time of the monotonic clock, milliseconds. */
+/** Returns the time of the monotonic clock, in milliseconds. */
 export function monotonicMs(): number {
   return performance.now();
 }

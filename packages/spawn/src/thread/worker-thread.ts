@@ -113,7 +113,7 @@ export class WorkerThread<D extends Dialogue> {
       }
       const request = this.#nextRequest++;
       this.#send({ name, args, request });
-      // The worker answers by the same Dialogue, so the type of the answer is right.
+      // The worker's handlers are typed by the same Dialogue, so the type of the answer is right.
       const settle = resolve as PendingRequest["resolve"];
       this.#pending.set(request, { name, resolve: settle, reject });
     });
@@ -148,7 +148,7 @@ export class WorkerThread<D extends Dialogue> {
 
   #endedError(request: string): ThreadEndedError {
     return new ThreadEndedError(
-      `the ${this.#role} thread has ended, it does not answer: ${request}`,
+      `the ${this.#role} thread has ended and does not answer: ${request}`,
       this.#failure === undefined ? {} : { cause: this.#failure },
     );
   }

@@ -69,7 +69,7 @@ export async function addressRemark(address: string): Promise<string | undefined
     return undefined;
   } catch (error) {
     return isErrno(error, "EADDRINUSE")
-      ? `${address} is in use: by the daemon if it runs, and otherwise by another program`
+      ? `${address} is in use: by the daemon if it is running, and otherwise by another program`
       : `${address} cannot be used now; the daemon tries it again: ${errorText(error)}`;
   } finally {
     server.close();

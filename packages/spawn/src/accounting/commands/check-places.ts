@@ -9,7 +9,7 @@ import { encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import { DEFAULT_CONTROL_SOCKET } from "../../config/operator.ts";
 import type { Config } from "../../config.ts";
 
-/** The directory that exists while the service runs: systemd makes it (RuntimeDirectory=). */
+/** The directory that exists while the service is running: systemd makes it (RuntimeDirectory=). */
 const RUNTIME_DIRECTORY = dirname(DEFAULT_CONTROL_SOCKET);
 
 /** Returns a line for each place that cannot be used. */

@@ -1,5 +1,5 @@
 /**
- * Shows the records in the journal's files while no daemon runs, and decides on them. Holds
+ * Shows the records in the journal's files while no daemon is running, and decides on them. Holds
  * the journal's lock while it is open, so that a daemon that starts meanwhile waits.
  */
 import { CommandFailure, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_TEMPFAIL } from "@cm4all/command";

@@ -11,7 +11,7 @@ import { formatCounts, formatLine, formatRecord, RecordTable } from "./record-ta
 /** The records of the running daemon, or those in the journal's files. */
 export interface OpenRecords extends AsyncDisposable {
   readonly records: AccountingRecords;
-  /** True if a daemon runs, which carries out decisions at once. */
+  /** True if a daemon is running; it carries out decisions at once. */
   readonly isRunning: boolean;
 }
 
@@ -25,7 +25,7 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
     .summary("show the records in the journal that wait to be accounted, and decide on them")
     .description(
       "Shows the records that wait in the journal to be accounted, and decides on them: those of " +
-        "the running daemon, or, while none runs, those in the journal's files. An ID is a " +
+        "the running daemon or, if none is running, those in the journal's files. An ID is a " +
         "record's number or a cgroup's id.",
     );
   accounting
@@ -170,7 +170,7 @@ async function retry(
   { records, isRunning }: OpenRecords,
   ids: readonly string[] | "all",
 ): Promise<void> {
-  const when = isRunning ? "again" : "again when the daemon runs";
+  const when = isRunning ? "again" : "again when the daemon is running";
   if (ids === "all") {
     const count = await records.retry("all");
     if (count === 0) console.log("no record is parked");

@@ -13,7 +13,7 @@ export interface Entry {
   /** The size of the record in the journal. */
   readonly bytes: number;
   isRunning: boolean;
-  /** How often its handler was called. */
+  /** How often its handler has been called. */
   attempts: number;
   lastError: string | undefined;
   lastFailedMs: number | undefined;

@@ -164,7 +164,7 @@ export class AccountingQueue {
 
   /**
    * Removes a record from memory; the caller then changes its state. Returns false, and removes
-   * nothing, if its handler runs.
+   * nothing, if its handler is running.
    */
   tryWithdraw(number: number): boolean {
     const entry = this.#lineup.get(number);

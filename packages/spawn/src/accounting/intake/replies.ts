@@ -24,7 +24,7 @@ export class Replies {
     this.#onFlush = onFlush;
   }
 
-  /** The thread that gets the replies; undefined if none runs. */
+  /** The thread that gets the replies; undefined if none is running. */
   get releaser(): Releaser | undefined {
     return this.#releaser;
   }

@@ -49,7 +49,7 @@ export class JournalStore {
   #diskProblem: string | undefined;
   #fullProblem: string | undefined;
   #isNearlyFull = false;
-  /** Names of the files that were found damaged since the journal was opened. */
+  /** Names of the files that have been found damaged since the journal was opened. */
   readonly #damaged = new Set<string>();
   #isClosed = false;
   /** The functions that end the current pauses, which are called when the store is closed. */

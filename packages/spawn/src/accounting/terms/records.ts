@@ -1,6 +1,6 @@
 /**
  * The records in the journal, as an administrator sees them and decides on them. They come from
- * the running daemon or, while none runs, from the journal's files (offline-records.ts). These
+ * the running daemon or, if none is running, from the journal's files (offline-records.ts). These
  * types cross the control socket as JSON.
  */
 import type { CgroupRecord } from "@cm4all/cgroup";
@@ -11,7 +11,7 @@ import type { ByteString } from "@cm4all/linux";
 export type RecordCondition =
   /** Its handler will be called. */
   | "waiting"
-  /** Its handler runs; if no daemon runs, it was interrupted. */
+  /** Its handler is running; if no daemon is running, the handler was interrupted. */
   | "began"
   /** Its handler is called only if an administrator has it called again. */
   | "parked";
@@ -27,9 +27,9 @@ export interface RecordSummary {
   readonly path?: ByteString | undefined;
   /** When the figures were read, in milliseconds since 1970. */
   readonly measuredMs?: number | undefined;
-  /** Why the record is parked, or why its handler failed last; the text may come from a script. */
+  /** Why the record is parked, or why its handler last failed; the text may come from a script. */
   readonly reason?: string | undefined;
-  /** How often the handler was called since the daemon started. */
+  /** The number of times that the handler has been called since the daemon started. */
   readonly attempts?: number | undefined;
 }
 
@@ -45,8 +45,8 @@ export interface FoundRecord {
 /** Lists records and carries out an administrator's decisions. */
 export interface AccountingRecords {
   /**
-   * Returns up to `limit` records with numbers above `after`, oldest first. Only an empty page is
-   * the last: further pages may follow a page with fewer than `limit` records.
+   * Returns up to `limit` records with numbers above `after`, oldest first. Only an empty result
+   * marks the end: a result with fewer than `limit` records may be followed by more.
    */
   list(after: number, limit: number): Promise<RecordSummary[]>;
   /**

@@ -68,7 +68,7 @@ function remember(number: number, id: string, fields: Partial<Entry>): void {
 const statesOf = (numbers: readonly number[]) => numbers.map((each) => journal.state(each));
 
 describe("an administrator", () => {
-  it("sees how often a handler was called, and why it failed last", async () => {
+  it("sees how often a handler was called, and why it last failed", async () => {
     const number = await append("a", WAITING);
     remember(number, "a", { attempts: 2, lastError: "no route" });
     const seen = { number, state: "waiting", attempts: 2, reason: "no route" };
@@ -82,7 +82,7 @@ describe("an administrator", () => {
     expect(await records.list(-1, 10)).toMatchObject([{ state: "began", attempts: 1 }]);
   });
 
-  it("sees why a record is parked, rather than why its handler failed last", async () => {
+  it("sees why a record is parked, rather than why its handler last failed", async () => {
     const number = await append("a", PARKED, "too old");
     remember(number, "a", { lastError: "no route" });
     expect(await records.list(-1, 10)).toMatchObject([{ reason: "too old" }]);

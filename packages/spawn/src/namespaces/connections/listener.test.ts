@@ -20,7 +20,7 @@ import { makeShared, type Shared } from "./shared.ts";
 const ADDRESS = `@cm4all-spawn-listener-test-${process.pid}`;
 const STRANGERS = 300;
 
-/** Longer than a turn may spend on accepting, milliseconds. */
+/** Longer than a turn may spend on accepting, in milliseconds. */
 const LONG_MS = 1;
 
 /**

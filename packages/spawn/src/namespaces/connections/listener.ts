@@ -34,10 +34,10 @@ const LISTEN_BACKLOG = 4096;
  */
 const FLOOD_BACKLOG = 256;
 
-/** The time without a flood after which the queue is long again, milliseconds. */
+/** The time without a flood after which the queue is long again, in milliseconds. */
 const CALM_MS = 1000;
 
-/** How long the listener pauses when it has run out of descriptors, milliseconds. */
+/** How long the listener pauses when it has run out of descriptors, in milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 
 /** Accepts connections on the listening sockets. */

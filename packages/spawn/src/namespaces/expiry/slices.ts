@@ -1,7 +1,7 @@
 import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
-/** The longest time for which a slice of the work may keep clients waiting, milliseconds. */
+/** The longest time for which a slice of the work may keep clients waiting, in milliseconds. */
 const SLICE_MS = 1;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Defines how the daemon makes and keeps each kind of namespace. The facts of the protocol are in
- * packages/protocol/src/kinds.ts; a kind that is added there needs an entry here.
+ * Defines how the daemon makes and keeps each kind of namespace. What the protocol defines for each
+ * kind is in packages/protocol/src/kinds.ts; a kind that is added there needs an entry here.
  */
 import { createNamespace, createUserNamespace, type Fd, openFile } from "@cm4all/linux";
 import { decodeUserMaps, type NamespaceKind } from "@cm4all/spawn-protocol";
@@ -23,8 +23,8 @@ export interface Created {
 
 interface KeptKind {
   /**
-   * The file of the namespace in the directory of its name. If the kind takes payloads, each
-   * namespace has a file with a number, `FILE-N`.
+   * The namespace's file, in the directory of the name that it belongs to. If the kind takes
+   * payloads, each namespace has a file with a number, `FILE-N`.
    */
   readonly file: string;
   /** Makes a namespace. @throws SyscallError; nothing is left behind then */

@@ -12,7 +12,7 @@ import type { EventLoop } from "../../thread/event-loop.ts";
 import { isSystemError, type OnError } from "../errors.ts";
 import type { NameDirectory } from "./name-directory.ts";
 
-/** The pause before another look at a FIFO that could not be read, milliseconds. */
+/** The pause before another look at a FIFO that could not be read, in milliseconds. */
 const LOOK_AGAIN_MS = 1000;
 
 export interface FileIdentity {

@@ -15,7 +15,7 @@ export class Registry implements SetOwner {
   readonly #touched: () => void;
   readonly #sets = new Map<string, NamespaceSet>();
   /**
-   * The names without a lease, each with the time of its last use, milliseconds of the monotonic
+   * The names without a lease, each with the time of its last use, in milliseconds of the monotonic
    * clock. They are in the order of use: a name that is used moves to the end.
    */
   readonly #idle = new RecencyMap<NamespaceSet, number>();

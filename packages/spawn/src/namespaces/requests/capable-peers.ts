@@ -41,7 +41,7 @@ import { hasCapability, type Peer, parseRights } from "./permission.ts";
  */
 const LOOKS = 4;
 
-/** How long a proof is valid, milliseconds. */
+/** How long a proof is valid, in milliseconds. */
 const PROOF_MS = 1000;
 
 /**
@@ -73,7 +73,7 @@ class PeerProcess {
   readonly #userNamespace: Fd;
   /** The uid of the connections for which the process was proven capable. */
   provenUid: number | undefined;
-  /** The time at which the proof began, milliseconds of the monotonic clock. */
+  /** The time at which the proof began, in milliseconds of the monotonic clock. */
   provenMs = 0;
   /** The connection of the process that was looked at first. */
   readonly #first: Pick<Peer, "acceptedMs" | "listenerFd">;
@@ -153,8 +153,8 @@ export class CapablePeers {
   readonly #keptByPid = new Map<number, PeerProcess>();
 
   /**
-   * The times at which processes were found in another user namespace, by pid, milliseconds of the
-   * monotonic clock.
+   * The times at which processes were found in another user namespace, by pid, in milliseconds of
+   * the monotonic clock.
    */
   readonly #elsewhere = new Map<number, number>();
 

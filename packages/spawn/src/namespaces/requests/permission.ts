@@ -46,7 +46,7 @@ export interface Peer {
   readonly socketFd: number;
   /** The descriptor of the listening socket from which it was accepted. */
   readonly listenerFd: number;
-  /** The time at which it was accepted, milliseconds of the monotonic clock. */
+  /** The time at which it was accepted, in milliseconds of the monotonic clock. */
   readonly acceptedMs: number;
 }
 

@@ -105,7 +105,7 @@ export class Responder {
 
   /**
    * Answers with the namespaces, or with the error.
-   * @param nowMs the time when the request arrived, milliseconds of the monotonic clock
+   * @param nowMs the time when the request arrived, in milliseconds of the monotonic clock
    * @returns false if the answer is an error
    */
   #answer(client: Client, prepared: PreparedRequest, nowMs: number): boolean {

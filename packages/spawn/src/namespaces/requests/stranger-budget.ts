@@ -1,6 +1,6 @@
 /**
- * The period of the budget, milliseconds. The budget limits the share of the daemon's time that a
- * flood of strangers gets.
+ * The period of the budget, in milliseconds. The budget limits the share of the daemon's time that
+ * a flood of strangers gets.
  */
 const PERIOD_MS = 1000;
 /**
