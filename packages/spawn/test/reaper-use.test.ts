@@ -104,17 +104,24 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       });
   });
 
-  it("accounts an unused child that gets a process while its parent waits for it", async () => {
+  it.each([
+    ["", () => {}],
+    // The reaper then sees only that the cgroups have changed, and that they are empty again.
+    [", and is empty again before the reaper looks", () => program.process.kill("SIGSTOP")],
+  ])("accounts an unused child that gets a process while its parent waits%s", async (_, before) => {
     // Longer than any pause of a busy machine: the child must not be deleted before its process comes.
     await start({ unusedMs: 60_000 });
     scratch.make("bp.scope/c1/sub");
     await run("bp.scope/c1");
     await released(1);
+    before();
     await run("bp.scope/c1/sub");
-    await until("both releases", () => program.releases.length === 3);
-    expect(program.told).toContain("withdrawn 1");
-    expect(paths().slice(1)).toEqual(["/bp.scope/c1/sub", "/bp.scope/c1"]);
+    program.process.kill("SIGCONT");
     await gone("bp.scope/c1");
+    const later = paths().slice(1);
+    expect([later[0], later.at(-1)]).toEqual(["/bp.scope/c1/sub", "/bp.scope/c1"]);
+    const isReplaced = program.releases.some(({ replaces }) => replaces === 1);
+    expect(isReplaced || program.told.includes("withdrawn 1")).toBe(true);
   });
 
   it("leaves alone cgroups that were never used, frozen or not", async () => {
