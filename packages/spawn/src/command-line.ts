@@ -182,7 +182,7 @@ export async function runCommandLine(): Promise<void> {
       "find mistakes in the configuration file, and in the users and the cgroup_root that it names, and exit; see also the command check",
     )
     .option("--listen <address>", "the address where clients connect: @NAME, or a path")
-    .option("--control <path>", "the path of the administrators' socket; empty for none")
+    .option("--control <path>", "the path of the control socket; empty for none")
     .option("--journal <directory>", "the directory where records of cgroups wait to be accounted")
     .option(
       "--timeout <seconds>",

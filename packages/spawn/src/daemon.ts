@@ -162,7 +162,7 @@ class Daemon {
     // The reaper starts after the namespace service, because clients wait for that service.
     if (reaper.enabled)
       this.#cgroups = CgroupService.start(reaper, accounting, this.#verbose, this.#log);
-    await this.#notifier?.send(["READY=1", this.#statusLine()]);
+    await this.#notifyReady([this.#statusLine()]);
     this.#startWatchdog();
     // After the start, half of the memory in use is garbage.
     new Lull(QUIET_MS, freeMemory).worked();
@@ -171,16 +171,25 @@ class Daemon {
   /** Has the service manager keep the store before any answer to a client can rely on that. */
   async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
     if (this.#notifier === undefined || !isNew) return;
-    // First removes the entry of an earlier run, if any: this run could not use it.
-    await this.#notifier.send(["FDSTOREREMOVE=1", `FDNAME=${STORE_NAME}`]);
-    const isSent = await this.#notifier.send(
-      ["FDSTORE=1", `FDNAME=${STORE_NAME}`, "FDPOLL=0"],
-      [fd],
-    );
-    if (!isSent || !(await this.#notifier.barrier()))
+    const name = `FDNAME=${STORE_NAME}`;
+    const isStored =
+      // First removes the entry of an earlier run, if any: this run could not use it.
+      (await this.#notifier.send(["FDSTOREREMOVE=1", name])) &&
+      (await this.#notifier.send(["FDSTORE=1", name, "FDPOLL=0"], [fd])) &&
+      (await this.#notifier.barrier());
+    if (!isStored)
       this.#log(
         LOG_WARNING,
         "the service manager does not answer: namespaces may not survive a restart",
+      );
+  }
+
+  /** Reports the end of a start or of a reload. */
+  async #notifyReady(lines: readonly string[] = []): Promise<void> {
+    if ((await this.#notifier?.send(["READY=1", ...lines])) === false)
+      this.#log(
+        LOG_WARNING,
+        "the service manager does not take READY=1: it may end the daemon when its time limit expires",
       );
   }
 
@@ -255,7 +264,7 @@ class Daemon {
       this.#log(LOG_ERR, `keeping the old configuration: ${inOneLine(errorText(error))}`);
       throw error;
     } finally {
-      await this.#notifier?.send(["READY=1"]);
+      await this.#notifyReady();
     }
     const problem = await this.#cgroups?.scriptProblem(SCRIPT_LOAD_TIMEOUT_MS);
     // `ScriptSink` has logged the problem.

@@ -12,7 +12,7 @@ import { seededRandom } from "./support/random.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
-/** The number of repetitions; the daemon is killed 28 times in each. */
+/** The number of repetitions. */
 const LIVES = process.env["TORTURE"] === "all" ? 8 : 1;
 /** How often the daemon is killed during requests; every third time also during its next start. */
 const ROUNDS = 20;

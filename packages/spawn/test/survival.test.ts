@@ -266,6 +266,21 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
     }
   });
 
+  it("that the service manager does not take are logged, and clients are served", async () => {
+    const manager = new FakeManager();
+    manager.stall();
+    const daemon = manager.spawn();
+    try {
+      await daemon.untilLogged("the service manager does not answer: namespaces may not survive");
+      await daemon.untilLogged("the service manager does not take READY=1");
+      using client = daemon.connect();
+      client.inodes("served", { ipc: true });
+    } finally {
+      await daemon.stop();
+      await manager.close();
+    }
+  });
+
   it("for the watchdog are not sent while the daemon hangs", async () => {
     const manager = new FakeManager();
     const daemon = await manager.start({ env: { WATCHDOG_USEC: "300000" } });

@@ -6,6 +6,7 @@ import { closeSync } from "node:fs";
 import {
   AF_UNIX,
   bindUnix,
+  connectUnix,
   type Fd,
   listen,
   MessageBuffer,
@@ -77,6 +78,15 @@ export class FakeManager {
       if (lines.includes("FDSTORE=1") && this.store.length < STORE_MAX)
         this.store.push({ fd, name });
       else closeSync(fd);
+  }
+
+  /** Receives nothing more, and fills the queue of the notify socket. */
+  stall(): void {
+    this.isStalled = true;
+    using sender = socket(AF_UNIX, SOCK_DGRAM, 0, SOCK_NONBLOCK);
+    connectUnix(sender.number, this.#notifyAddress);
+    const filler = Buffer.from("X_FILLER=1");
+    while (this.#buffer.send(sender.number, filler, new Uint8Array()) !== undefined);
   }
 
   /** Starts the daemon with the listener and all stored descriptors. */
