@@ -18,7 +18,9 @@ interface Plan {
 }
 
 interface State {
+  /** The index of the case that runs. */
   next: number;
+  /** Whether that case has rebooted the machine. */
   isRebooted: boolean;
   passed: number;
   failed: number;
@@ -26,8 +28,16 @@ interface State {
 }
 
 function readState(): State {
-  if (existsSync(STATE)) return JSON.parse(readFileSync(STATE, "utf8")) as State;
-  return { next: 0, isRebooted: false, passed: 0, failed: 0, skipped: 0 };
+  if (!existsSync(STATE)) return { next: 0, isRebooted: false, passed: 0, failed: 0, skipped: 0 };
+  const state = JSON.parse(readFileSync(STATE, "utf8")) as State;
+  if (state.isRebooted) return state;
+  const name = Object.keys(cases)[state.next];
+  throw new Error(`the machine restarted by itself during ${name}; see its console`);
+}
+
+/** Saves the state so that it survives a crash of the machine. */
+function saveState(state: State): void {
+  writeFileSync(STATE, JSON.stringify(state), { flush: true });
 }
 
 async function run(name: string, item: Case, state: State, plan: Plan): Promise<void> {
@@ -67,7 +77,7 @@ async function run(name: string, item: Case, state: State, plan: Plan): Promise<
 
 /** Reboots. Never returns. */
 async function reboot(state: State): Promise<void> {
-  writeFileSync(STATE, JSON.stringify({ ...state, isRebooted: true }));
+  saveState({ ...state, isRebooted: true });
   attempt("sync; systemctl reboot --no-block");
   await new Promise(() => setInterval(() => {}, 1 << 30));
 }
@@ -94,6 +104,7 @@ async function main(): Promise<void> {
       continue;
     }
     logTo(`${LOGS}/${name}.log`);
+    saveState({ ...state, isRebooted: false });
     await run(name, item, state, plan);
   }
   console.log(`${state.passed} passed, ${state.failed} failed, ${state.skipped} skipped`);
