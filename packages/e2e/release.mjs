@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * `npm run release-check [-- --list] [STEP...]`: runs what .ci/run leaves out because it takes
- * hours: every cell of the matrix of Debian, Node and architecture, the distinct places, and the
- * virtual machines. Steps that have passed with the same source are not repeated, so an
+ * hours, namely all combinations of Debian and Node, the distinct places, and the virtual machines,
+ * one of them of arm64. Steps that have passed with the same source are not repeated, so an
  * interrupted run can be continued. At the end it prints the table of docs/platforms.md, with new
  * rows for the steps that have results, including those of an interrupted run.
  */

@@ -38,7 +38,7 @@ mount -t tmpfs -o mode=755 dev dev
 mkdir dev/{pts,shm,mqueue}
 mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts dev/pts
 mount -t tmpfs -o mode=1777 shm dev/shm
-while read -r name minor major; do mknod -m 666 "dev/$name" c "$minor" "$major"; done <<'DEVICES'
+while read -r name major minor; do mknod -m 666 "dev/$name" c "$major" "$minor"; done <<'DEVICES'
 null 1 3
 zero 1 5
 full 1 7

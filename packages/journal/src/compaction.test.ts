@@ -57,7 +57,7 @@ describe("marks of a live record", () => {
 });
 
 describe("a segment", () => {
-  it("that somebody has removed does not count as an error of the disk", async () => {
+  it("that somebody has removed does not count as a disk error", async () => {
     const numbers: number[] = [];
     for (let i = 0; i < 200; i++) numbers.push(await journal.append(record(`${i}`)));
     const troubles: unknown[] = [];

@@ -90,7 +90,7 @@ function encode(frames: readonly Frame[], batchDistance: (offset: number) => num
 
 /**
  * Returns the frame at `offset`, whose payload is a view of `bytes`; `incomplete` if
- * `bytes` ends before the frame does; undefined if there is no whole frame.
+ * `bytes` ends before the frame does; undefined if no valid frame begins there.
  */
 export function tryReadFrame(
   bytes: Buffer,

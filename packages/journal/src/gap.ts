@@ -9,8 +9,8 @@
  * - The write is visibly incomplete: the file ends within a frame, or a sector of the gap is
  *   still zero (a write extends the file or overwrites the zeros of a reserve). JSON contains no
  *   zero bytes, so neither a flipped bit nor a sector of another file looks like that. If no
- *   frame follows, and the header of the frame that begins the gap is there, the zero sector has
- *   to belong to that frame: after its last frame a reserve has zeros anyway.
+ *   frame follows, and the header of the frame that begins the gap is there, the zero sector has to
+ *   lie within that frame, because a reserve has zeros after its last frame anyway.
  *
  * After a power failure, the rest of the batch after the gap is dropped, as if the write had been
  * cut off at the gap. A confirmed batch in which the disk zeroed sectors before anything else was

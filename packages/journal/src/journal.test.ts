@@ -277,9 +277,9 @@ describe("a damaged journal", () => {
 });
 
 /**
- * Simulates four runs of a daemon. Each appends and marks records, meets disk errors at any call,
- * and ends by a kill, a power failure or a regular stop. Checks at each start what has to be true
- * of the journal.
+ * Simulates four runs of a daemon. Each appends and marks records, may meet a disk error at any
+ * call, and is ended by a kill, a power failure or a regular stop. Checks at each start what has to
+ * be true of the journal.
  */
 async function torture(seed: number): Promise<void> {
   const random = seeded(seed);
@@ -398,7 +398,7 @@ async function torture(seed: number): Promise<void> {
 
 const order = new Map<string, number>();
 
-describe("a journal whose disk and power fail at any moment", () => {
+describe("a journal whose disk and power may fail at any moment", () => {
   it("loses nothing that it has confirmed, and returns nothing twice", async () => {
     const runs = process.env["TORTURE"] === "all" ? 3000 : 300;
     for (let seed = 1; seed <= runs; seed++)

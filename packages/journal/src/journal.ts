@@ -28,7 +28,7 @@ export interface JournalOptions {
 export const DEFAULT_OPTIONS: JournalOptions = {
   limitBytes: 1024 * 1024 * 1024,
   segmentBytes: 16 * 1024 * 1024,
-  // The reserve holds the marks of all records of a segment, which can then be removed.
+  // The reserve has room for marks of all records of one segment; that segment can then be removed.
   reserveBytes: 4 * 1024 * 1024,
 };
 
@@ -305,7 +305,7 @@ export class Journal {
       while (await this.#compaction.tryRemove(this.#writer.segment)) hasRoom = true;
       while (await this.#compaction.tryRewrite(this.#writer.segment)) hasRoom = true;
     } catch {
-      // The write that failed before this was reported.
+      // The failed write that led here has already been reported.
     }
     return hasRoom;
   }

@@ -8,7 +8,7 @@ import { Fd, tryFlock } from "@cm4all/linux";
 /**
  * Locks a journal's directory, which has to exist, until the returned descriptor is closed. The
  * caller owns the descriptor; children do not inherit it.
- * @returns undefined if another process has the lock
+ * @returns undefined if the directory is locked already, by this process or another
  * @throws Node's system errors; SyscallError
  */
 export function tryLockJournal(directory: string): Fd | undefined {

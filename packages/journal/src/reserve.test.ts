@@ -102,7 +102,7 @@ describe("on a full disk", () => {
     expect(journal.bytes).toBeLessThan(1000);
   });
 
-  it("no reserve is made if it would leave little space to others", async () => {
+  it("no reserve is made if it would leave little space for others", async () => {
     await journal.close();
     disk = new SimulatedDisk(() => 0.5);
     disk.capacityBytes = 10_000;
@@ -189,7 +189,7 @@ describe("on a full disk", () => {
       expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
     });
 
-    it("segments whose records are marked as gone alternately make room", async () => {
+    it("two segments, whose records are alternately marked as gone, make room", async () => {
       const older = await append(150);
       const newer = await append(150);
       const [last = 0] = await append(1);

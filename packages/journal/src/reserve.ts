@@ -1,6 +1,7 @@
 /**
  * Space on the disk that is kept for marks: the outcome of handlers has to be recorded even if
- * the disk is full. Otherwise no handler could be called, although the database works.
+ * the disk is full. Otherwise no handler could be called, even if the handlers write only to a
+ * remote database.
  *
  * The reserve is a file whose blocks are allocated. When the disk is full it becomes a segment,
  * and marks overwrite its zeros. If its blocks were freed instead, others could take them.
@@ -15,8 +16,8 @@ const NAME = "reserve";
 const PAUSE_MS = 10_000;
 
 /**
- * The reserve is made only if this multiple of its size is free. So it leaves to other files at
- * least as much space as it takes.
+ * The reserve is made only if this multiple of its size is free. So it leaves at least as much
+ * space for other files as it takes.
  */
 const DISTANCE = 2;
 

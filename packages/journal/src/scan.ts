@@ -22,8 +22,8 @@ export interface Visitor {
 
 /** Reads a file to its end. Returns its size. @throws system errors of reading */
 export async function scan(source: PatientReader, visitor: Visitor): Promise<number> {
-  // The buffer is reused: to read a gigabyte, new buffers would occupy memory until they are
-  // collected.
+  // The buffer is reused: while a gigabyte is read, new buffers would occupy memory until the
+  // garbage collector frees them.
   let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   /** The offset, in the file, of the first byte in the buffer. */
   let base = 0;

@@ -31,7 +31,10 @@ async function start(): Promise<{ ids: string[]; isDamaged: boolean }> {
   return { ids, isDamaged: journal.damage.length > 0 };
 }
 
-/** Appends records together: the first is written alone, and all others in the next batch. */
+/**
+ * Appends records without waiting in between: the first is written alone, and all others in the
+ * next batch.
+ */
 async function append(journal: Journal, prefix: string, count: number): Promise<number[]> {
   const ids = Array.from({ length: count }, (_, i) => `${prefix}${i}`);
   const numbers = await Promise.all(ids.map((id) => journal.append(record(id))));
@@ -69,7 +72,7 @@ beforeEach(async () => {
 
 describe("a write that was never confirmed", () => {
   it.each([0, 8192])(
-    "may leave any of its sectors, before %d zeros of a reserve: the whole records before the first gap count",
+    "may leave any of its sectors behind, followed by %d zeros of a reserve: whole records count up to the first gap",
     async (zeros) => {
       const first = Math.floor(confirmedBytes / SECTOR);
       const sectors = Math.ceil(whole.length / SECTOR) - first;

@@ -101,7 +101,7 @@ export class Writer {
   /**
    * Returns the sequence numbers of segments that have to stay until waiting marks are written.
    * Dropping a record that is gone has the same effect as writing its mark. This effect must not
-   * come before that of an earlier mark that waits for a record in an older segment: if a record
+   * come before that of an earlier mark, still waiting, of a record in an older segment: if a record
    * that replaces an older one were dropped first, the older record would come back. Only later
    * segments are affected, so the oldest segment may always be removed.
    */

@@ -1,6 +1,6 @@
 /**
- * Tests the journal on a real disk while the system calls with which it writes fail, or its process
- * is killed in them. `npm run torture` tries each call of a process, `npm test` only a sample.
+ * Tests the journal on a real disk while its system calls for writing fail, or its process is
+ * killed in one of them. `npm run torture` tries each call of a process, `npm test` only a sample.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -18,7 +18,7 @@ const isTorture = process.env["TORTURE"] === "all";
 /** Every STEP-th call is tried. */
 const STEP = isTorture ? 1 : 13;
 
-/** The faults of each call that only `npm run torture` tries, in addition to FAULTS. */
+/** For each call, the faults that only `npm run torture` tries, in addition to FAULTS. */
 const CALLS = {
   pwrite64: ["EDQUOT"],
   fdatasync: [],

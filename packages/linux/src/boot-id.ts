@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 
 /**
- * Returns the id of this boot of the kernel; each boot has another id.
+ * Returns the id of this boot of the kernel; each boot has a different id.
  * @throws Node's system errors
  * @see random(4)
  */

@@ -166,7 +166,7 @@ export class ByteWriter {
 
   /** Appends `count` zero bytes. */
   zeros(count: number): this {
-    // Memory that was not written yet is zero.
+    // Memory that has not been written yet is zero.
     this.#grow(count);
     return this;
   }
@@ -181,7 +181,8 @@ export class ByteWriter {
    * later.
    */
   setU16(offset: number, value: number): void {
-    if (offset + 2 > this.#length) throw new RangeError(`offset ${offset} is not written yet`);
+    if (offset + 2 > this.#length)
+      throw new RangeError(`offset ${offset} has not been written yet`);
     if (LITTLE) this.#bytes.writeUInt16LE(value, offset);
     else this.#bytes.writeUInt16BE(value, offset);
   }
@@ -191,7 +192,8 @@ export class ByteWriter {
    * later.
    */
   setU32(offset: number, value: number): void {
-    if (offset + 4 > this.#length) throw new RangeError(`offset ${offset} is not written yet`);
+    if (offset + 4 > this.#length)
+      throw new RangeError(`offset ${offset} has not been written yet`);
     if (LITTLE) this.#bytes.writeUInt32LE(value, offset);
     else this.#bytes.writeUInt32BE(value, offset);
   }

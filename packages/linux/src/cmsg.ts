@@ -49,8 +49,8 @@ export function writeRights(control: Buffer, fds: readonly number[]): number {
 }
 
 /**
- * The sender of a message, as the kernel saw it. The pid is 0 if the sender is in another PID
- * namespace.
+ * The sender of a message, as the kernel saw it. The pid is 0 if the sender has none in
+ * the receiver's PID namespace.
  */
 export interface Credentials {
   readonly pid: number;

@@ -40,7 +40,7 @@ export function environmentAddress(): number {
   return Number(copyOut(functionAddress("environ"), POINTER_BYTES).readBigUInt64LE());
 }
 
-/** Copies memory that C owns into the memory of this call. */
+/** Copies memory that C owns into the arena of memory.ts. */
 function copyOut(address: number, length: number): Buffer {
   const memory = allocate(length);
   libc.memcpy(memory.address, address, length);

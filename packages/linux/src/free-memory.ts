@@ -9,8 +9,9 @@ const libc = { malloc_trim: intFunction("malloc_trim", 1) };
  * How long, in milliseconds, a thread should have been idle before it frees memory, and then before
  * it frees memory once more. A garbage collection gives back the space for short-lived objects only
  * if less than 1,000 bytes a millisecond were allocated in the five seconds before. The first
- * collection often does not give it back: V8 counts what has been allocated since the last
- * collection, up to 16 MB. The second collection comes more than five seconds after the first.
+ * collection often does not give it back, because V8 counts all memory that has been allocated
+ * since the previous collection, however long ago that was; this can be up to 16 MB. The second
+ * collection comes more than five seconds after the first.
  */
 export const QUIET_MS = 5500;
 

@@ -10,7 +10,7 @@ const VARIABLE = "CM4ALL_SIGIGN";
 
 /**
  * Returns the numbers of the signals that were ignored when this program was started, and removes
- * the variable that lists them from the environment. Without the launcher, the result is empty.
+ * from the environment the variable that lists them. Without the launcher, the result is empty.
  */
 export function takeIgnoredSignals(): number[] {
   const mask = process.env[VARIABLE] ?? "";

@@ -1,8 +1,8 @@
 /**
  * Allocates memory for the arguments of a call.
  *
- * The garbage collector could free a Buffer that is made for one call after its address is taken,
- * but before the call. So strings and structures are written into one arena, which lives as long as
+ * If a Buffer were made for each call, the garbage collector could free it after its address is
+ * taken, but before the call. So strings and structures are written into one arena, which lives as long as
  * its thread. Calls are synchronous and never nest, so each starts at the beginning of the arena.
  */
 import { type ByteString, bufferOf, latin1Of } from "./byte-string.ts";
