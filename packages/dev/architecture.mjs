@@ -4,14 +4,14 @@
  */
 
 /**
- * Node's names of the architectures, by Debian's names. ffi-rs has an addon for each of them; no
+ * Node's names for the architectures, by Debian's names. ffi-rs has an addon for each of them; no
  * other architectures are tested.
  * @type {Readonly<Record<string, string>>}
  */
 export const nodeNames = { amd64: "x64", arm64: "arm64" };
 
 /**
- * Returns Node's name of the architecture that `dpkg-buildpackage --host-arch` builds for.
+ * Returns Node's name for the architecture that `dpkg-buildpackage --host-arch` builds for.
  * @throws Error if the suite cannot be built for it
  */
 export function hostArchitecture(env = process.env) {

@@ -26,9 +26,9 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
 
 /**
  * SIGUSR1 makes Node open its debugger on 127.0.0.1, where every local user can run code in a
- * program of root. Node 20 has no --disable-sigusr1. Until the first line of the program runs, this
- * option keeps the debugger closed: listening on an address that no host has (RFC 5737) fails. From
- * the first line on, the signal is ignored.
+ * program that runs as root. Node 20 has no --disable-sigusr1. Until the first line of the program
+ * runs, this option keeps the debugger closed: listening on an address that no host has (RFC 5737)
+ * fails. From the first line on, the signal is ignored.
  */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';

@@ -2,8 +2,8 @@
 /**
  * `npm run fuzz -- SUBJECT SECONDS [SEED]`: for SECONDS seconds, fuzzes code that reads bytes from
  * other programs or users. A subject is a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose
- * own script `fuzz` takes the number of seconds. Findings are written below .data/fuzz; after a
- * mistake has been corrected, its input belongs in the subject's corpus,
+ * own npm script `fuzz` takes the number of seconds. Findings are written below .data/fuzz; after a
+ * bug has been fixed, the input that showed it belongs in the subject's corpus,
  * packages/PACKAGE/fuzz/corpus/SUBJECT.
  */
 import { spawnSync } from "node:child_process";
@@ -24,7 +24,10 @@ const subjects = packages.flatMap((name) => {
     .map((file) => ({ subject: file.slice(0, -3), directory: join(root, "packages", name) }));
 });
 
-/** Returns the directory of a package with a script of its own. @param {string} name */
+/**
+ * Returns the directory of a package if the package has its own npm script `fuzz`.
+ * @param {string} name
+ */
 function ownScript(name) {
   const manifest = join(root, "packages", name, "package.json");
   if (!existsSync(manifest)) return undefined;
@@ -80,6 +83,6 @@ void runSubject(subject);
     { stdio: "inherit", timeout: (Number(seconds) + GRACE_SECONDS) * 1000, killSignal: "SIGKILL" },
   );
   if (status === null)
-    console.error(`${subject}: ended by ${signal}; ${file} has its length and the last input`);
+    console.error(`${subject}: ended by ${signal}; ${file} has the last input, after its length`);
   return status ?? 1;
 }

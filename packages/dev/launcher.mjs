@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * The first lines of a bundle that starts through a shell. Before any JavaScript runs, Node resets
- * the signals that its caller ignores, for example because of nohup(1). If a command that the
- * program runs is to ignore these signals as well, a shell therefore reads their mask before Node
+ * the signals that its caller ignores, for example because of nohup(1). Therefore, if a command
+ * that the program runs is to ignore these signals as well, a shell reads their mask before Node
  * starts, and puts the mask into CM4ALL_SIGIGN for takeIgnoredSignals() (packages/linux). The shell
  * is bash, because bash passes on variables of any name, while dash drops those whose names are not
  * valid in a shell; with -p, bash runs no code of the caller (BASH_ENV, functions). bash itself

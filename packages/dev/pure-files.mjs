@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * Finds the source files that do no I/O: nothing in them or in their imports asks the system, a
- * clock or a random generator. Imports of types do not count. A name that is imported from the
- * entry file of a package counts as imported from the file that defines it.
+ * clock or a random number generator. Imports of types do not count. A name that is imported from
+ * the entry file of a package counts as imported from the file that defines it.
  *
  * `npm run lint` compares these files with the layers of docs/design.md whose names end with
  * ", pure".

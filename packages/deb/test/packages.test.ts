@@ -171,9 +171,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(texts).toEqual(
       expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
     );
-    // Manual pages are read with man(1). The changes are in the HTML, because debhelper would
-    // install them as the package's changelog. The packages of the repository are not installed
-    // at all.
+    // Manual pages are read with man(1). CHANGELOG.md is only in the HTML, because debhelper would
+    // install the text as the package's changelog. The repository's directory packages/ is not
+    // installed.
     const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
       for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))
@@ -213,7 +213,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accessory.service"))).toBe(
       "cm4all-spawn.service",
     );
-    // Drop-ins of administrators for the original's reaper apply to the script.
+    // An administrator's drop-ins for the original's reaper apply to the unit of the script.
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accounting@.service.d"))).toBe(
       "/etc/systemd/system/cm4all-spawn-reaper.service.d",
     );

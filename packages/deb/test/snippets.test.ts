@@ -233,7 +233,7 @@ function sistersOf(path: string): string[] {
     .filter((file) => existsSync(join(root, "docs/man", file)));
 }
 
-it("the terms of the texts are explained at their beginning", () => {
+it("README and cm4all-spawn(8) explain the same terms, in the same order", () => {
   const terms = ["spawner", "name", "lease", "scope", "reaper"];
   const [beginning = ""] = read("README.md").split("\n## ");
   expect([...beginning.matchAll(/\*\*(\w+)\*\*/g)].map(([, term]) => term)).toEqual(terms);

@@ -86,7 +86,7 @@ const CROSS =
 const known = {
   start: async () => terminal.mustStart(readme().start, "start.log"),
   test: async () => terminal.mustRun(readme().test, "test.log", limitSeconds),
-  // Without a network, the second start has to work with what the first start has left.
+  // Without a network, the second start has to work with what the first one left behind.
   offline: async () => terminal.mustStart(`unshare --net ${readme().start}`, "offline.log"),
   deb: () => terminal.mustRun(`sh -c '${DEB}'`, "deb.log", limitSeconds),
   // Builds the packages for the arm64 virtual machine.

@@ -4,11 +4,11 @@
  * run packages/testing/src/snippets.ts, which is TypeScript.
  */
 
-/** The block of commands, and before it the remark that names the program that runs them. */
+/** An HTML comment, which names the program that runs the commands, and the block of commands. */
 const BLOCK = /^<!-- tested by: packages\/e2e\/bare\/newcomer\.mjs -->\n\n((?: {4}.*\n)+)/m;
 
 /**
- * Returns the command that shows the daemon and the one that runs the tests. Pure.
+ * Returns the command that demonstrates the daemon and the one that runs the tests. Pure.
  * @param {string} readme its text @throws Error if the block does not have exactly two commands
  */
 export function twoCommands(readme) {

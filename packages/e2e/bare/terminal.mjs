@@ -109,9 +109,9 @@ export class Terminal {
     const end = Date.now() + 10_000;
     while (countProcesses() > before && Date.now() < end) await delay(100);
     const left = countProcesses() - before;
-    if (left > 0) throw new Error(`${left} processes are left`);
+    if (left > 0) throw new Error(`processes left: ${left}`);
     const remaining = ourDirectories().filter((name) => !directories.includes(name));
-    if (remaining.length > 0) throw new Error(`${remaining.join(", ")} is left in /run`);
+    if (remaining.length > 0) throw new Error(`left in /run: ${remaining.join(", ")}`);
   }
 
   /**

@@ -39,7 +39,7 @@ export function rootTree(suite, architecture) {
   ]);
 }
 
-/** Returns Debian's name of this machine's architecture. */
+/** Returns Debian's name for this machine's architecture. */
 export function ours() {
   return execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
 }
@@ -75,7 +75,7 @@ export function cached(name, scripts, args) {
     if (old.startsWith(`${name}-`) && !old.startsWith(basename(path)))
       rmSync(join(cacheDirectory(), old), { recursive: true, force: true });
   const unfinished = `${path}.new`;
-  // If another run is making the same, this run waits, and uses the result.
+  // If another run is already making it, this run waits, and uses the result.
   const make = '[ -e "$1" ] || { rm -rf "$2" && "${@:3}" && mv "$2" "$1"; }';
   const command = [path, unfinished, script, ...args(unfinished)];
   const { status, error } = spawnSync(

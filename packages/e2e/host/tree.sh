@@ -1,6 +1,6 @@
 #!/bin/bash
 # tree.sh SUITE ARCHITECTURE DIRECTORY: makes a Debian that boots with systemd and then runs
-# /e2e/in/run. apt's package lists are kept, so that apt can find packages.
+# /e2e/in/run.
 set -euo pipefail
 suite=$1 architecture=$2 tree=$3
 
@@ -38,7 +38,7 @@ in=/dev/disk/by-id/virtio-in out=/dev/disk/by-id/virtio-out
 if systemd-detect-virt -q --container; then
     exec >>/e2e/out/lines 2>&1
 else
-    # These are the kernel's names of the devices, because udev may not have run yet.
+    # These are the kernel's names for the devices, because udev may not have run yet.
     for lines in /dev/vport*p1 /dev/ttyS1; do [ ! -c "$lines" ] || break; done
     exec >"$lines" 2>&1
     udevadm settle

@@ -16,8 +16,8 @@ import { isActive, mainPid, SERVICE } from "../tools/systemd.ts";
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
 
 /**
- * A script as for the original daemon: if a record were passed to it twice, it would book the
- * record twice.
+ * A script like those for the original daemon: if a record were passed to it twice, it would book
+ * the record twice.
  */
 const PLAIN = `
   local db = pg:new("dbname=accounting")

@@ -46,7 +46,7 @@ function assertNotRoot(cursor: string): void {
   assert.doesNotMatch(lines, /^lua\s/m);
 }
 
-/** The time after which a host that hangs ends if its daemon is gone; 65 s in the package. */
+/** How long a script host that hangs may outlive its daemon; 65 seconds in the package. */
 const END_SECONDS = 5;
 
 export const accountingUnit: Case = {
@@ -70,7 +70,7 @@ export const accountingUnit: Case = {
       await untilSaid(slowness, cursor, /lua\s\S*\/job\sfalse\sfalse\sfalse\snil/);
       assertNotRoot(cursor);
 
-      // The host hangs, and is ended with the process that it has started.
+      // The script host hangs, and is ended with the process that it has started.
       scope.run("hang", "cat /proc/self/status >/dev/null");
       await untilSaid(slowness, cursor, /no sign of life/);
       const second = await untilUnit(slowness, first);
@@ -95,21 +95,21 @@ export const accountingUnit: Case = {
       sh(`kill -KILL ${daemon}`);
       await waitFor("a new daemon", 10_000 * slowness, () => ![0, daemon].includes(mainPid()));
       await waitFor(
-        "it is ready",
+        "the new daemon is ready",
         10_000 * slowness,
         () => property(SERVICE, "SubState") === "running",
       );
       note(`new daemon after ${Math.round(performance.now() - startMs)} ms`);
       await untilUnit(slowness, fourth);
       await waitFor(
-        "the host that hung is gone",
+        "the script host that hung is gone",
         (END_SECONDS + 10) * 1000 * slowness,
         () => pidsOf(fourth).length === 0,
       );
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
-      // The script becomes a child: first because its user is another one, then because the socket
-      // that starts units is missing.
+      // The script runs in a child process: first because the configuration names a user other than
+      // the unit's, then because the socket that starts units is missing.
       for (const [change, reason] of [
         [() => configure('user = "daemon"'), /accounting.user has 1$/m],
         [

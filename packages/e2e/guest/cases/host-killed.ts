@@ -46,7 +46,7 @@ end
 `;
 
 export const hostKilled: Case = {
-  title: "if a script's process is killed, no record is lost, and another takes over",
+  title: "if a script's process is killed, no record is lost, and another process takes over",
   async run({ slowness, hasControllers, note }) {
     mkdirSync(DIRECTORY);
     const silent = createServer().listen(`${DIRECTORY}/.s.PGSQL.5432`);
@@ -104,7 +104,7 @@ export const hostKilled: Case = {
       assert.deepEqual(others, []);
       assert.notEqual(successor, unit);
       await waitFor(
-        "what it has run ends",
+        "the command of the killed script host ends",
         20_000 * slowness,
         () => attempt("pgrep -xf 'tail /dev/zero'").status === 1,
       );

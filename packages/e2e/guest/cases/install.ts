@@ -22,7 +22,7 @@ const UNITS = [
   "cm4all-spawn-netns@web.service",
 ];
 
-/** The messages of systemd 252 about settings that exist since systemd 254. */
+/** The messages of systemd 252 about settings that were added in systemd 254. */
 const NEWER =
   /Unknown key '(FileDescriptorStorePreserve|RestartSteps|RestartMaxDelaySec)' in section \[Service\], ignoring\.$/;
 
@@ -38,7 +38,7 @@ function exposure(unit: string): number {
 async function restartTheReaper(timeoutMs: number): Promise<void> {
   const pid = () => property(SERVICE, "MainPID");
   const changed = async (old: string) => {
-    await waitFor("the daemon is another one", timeoutMs, () => pid() !== old && isActive(SERVICE));
+    await waitFor("a new daemon is active", timeoutMs, () => pid() !== old && isActive(SERVICE));
     assert.equal(sh("systemctl list-jobs --no-legend"), "");
   };
   sh(`systemctl stop ${REAPER} ${SERVICE}; systemctl start ${REAPER}`);

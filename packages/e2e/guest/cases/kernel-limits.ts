@@ -78,7 +78,7 @@ export const kernelLimits: Case = {
       // The two processes are the shell and its first child.
       scope.run("crowd", "exec sh -c 'sleep 1 & sleep 1'", { "pids.max": "2" });
       for (const name of ["hog", "crowd"]) await scope.waitUntilDeleted(name, 10_000 * slowness);
-      await waitFor("metrics have both", 10_000 * slowness, async () => {
+      await waitFor("the metrics count the kill and the refusal", 10_000 * slowness, async () => {
         const { oomKills, refusedForks } = await readCounts();
         return oomKills > before.oomKills && refusedForks > before.refusedForks;
       });
@@ -105,7 +105,7 @@ export const kernelLimits: Case = {
       const said = sh(`journalctl -t cm4all-spawn ${since} -o cat`);
       assert.match(said, /^crowd: .* procs_rejected=1\b/m);
 
-      await waitFor("both rows", 30_000 * slowness, () => {
+      await waitFor("the rows of both customers", 30_000 * slowness, () => {
         const rows = query("SELECT id FROM fleet_usage WHERE customer IN ('alice', 'bob')");
         return rows.length === 2;
       });

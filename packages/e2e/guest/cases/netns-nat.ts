@@ -18,7 +18,7 @@ accept_out = ["7000/tcp", "icmp"]
 `;
 
 export const netnsNat: Case = {
-  title: "masquerading, a published port and the firewall work beside foreign tables",
+  title: "masquerading, a published port and the firewall work beside another program's table",
   async run({ slowness }) {
     makeWorld();
     try {
@@ -37,7 +37,7 @@ export const netnsNat: Case = {
         listen("world", 7001);
         assert.equal(ask("web", "192.0.2.1", 7000, slowness), undefined);
         assert.equal(sh("nft list table ip filter"), foreign);
-        // As the commands in the warning do.
+        // These add the same rules as the commands in the warning.
         sh('nft insert rule ip filter DOCKER-USER oifname "web" accept');
         sh('nft insert rule ip filter DOCKER-USER iifname "web" accept');
         assert.equal(ask("web", "192.0.2.1", 7000, slowness), "192.0.2.2");

@@ -11,7 +11,7 @@ export const oldNames: Case = {
   run() {
     const pid = mainPid();
     try {
-      // There is only one service: stopping the reaper's name, or masking names, ends nothing.
+      // There is only one daemon: neither stopping the reaper's unit nor masking the names ends it.
       sh(`systemctl stop ${REAPER}`);
       assert.equal(mainPid(), pid);
       for (const name of [REAPER, ACCESSORY]) attempt(`systemctl mask ${name}`);

@@ -30,7 +30,7 @@ async function tryIn(
   try {
     await before?.(snippet);
     if (isAwaited === true)
-      await waitFor("what it shows", 30_000 * slowness, () => run() === undefined);
+      await waitFor("the snippet shows its result", 30_000 * slowness, () => run() === undefined);
     else problem = run();
   } catch (error) {
     problem = String(error);

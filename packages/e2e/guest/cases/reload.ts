@@ -17,7 +17,11 @@ export const reload: Case = {
       sh(`printf '[namespaces]\\nallow_uids = [65534]\\n' >${FILE}`);
       sh("cm4all-spawn --check-config");
       sh(`systemctl reload ${SERVICE}`);
-      await waitFor("nobody may ask", 5000 * slowness, () => attempt(request).status === 0);
+      await waitFor(
+        "uid 65534 may make requests",
+        5000 * slowness,
+        () => attempt(request).status === 0,
+      );
 
       const cursor = journalCursor();
       sh(`printf '[namespaces]\\nallow_uid = [1]\\n' >${FILE}`);
@@ -33,7 +37,11 @@ export const reload: Case = {
     } finally {
       sh(`cp /run/spawn.toml ${FILE}; systemctl reload ${SERVICE}`);
     }
-    await waitFor("active", 5000 * slowness, () => property(SERVICE, "ActiveState") === "active");
+    await waitFor(
+      "the service is active",
+      5000 * slowness,
+      () => property(SERVICE, "ActiveState") === "active",
+    );
     assert.equal(mainPid(), pid);
   },
 };

@@ -30,7 +30,7 @@ export const remove: Case = {
     assert.equal(inodesOf("kept").pid, before.pid);
     assert.ok(busy.isRunning());
     busy.end();
-    await waitFor("it has ended", 10_000 * slowness, () => !busy.isRunning());
+    await waitFor("the busy process has ended", 10_000 * slowness, () => !busy.isRunning());
     sh("cm4all-spawn purge-namespaces --all");
   },
 };

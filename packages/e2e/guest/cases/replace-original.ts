@@ -6,7 +6,7 @@ import { isActive, journal, property, SERVICE, SOCKET, scriptUnits } from "../to
 const SCRIPT = "/etc/cm4all/spawn/reaper.lua";
 
 export const replaceOriginal: Case = {
-  title: "the packages replace the original's; its changed reaper.lua stays",
+  title: "the packages replace the original's, and a changed reaper.lua is kept",
   async run({ slowness }) {
     sh("apt-get -q -y --allow-downgrades install /e2e/in/original/*.deb");
     assert.ok(isActive("cm4all-spawn-accessory.socket"));

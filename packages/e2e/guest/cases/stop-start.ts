@@ -21,6 +21,6 @@ export const stopStart: Case = {
     sh("cm4all-spawn purge-namespaces --all --idle");
     assert.ok(busy.isRunning());
     await endAllNames(slowness);
-    await waitFor("its process has ended", 10_000 * slowness, () => !busy.isRunning());
+    await waitFor("the busy process has ended", 10_000 * slowness, () => !busy.isRunning());
   },
 };

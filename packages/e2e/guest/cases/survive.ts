@@ -15,8 +15,8 @@ const EVENTS: Readonly<Record<string, () => void>> = {
 };
 
 /**
- * Returns how many names fit: a container has its host's limit of open files, whatever
- * LimitNOFILE= says.
+ * Returns the number of names for which the daemon can open enough files: in a container, it has
+ * the host's limit on open files, whatever LimitNOFILE= says.
  */
 function namesThatFit(): number {
   const limits = readFileSync(`/proc/${mainPid()}/limits`, "utf8");

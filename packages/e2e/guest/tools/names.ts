@@ -20,7 +20,7 @@ export async function startBusy(name: string, slowness: number) {
   return { isRunning, end: () => child.kill("SIGTERM") };
 }
 
-/** Ends all names and the processes in their namespaces. */
+/** Ends the namespaces of all names, and the processes in them. */
 export async function endAllNames(slowness: number): Promise<void> {
   sh("cm4all-spawn purge-namespaces --all");
   await waitFor("all inits have ended", 60_000 * slowness, () => initPids().length === 0);

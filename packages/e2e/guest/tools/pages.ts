@@ -60,8 +60,8 @@ export function standIn(directory: string): void {
 }
 
 /**
- * The exit statuses that are expected of a check that fails, and of a command that only its reader
- * ends.
+ * The exit statuses that are expected of a check that fails, and of a command that runs until the
+ * reader stops it.
  */
 const EXPECTED = ["cm4all-spawn status*:1", '"timeout 3 "*:124'];
 

@@ -30,9 +30,9 @@ interface Answers {
 }
 
 /**
- * Starts the server, and waits until it answers. It scrapes the address of the examples. Only the
- * intervals are shorter than there, so that a fault shows within seconds; the expressions are
- * unchanged. The caller ends the server with `stopPrometheus`.
+ * Starts the server with the files of the examples, and waits until it answers. Only the intervals
+ * are shorter than in the examples, so that a fault shows within seconds; the address and the
+ * expressions are unchanged. The caller ends the server with `stopPrometheus`.
  */
 export async function startPrometheus(slowness: number): Promise<void> {
   sh(`cp -a ${CONFIG} /run/prometheus.e2e
