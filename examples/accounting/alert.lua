@@ -36,7 +36,7 @@ function cgroup_released(cgroup)
   end
   print(("%s: %d processes killed for lack of memory, %d not started"):format(
     printable(customer), killed, refused))
-  -- If the web server does not run, it has no processes to replace, so an error is only printed.
+  -- If the web server is not running, it has no processes to replace, so an error is only printed.
   local sent, message = tell(customer)
   if not sent then
     print(("%s: %s"):format(CONTROL, message))

@@ -7,8 +7,8 @@
 -- With `interim_seconds` in the configuration, running cgroups are counted, too, so that a
 -- cgroup that runs for months is on the bill of each day. Such a cgroup is reported several
 -- times, each time with its figures since its creation. So the statement stores the new figures,
--- and adds their difference from the figures that were counted before to the day on which the new
--- figures were measured. A report that comes twice adds nothing.
+-- and adds the difference between the new and the stored figures to the day on which the new ones
+-- were measured. A report that comes twice adds nothing.
 
 handlers_bear_repetition = true
 

@@ -1,7 +1,7 @@
 -- The tables of fleet.sql on several servers. Hosts are divided among shards: each shard is a
 -- PostgreSQL server with fleet.sql, and each host reports to one shard (host= in fleet.lua). A
--- coordinator has the bills of all hosts. A call of a host concerns only its shard, so twice as
--- many shards accept twice as many rows, and the loss of a shard affects only its own hosts.
+-- coordinator has the bills of all hosts. A call by a host concerns only that host's shard, so twice
+-- as many shards accept twice as many rows, and the loss of a shard affects only its own hosts.
 --
 -- Run this file on the coordinator, as a superuser, once for each new shard (it may be run again):
 --   psql -d accounting -v shard=shard1 -v host=db1.example -v port=5432 -f fleet-distributed.sql

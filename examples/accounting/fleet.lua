@@ -1,5 +1,5 @@
--- Many hosts account into one PostgreSQL server; fleet.sql has the tables, in one partition
--- for each day, and the views for reports.
+-- Many hosts write their figures to one PostgreSQL server; fleet.sql has the tables, in one
+-- partition for each day, and the views for reports.
 --
 -- Each host has one session with the server, and sends its cgroups in lists. A second pg:new()
 -- would open a second session.
@@ -48,5 +48,5 @@ end
 
 cgroups_released = account
 
--- Called if interim_seconds is set. Then each day has the usage of that day.
+-- Called if interim_seconds is set. Then the bill of each day has the usage of that day.
 cgroups_running = account

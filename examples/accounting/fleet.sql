@@ -78,7 +78,7 @@ CREATE TABLE IF NOT EXISTS fleet_usage (
 CREATE TABLE IF NOT EXISTS fleet_host_day (
   host text NOT NULL,
   day date NOT NULL,
-  reports bigint NOT NULL,           -- lists of cgroups that may have changed the day's bill
+  reports bigint NOT NULL,           -- the number of lists that may have changed the day's bill
   billed bigint NOT NULL DEFAULT 0,  -- `reports` when the bill was made
   last_report timestamptz NOT NULL,  -- by the server's clock
   PRIMARY KEY (host, day)
@@ -119,7 +119,7 @@ CREATE TABLE IF NOT EXISTS fleet_bill_host (
   PRIMARY KEY (day, host, is_nobodys)
 ) WITH (fillfactor = 70);
 
--- Computes the sums of a day for all hosts, because selecting some hosts would read as much.
+-- Computes the sums of a day for all hosts, because those of a few hosts would read as many rows.
 CREATE OR REPLACE FUNCTION sum_fleet_bills(one date) RETURNS void LANGUAGE sql
 SET search_path = public, pg_temp AS $$
   INSERT INTO fleet_bill_host (day, host, is_nobodys, cgroups, cpu_seconds, io_bytes,
@@ -156,7 +156,7 @@ BEGIN
     name, one, one + 1);
 END $$;
 
--- In an earlier version of this file, each row also had the figures that earlier days had counted.
+-- In an earlier version of this file, each row also had the figures that had been counted before.
 -- These were wrong for late rows. Views computed the bills from the rows at each query.
 DO $$ BEGIN
   IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'fleet_usage'::regclass
@@ -207,7 +207,7 @@ CREATE OR REPLACE FUNCTION fleet_days_to_drop(back integer) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
 BEGIN
   IF back < 32 THEN
-    RAISE EXCEPTION 'hosts may be late by 31 days, which are not dropped';
+    RAISE EXCEPTION 'reports may be late by up to 31 days, whose partitions must not be dropped';
   END IF;
   RETURN QUERY
     WITH known AS (
@@ -247,7 +247,7 @@ BEGIN
   IF session_user NOT IN (from_host, 'fleet_host')
     AND NOT pg_has_role(session_user, 'fleet_every_host', 'MEMBER') THEN
     RAISE insufficient_privilege USING
-      MESSAGE = format('%s reports for the host of this name alone, not for %s', session_user, from_host);
+      MESSAGE = format('%s may report only for the host of that name, not for %s', session_user, from_host);
   END IF;
 
   -- The clock of a host may be wrong: a day in the future counts as today, a day more than 31 days

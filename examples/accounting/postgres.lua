@@ -63,5 +63,5 @@ end
 
 cgroups_released = account
 
--- Called if interim_seconds is set. Then each day has the usage of that day.
+-- Called if interim_seconds is set. Then the rows of each day have the usage of that day.
 cgroups_running = account

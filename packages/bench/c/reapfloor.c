@@ -66,7 +66,7 @@ static int watch(int directory, const char *file, uint32_t mask)
 	return inotify_add_watch(inotify, path, mask);
 }
 
-/* Returns whether a process has come and gone before the cgroup was watched. */
+/* Returns whether a process came and went before the cgroup was watched. */
 static bool has_used_cpu(int directory)
 {
 	char text[4096];

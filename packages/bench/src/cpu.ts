@@ -33,7 +33,7 @@ export function treeSeconds(pid: number): number {
 export interface MachineTime {
   /** The time in which CPUs had nothing to do. */
   readonly idle: number;
-  /** The time in which CPUs had nothing to do except to wait for a disk. */
+  /** The time in which CPUs had nothing to do except wait for a disk. */
   readonly disk: number;
   readonly all: number;
 }

@@ -75,7 +75,7 @@ async function compareWithNewFloor(
   );
 }
 
-/** Prints the CPU time at each level, and how its multiple of the floor's grows. */
+/** Prints the ratio of our CPU time to the floor's at each level, and how much this ratio grows. */
 function printLevels(title: string, levels: readonly Level[]): void {
   const times = levels.map(({ ours, floor }) => ours / floor);
   const growth = (Math.max(...times) / Math.min(...times) - 1) * 100;
@@ -210,8 +210,8 @@ function printHeader(title: string, levels: readonly number[]): void {
 export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
   console.log(
-    `CPU time in us among this many names or cgroups; goal: its multiples of the floor's are at ` +
-      `most ${GOAL} % apart`,
+    `CPU time in us among this many names or cgroups; goal: its ratios to the floor's CPU time ` +
+      `are at most ${GOAL} % apart`,
   );
   printHeader("names", NAMES);
   await measureNames();

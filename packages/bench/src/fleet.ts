@@ -1,6 +1,6 @@
 /**
- * Measures many hosts that account into one PostgreSQL server. The server and its clients share
- * this machine's CPUs.
+ * Measures many hosts that write their figures to one PostgreSQL server. The server and its clients
+ * share this machine's CPUs.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -279,8 +279,8 @@ async function checkRows(server: Postgres, expected: number): Promise<void> {
   if (row?.["n"] !== expected) throw new Error(`${row?.["n"]} rows instead of ${expected}`);
 }
 
-/** Prints how fast many hosts can account into one database. */
+/** Prints how fast many hosts can write their figures to one database. */
 export async function measureFleet(): Promise<void> {
-  console.log(`Medians of ${ROUNDS} measurements, each of all the rows.`);
+  console.log(`Medians of ${ROUNDS} measurements, each of all rows of its line.`);
   for (const run of RUNS) await measureRun(run);
 }

@@ -578,7 +578,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await web2.query(call("web2"));
       for (const host of ["web1", "WEB2", "web2 ", "fleet_host", ""])
         await expect(web2.query(call(host))).rejects.toThrow(
-          `web2 reports for the host of this name alone, not for ${host}`,
+          `web2 may report only for the host of that name, not for ${host}`,
         );
       for (const role of ["web1", "fleet_every_host", "fleet_owner", REAPER])
         await expect(web2.query(`SET ROLE "${role}"`)).rejects.toThrow("permission denied");

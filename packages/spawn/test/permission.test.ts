@@ -121,7 +121,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
         expect(askAgain(action)).toEqual(["handles", ...second]);
       });
 
-      it("counts for no other process of the same pid", () => {
+      it("counts for no other process with the same pid", () => {
         const answers = ask([], ["--again", `reuse@${STRANGER}`]);
         expect(answers).toEqual(["handles", ...REFUSED, "handles"]);
       });
