@@ -53,7 +53,7 @@ export interface SpawnOptions {
   readonly newSession?: boolean;
 }
 
-/** Throws if a function has failed that returns an errno instead of -1. */
+/** Throws if a function failed; for functions that return an errno instead of -1. */
 function checkSpawn(errno: number, syscall: string, path: string | Buffer): void {
   if (errno !== 0) throw new SyscallError(syscall, Math.abs(errno), { path: String(path) });
 }

@@ -36,8 +36,8 @@ export function tryGetXattr(
 }
 
 /**
- * Returns the names of all attributes, including the name spaces (`user.account`); none if the
- * file system has no attributes.
+ * Returns the names of all attributes, each with its namespace (`user.account`); none if the file
+ * system has no attributes.
  * @throws SyscallError E2BIG: the kernel cannot list so many
  */
 export function listXattrs(fd: number): ByteString[] {

@@ -16,7 +16,7 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
     return addon;
   }
 
-  it("makes no call but those of its list", () => {
+  it("makes no call but those on its list", () => {
     const { call, numbers } = load();
     // getpid, execve, fork or clone, kill
     const others = process.arch === "x64" ? [39, 59, 57, 62] : [172, 221, 220, 129];

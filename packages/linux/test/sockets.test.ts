@@ -18,7 +18,7 @@ function seqpacketPair(): { client: linux.Fd; server: linux.Fd } {
 }
 
 describe("AF_UNIX seqpacket sockets", () => {
-  it("carry datagrams and descriptors", () => {
+  it("carry messages and descriptors", () => {
     const { client, server } = seqpacketPair();
     const [readEnd, writeEnd] = linux.pipe();
     const buffer = new linux.MessageBuffer(1024, 256);

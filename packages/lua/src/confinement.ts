@@ -38,5 +38,5 @@ export function confine(): string | undefined {
   // A script's children run as the same user, and could take our socket to the daemon.
   shutOutTracers();
   if (tryRefuseCalls(REFUSED)) return undefined;
-  return "the kernel has no seccomp filters: scripts can make all system calls of their user";
+  return "the kernel has no seccomp filters: scripts can make every system call that their user may make";
 }

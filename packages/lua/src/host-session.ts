@@ -307,7 +307,8 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   }
 
   #enter(phase: Phase): void {
-    if (this.#phase !== "starting") throw new ProtocolError(`"${phase}" of a script twice`);
+    if (this.#phase !== "starting")
+      throw new ProtocolError(`"${phase}" for a script that is already ${this.#phase}`);
     this.#phase = phase;
   }
 

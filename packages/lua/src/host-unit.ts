@@ -78,7 +78,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   greet(pid: number): string | undefined {
     const pidfd = tryPidfdOpen(pid);
     // The process may have ended in the meantime.
-    if (pidfd === undefined) return "it has greeted for a process that is gone";
+    if (pidfd === undefined) return "its greeting names a process that is gone";
     this.#pidfd = pidfd;
     const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
     const uid = parseUid(readText(`/proc/${pid}/status`));
@@ -86,7 +86,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     // pid.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
-      return "it has greeted for a process that is in no unit of ours";
+      return "its greeting names a process that is in no unit of ours";
     }
     this.#unit = unit;
     const misfit = misfitOf({

@@ -211,7 +211,7 @@ function requireDaemon(): void {
 }
 
 /**
- * Prepares the process for a script, or ends it: an unconfined process runs no script.
+ * Prepares the process for a script, and ends it if that fails.
  * @returns a message for the log if the kernel has no seccomp filters; otherwise undefined
  */
 function prepareOrExit(): string | undefined {

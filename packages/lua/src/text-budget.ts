@@ -22,8 +22,8 @@ export class TextBudget {
 
   /**
    * Counts a text.
-   * @returns whether it may go into the log, is left out, or is part of a flood, for which the
-   * host is ended
+   * @returns whether it may go into the log, is left out, or is part of a flood, in which
+   * case the host is to be ended
    */
   take(bytes: number, nowMs: number): "passes" | "left out" | "flood" {
     if (nowMs - this.#beginMs >= WINDOW_MS) {

@@ -123,11 +123,11 @@ describe("a host that sends messages before it is asked", () => {
       'for (const text of ["", ""]) send({ type: "outputLost", text })',
       "lost output twice",
     ],
-    ["ready twice", "send(READY); send(READY)", '"ready" of a script twice'],
+    ["ready twice", "send(READY); send(READY)", '"ready" for a script that is already ready'],
     [
       "unusable after ready",
       'send(READY); send({ type: "unusable", message: "" })',
-      '"unusable" of a script twice',
+      '"unusable" for a script that is already ready',
     ],
   ])("is ended for %s", async (_, code, rule) => {
     const host = make(begin(code));

@@ -59,7 +59,10 @@ describe("reportConfiguration", () => {
       '/f: passwd: "sss [NOTFOUND=return]" ends the search on NOTFOUND',
     ],
     ["passwd: cm4all_logname sss [NOTFOUND=return]\n", "/f: passwd: cm4all_logname is not last"],
-    ["passwd: files cm4all_logname", "/f: passwd: the line has no end, so glibc ignores it"],
+    [
+      "passwd: files cm4all_logname",
+      "/f: passwd: the line does not end with a newline, so glibc ignores it",
+    ],
     ["\npasswd: [\n", '/f:2: not understood: "["'],
     ["passwd: files\0\n", "/f: not a text file"],
   ])("is not good: %j", (text, expected) => {

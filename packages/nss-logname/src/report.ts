@@ -19,7 +19,7 @@ export interface Section {
   readonly isGood: boolean;
 }
 
-/** Reports which C libraries of a tree have a module that they can load; one library is enough. */
+/** Reports which of these C libraries have a module that they can load; one of them has to. */
 export function reportModule({ libcs, modules }: Libraries): Section {
   const title = "Module";
   if (libcs.length === 0)
@@ -65,7 +65,9 @@ function findProblem(line: DatabaseLine | undefined): string | undefined {
   if (obstacle !== undefined) return obstacle;
   if (place.behind.length > 0)
     return `${serviceName} is not last, so it can override real accounts`;
-  return line.tail.endsWith("\n") ? undefined : "the line has no end, so glibc ignores it";
+  return line.tail.endsWith("\n")
+    ? undefined
+    : "the line does not end with a newline, so glibc ignores it";
 }
 
 /** The results of the lookups of an id. */

@@ -172,7 +172,7 @@ function writeArguments(gate: EffectGate, L: LuaState, file: LuaStream, first: n
   for (let i = first; i <= lua.lua_gettop(L); i++) texts.push(toText(L, i) ?? checkText(L, i));
   return change(gate, L, file, (isWatched) => {
     for (const text of texts) file.write(text);
-    // A run that has succeeded is not repeated, so none of its output may be left in the buffer.
+    // A handler that succeeded is not called again, so none of its output may stay in the buffer.
     if (isWatched) file.flush();
   });
 }
@@ -194,7 +194,7 @@ function change(
 }
 
 /**
- * Pushes an iterator that reads the file by the formats from argument 2 on.
+ * Pushes an iterator that reads the file in the formats given from argument 2 on.
  * @param closeAtEnd true if the iterator closes the file at its end, as in `io.lines(path)`
  */
 function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {

@@ -33,7 +33,7 @@ export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt")
   });
 }
 
-/** Like `loadChunk`, for code that `next` returns piece by piece, and at its end undefined. */
+/** Like `loadChunk`, for code that `next` returns piece by piece; undefined ends the code. */
 function loadPieces(
   L: LuaState,
   name: string,

@@ -142,7 +142,7 @@ function scopeId(scope: string | undefined): number {
   if (scope === undefined) return 0;
   if (/^\d+$/.test(scope)) return Number(scope);
   try {
-    if (scope.includes("/")) throw new Error("no name of an interface");
+    if (scope.includes("/")) throw new Error("not the name of an interface");
     return Number(readFileSync(`/sys/class/net/${scope}/ifindex`, "utf8"));
   } catch {
     throw new AddressError(`No such interface: ${scope}`);

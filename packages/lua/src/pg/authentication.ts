@@ -61,7 +61,7 @@ export class AuthenticationRules {
       : "channel binding is required, but server did not offer an authentication method that supports channel binding";
   }
 
-  /** Returns why a server is refused that lets us in without a request; otherwise undefined. */
+  /** Returns why to refuse a server that lets us in without a request; undefined to accept it. */
   refuseEntry(): string | undefined {
     if (this.#method !== "none") return undefined;
     const refused = this.#refuseMethod();

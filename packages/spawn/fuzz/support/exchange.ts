@@ -15,7 +15,7 @@ export async function exchange(path: string, bytes: Buffer): Promise<string> {
     const chunks: Buffer[] = [];
     const timer = setTimeout(() => {
       socket.destroy();
-      reject(new Error(`no end for ${ANSWER_MS} ms`));
+      reject(new Error(`the server did not close the connection within ${ANSWER_MS} ms`));
     }, ANSWER_MS);
     socket.on("data", (chunk) => chunks.push(chunk));
     // The server may close the connection before everything has been sent.
