@@ -19,7 +19,7 @@ function readAll(input: Buffer, size: number): string[] {
       }
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    if (error.message.length > 1000) throw new Error("an error of too many characters");
+    if (error.message.length > 1000) throw new Error("an error message that is too long");
     read.push(error.message);
   }
   return read;
@@ -82,7 +82,7 @@ export const subject: Subject = {
       const whole = readAll(bytes, Math.max(1, bytes.length));
       for (const size of [1, 3, 4096])
         if (JSON.stringify(readAll(bytes, size)) !== JSON.stringify(whole))
-          throw new Error(`something else in chunks of ${size}`);
+          throw new Error(`different messages in chunks of ${size}`);
     }
   },
 };

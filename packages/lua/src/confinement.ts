@@ -1,7 +1,7 @@
 /**
  * Gives up privileges of the script host before it reads the script: system calls that neither
- * a script nor a program started by it needs, but that the daemon's unit has to allow because the
- * daemon needs them.
+ * a script nor a program started by it needs. The daemon's unit has to allow some of them, because
+ * the daemon needs them.
  */
 import { closeInherited, type RefusedCall, shutOutTracers, tryRefuseCalls } from "@cm4all/linux";
 import { HOST_FD } from "./host-fd.ts";

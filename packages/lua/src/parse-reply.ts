@@ -10,7 +10,7 @@ import type { Effect, FailureCause } from "./runtime/effects.ts";
 const SHAPES: readonly HandlerShape[] = ["none", "one", "list"];
 const EFFECTS: readonly Effect[] = ["none", "taken", "unanswered"];
 const CAUSES: readonly FailureCause[] = ["script", "connection"];
-/** `cutText` ends a text that it has cut with three dots. */
+/** `cutText` puts three dots at the end of a text that it has cut. */
 const MAX_CUT_TEXT = MAX_TEXT + 3;
 /** A character that stands for no byte. */
 const NO_BYTE = /[\u0100-\uffff]/;

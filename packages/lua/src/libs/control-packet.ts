@@ -30,7 +30,7 @@ export class ControlPacket {
   /**
    * Appends a command.
    * @param payload a binary string; only the lower 16 bits of its length are written, as in the
-   * original
+   * original daemon
    */
   append(command: number, payload: string): void {
     const header = Buffer.alloc(4);

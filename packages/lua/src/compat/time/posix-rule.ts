@@ -48,8 +48,8 @@ const YEAR_DAY = /(J?)(\d+)/y;
 const TIME = /\/(-?)(?:(\d+)(?::(\d+)(?::(\d+))?)?)?/y;
 
 /**
- * Parses a rule. As in the C library, a zone that cannot be parsed has Greenwich's time, and a
- * change that cannot be parsed does not happen.
+ * Parses a rule. As in the C library, a zone that cannot be parsed is UTC, and a change that cannot
+ * be parsed does not happen.
  */
 export function parsePosixRule(text: string): PosixRule {
   const reader = new Reader(text);
