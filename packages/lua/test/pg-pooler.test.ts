@@ -258,7 +258,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     using refused = listening(pooled.conninfo);
     expect(await refused.handle()).toBe("1\tnil\n");
     expect(refused.errors.join("")).toMatch(
-      /^not listening on "c": there is a pooler .*pool_mode=session/,
+      /^not listening on "c": a pooler .*pool_mode=session/,
     );
     using later = new TestScript(
       `db = pg:new([[${pooled.conninfo}]])
@@ -268,7 +268,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
       { open: openPg },
     );
     expect(await later.handle()).toBe("2\n");
-    expect(later.errors.join("")).toMatch(/^not listening on "d": there is a pooler/);
+    expect(later.errors.join("")).toMatch(/^not listening on "d": a pooler/);
     await using own = await PgBouncer.start(server, "session", 3);
     using unsaid = new TestScript(
       `db = pg:new([[${own.conninfo}]]) db:listen('c', print)

@@ -3,9 +3,10 @@
  * all coroutines go through one queue, one at a time; the session is opened when it is needed,
  * and again after it has broken.
  *
- * Invariants: a statement is settled exactly once. While a transaction is open, whether it was
- * begun by `db:transaction` or by hand (with BEGIN), only statements of the run that has begun it
- * are sent; it ends with the run at the latest. There is at most one attempt to connect at a time.
+ * Invariants: a statement is settled exactly once, unless `close` comes first. While a transaction
+ * is open, whether it was begun by `db:transaction` or by hand (with BEGIN), only statements of the
+ * run that has begun it are sent; it ends with the run at the latest. There is at most one attempt
+ * to connect at a time.
  */
 import { errorText } from "@cm4all/linux";
 import { Backoff, type Pauses } from "@cm4all/supervision";
@@ -126,7 +127,7 @@ export class PgConnection {
     session?.end();
   }
 
-  /** Ends the connection. Statements that wait are no longer settled. */
+  /** Ends the connection. Statements that still wait are never settled. */
   close(): void {
     this.#queue.clear();
     this.#channels.clear();
@@ -296,7 +297,7 @@ export class PgConnection {
 
   /**
    * Queues LISTEN, unless the session is a pooler's. If that is not known, first queues the
-   * statement that finds it out.
+   * statement that determines it.
    */
   #listenIn(session: ServerSession, channel: string): void {
     if (session.isPooled === undefined) {

@@ -87,7 +87,7 @@ export async function logIn<T>(
       stream.destroy(toError(error));
     }
   });
-  // Read only at this point: a server without TLS does not need the files of TLS.
+  // Certificates and keys are not read before this point: without TLS they are not needed.
   const upgrade = raw.connection.upgradeToSSL.bind(raw.connection);
   raw.connection.upgradeToSSL = (...rest) => {
     try {

@@ -72,5 +72,5 @@ export function listenTo(channel: string): StatementText {
 
 /** Returns the notice that explains why there are no notifications of a channel. */
 export function notListening(channel: string): string {
-  return `not listening on "${channel}": there is a pooler between us and the server, whose sessions may be another client's at the next statement; pool_mode=session in the connection string says that they are not\n`;
+  return `not listening on "${channel}": a pooler between us and the server may give our session to another client; pool_mode=session in the connection string states that it does not\n`;
 }

@@ -1,7 +1,8 @@
 /**
  * All connection options of libpq up to PostgreSQL 18. Each is either implemented, or refused
- * by its name if it asks for something that is not implemented; none is accepted and ignored.
- * Pure.
+ * by its name if it asks for something that is not implemented. None is accepted and ignored, except
+ * `sslcompression`, which libpq ignores as well, and `max_protocol_version`, because protocol 3.0
+ * is older than any limit. Pure.
  * @see PostgreSQL manual, "Parameter Key Words", "Environment Variables"; PQconndefaults
  */
 
@@ -94,13 +95,13 @@ const OPTIONS: Readonly<Record<string, Option>> = {
     "PGSSLMODE",
   ),
   sslnegotiation: oneOf("sslnegotiation", ["postgres", "direct"], "PGSSLNEGOTIATION"),
-  // libpq accepts this option, but the OpenSSL that libpq is built with has no compression either.
+  // Without effect in libpq as well: the OpenSSL that libpq is built with has no compression.
   sslcompression: done("PGSSLCOMPRESSION"),
   sslcert: done("PGSSLCERT"),
   sslkey: done("PGSSLKEY"),
   sslpassword: done(),
   sslcertmode: oneOf("sslcertmode", ["disable", "allow", "require"], "PGSSLCERTMODE", {
-    require: "Node does not tell whether the server has asked for a certificate",
+    require: "Node does not report whether the server has asked for a certificate",
   }),
   sslrootcert: done("PGSSLROOTCERT"),
   sslcrl: done("PGSSLCRL"),
