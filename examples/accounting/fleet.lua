@@ -1,5 +1,5 @@
--- Many hosts write their figures to one PostgreSQL server; fleet.sql has the tables, in one
--- partition for each day, and the views for reports.
+-- Many hosts write their figures to one PostgreSQL server; fleet.sql has the tables, with
+-- one partition for each day, and the views for reports.
 --
 -- Each host has one session with the server, and sends its cgroups in lists. A second pg:new()
 -- would open a second session.

@@ -207,7 +207,7 @@ CREATE OR REPLACE FUNCTION fleet_days_to_drop(back integer) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
 BEGIN
   IF back < 32 THEN
-    RAISE EXCEPTION 'reports may be late by up to 31 days, whose partitions must not be dropped';
+    RAISE EXCEPTION 'reports may be up to 31 days late: keep at least 32 days';
   END IF;
   RETURN QUERY
     WITH known AS (

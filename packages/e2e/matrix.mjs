@@ -23,7 +23,7 @@ import { places } from "./bare/places.mjs";
 /** The machines that are not bare: our packages are installed there. */
 export const CONTAINER = "container";
 export const VM = "virtual machine";
-export const ARM64_VM = "virtual machine of arm64";
+export const ARM64_VM = "arm64 virtual machine";
 
 /** Debian 13 with Debian's own Node. */
 const FIRST = { suite: "trixie", node: "debian" };

@@ -241,7 +241,7 @@ int main(int argc, char **argv)
 	if (argc != 5) { fprintf(stderr, "usage: hostile ADDRESS MODE COUNT SECONDS\n"); return 64; }
 	address = argv[1];
 	int count = atoi(argv[3]), seconds = atoi(argv[4]);
-	if (count < 1 || count > MAX_QUESTIONS || seconds < 1 || seconds > 120) { fprintf(stderr, "hostile: out of range\n"); return 64; }
+	if (count < 1 || count > MAX_QUESTIONS || seconds < 1 || seconds > 120) { fprintf(stderr, "hostile: COUNT or SECONDS is out of range\n"); return 64; }
 	struct rlimit files = { 8192, 8192 }, processes = { MAX_PROCESSES, MAX_PROCESSES };
 	setrlimit(RLIMIT_NOFILE, &files);
 	/* The limit is for all processes of this uid, which only the attacker uses.  It does not apply

@@ -210,8 +210,8 @@ function printHeader(title: string, levels: readonly number[]): void {
 export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
   console.log(
-    `CPU time in us among this many names or cgroups; goal: its ratios to the floor's CPU time ` +
-      `are at most ${GOAL} % apart`,
+    `CPU time in us, by the number of names or cgroups that exist; goal: the ratios to the floor's ` +
+      `CPU time are at most ${GOAL} % apart`,
   );
   printHeader("names", NAMES);
   await measureNames();

@@ -124,7 +124,7 @@ class FleetProcess implements AsyncDisposable {
       return await Promise.race([
         once(this.#process, "message", { signal: ended.signal }).then(([message]) => message),
         once(this.#process, "exit", { signal: ended.signal }).then(([status]) => {
-          throw new Error(`a process with hosts ended: ${status}`);
+          throw new Error(`a process that simulates hosts ended with status ${status}`);
         }),
       ]);
     } finally {

@@ -257,9 +257,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     await using pooled = await PgBouncer.start(server, "transaction", 2);
     using refused = listening(pooled.conninfo);
     expect(await refused.handle()).toBe("1\tnil\n");
-    expect(refused.errors.join("")).toMatch(
-      /^not listening on "c": a pooler .*pool_mode=session/,
-    );
+    expect(refused.errors.join("")).toMatch(/^not listening on "c": a pooler .*pool_mode=session/);
     using later = new TestScript(
       `db = pg:new([[${pooled.conninfo}]])
        function cgroup_released()
