@@ -202,7 +202,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   async stop(): Promise<void> {
     if (this.#hasEnded) return;
     const deadline = setTimeout(
-      () => this.kill(`it has not stopped within ${STOP_MS / 1000} s`),
+      () => this.kill(`it did not stop within ${STOP_MS / 1000} s`),
       STOP_MS,
     );
     this.#isStopping = true;

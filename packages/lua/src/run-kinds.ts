@@ -8,7 +8,7 @@ interface RunKindRow {
   readonly list: string;
   /** The global function that takes a single cgroup; not called if the one for lists is defined. */
   readonly one: string;
-  /** True if these functions are called only in scripts whose handlers bear repetition. */
+  /** True if these functions are called only in scripts whose handlers may be called again. */
   readonly needsRepetition: boolean;
 }
 
@@ -26,7 +26,7 @@ export type HandlerShape = "none" | "one" | "list";
 
 /** The handlers that a script has defined. */
 export interface Handlers extends Readonly<Record<RunKind, HandlerShape>> {
-  /** True if the handlers may be called again after they have had effects. */
+  /** True if the handlers may be called again even after they have had effects. */
   readonly bearsRepetition: boolean;
 }
 

@@ -7,7 +7,7 @@ export interface Run {
   /**
    * Called at most once, before the first effect of the run. The run waits until the promise is
    * resolved, which means that the beginning of the run is recorded. If the promise is rejected,
-   * the script gets the reason as an error. Never called if the handlers bear repetition.
+   * the script gets the reason as an error. Never called if the handlers may be called again.
    */
   begin(): Promise<void>;
 }

@@ -56,7 +56,7 @@ interface ScriptHostEvents {
 /** Pauses between processes, in ms, for as long as no handler ends in any of the processes. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
-/** If this many units in a row do not greet, the cause is not a busy machine: systemd hangs. */
+/** If this many units in a row send no greeting, the cause is not a busy machine: systemd hangs. */
 const MAX_SILENT_UNITS = 5;
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
@@ -73,7 +73,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #startAgain = false;
   /** The reason why the next process will be a child; after that child, a unit is tried again. */
   #childReason: string | undefined;
-  /** The number of units in a row that were killed before they greeted. */
+  /** The number of units in a row that were killed before they sent a greeting. */
   #silentUnits = 0;
 
   constructor(options: ScriptHostOptions) {
@@ -166,7 +166,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     if (!unit.isKilled) this.#becomeChild(reason);
     else if (this.#silentUnits >= MAX_SILENT_UNITS)
       this.#becomeChild(
-        `${this.#silentUnits} units in a row have not greeted; the last: ${reason}`,
+        `${this.#silentUnits} units in a row have sent no greeting; the last: ${reason}`,
       );
   }
 

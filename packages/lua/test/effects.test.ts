@@ -75,7 +75,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(asked.begin.ask).not.toHaveBeenCalled();
   });
 
-  it("does not ask if the handlers bear repetition", async () => {
+  it("does not ask if the handlers may be called again", async () => {
     const asked = asking();
     const loaded = load(`${code} error('boom', 0)`, asked, "handlers_bear_repetition = true");
     expect(await loaded.outcome()).toMatchObject({ effect: "taken" });

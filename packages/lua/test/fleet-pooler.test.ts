@@ -21,7 +21,7 @@ const ROWS_PER_LIST = 5;
 const SCHEMAS = ["public", "other"] as const;
 
 it.skipIf(missing("postgres", "pgbouncer") !== undefined)(
-  "no row of many hosts behind a pooler is lost, doubled or in a wrong schema",
+  "no row of many hosts behind a pooler is lost, duplicated or in the wrong schema",
   async () => {
     using servers = new ServerDirectory();
     await accountThroughFailures(servers);

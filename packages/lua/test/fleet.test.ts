@@ -278,7 +278,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await sums()).toEqual(before);
     });
 
-    it("the difference to earlier days of a cgroup, without reading all of those days", async () => {
+    it("the difference from the cgroup's earlier days, without reading all these days", async () => {
       await client.query(`INSERT INTO fleet_usage (host, id, day, path, cpu_seconds, io_bytes)
         SELECT 'a', 'b:' || n, (now() AT TIME ZONE 'UTC')::date - 1, '/x', 1, 1
         FROM generate_series(1, 50000) AS n`);
@@ -356,7 +356,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
 
     it.each([
       ["long report", "BEGIN; SELECT count(*) FROM fleet_usage"],
-      // Only the locks of pg_dump: one that is older than the server would refuse to run.
+      // Only the locks that pg_dump takes: a pg_dump older than the server would refuse to run.
       [
         "pg_dump",
         `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;

@@ -125,7 +125,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     ["have not begun", "none", ""],
     ["have done nothing", "none", "os.remove('/nonexistent/x') print('begun')"],
     ["have done something", "taken", "os.remove(FILE) print('begun')"],
-  ])("a host that stops reports that the runs that it drops %s", async (_, known, done) => {
+  ])("when a host is stopped, it reports that the runs it drops %s", async (_, known, done) => {
     const host = await hosts.start(
       `FILE = '${file()}' ${handler(`${done} print('waits') coroutine.yield()`)}`,
     );

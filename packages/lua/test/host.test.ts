@@ -214,7 +214,7 @@ describe("the script host", () => {
     await inTime(host.stop(0), "it has ended");
     expect(await running).toMatchObject({
       type: "interrupted",
-      message: "the script host ended: it has not stopped within 0.7 s",
+      message: "the script host ended: it did not stop within 0.7 s",
       effect: "unanswered",
     });
   });

@@ -82,7 +82,7 @@ function makeSilent(code: string, more: Partial<ScriptHostOptions> = {}): Script
 async function ended(host: ScriptHost): Promise<string> {
   const [reason] = await inTime(
     once(host, "ended"),
-    () => `the host has ended, which is ${host.state}`,
+    () => `the host has ended (state: ${host.state})`,
   );
   return String(reason);
 }
@@ -157,7 +157,7 @@ describe("a host that sends messages before it is asked", () => {
   });
 });
 
-describe("a host that does not greet", () => {
+describe("a host that sends no greeting", () => {
   it("is ended if it sends something else", async () => {
     const host = makeSilent("send(READY); setInterval(() => {}, 1000);");
     host.start();
@@ -193,7 +193,7 @@ describe("a host that has runs", () => {
   const start = async (code: string, more?: Partial<ScriptHostOptions>) => {
     const host = make(code, more);
     host.start();
-    await inTime(once(host, "ready"), () => `the host is ready, which is ${host.state}`);
+    await inTime(once(host, "ready"), () => `the host is ready (state: ${host.state})`);
     return host;
   };
 
@@ -257,7 +257,7 @@ describe("a host that has runs", () => {
     expect(await ended(host)).toContain("a question from a run that need not ask");
   });
 
-  it("cannot make the daemon keep data that it does not read", async () => {
+  it("cannot make the daemon keep data that the host does not read", async () => {
     // This host has read nothing since it was ready, and answers runs that it has never seen.
     const host = await start(
       `send(READY); for (let number = 1; ; number++) send({ type: "done", number });`,

@@ -531,7 +531,7 @@ describe("running cgroups", () => {
     function cgroup_released(c) print('released', c.path) end
     function cgroup_running(c) print('running', c.path) end`;
 
-  it("have handlers of their own, in scripts that bear repetition", async () => {
+  it("have handlers of their own, in scripts whose handlers may be called again", async () => {
     using one = new TestScript(`handlers_bear_repetition = true ${handlers}`);
     expect(one.runtime.handlers).toEqual({
       ...NO_HANDLERS,

@@ -5,7 +5,7 @@ if (typeof zlibCrc32 !== "function")
 
 /**
  * Returns the CRC-32 of IEEE 802.3. This is Node's function: for a short datagram it takes 0.1 us,
- * as long as an implementation in JavaScript with a table; for a long datagram it takes a seventh
- * of that implementation's time.
+ * the same time as an implementation in JavaScript with a table; for a long datagram it takes a
+ * seventh of that implementation's time.
  */
 export const crc32: (bytes: Uint8Array) => number = zlibCrc32;

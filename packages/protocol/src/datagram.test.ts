@@ -154,7 +154,7 @@ it("ProtocolError distinguishes mistakes of framing from mistakes in the content
 });
 
 describe("sizes", () => {
-  it("bytes of an earlier datagram behind the current one are ignored", () => {
+  it("bytes after the datagram, left over from an earlier one, are ignored", () => {
     const bytes = encodeDatagram([{ command: 1, payload: Buffer.from("name") }]);
     expect(() => new PacketReader(bytes, bytes.length + 1)).toThrow(RangeError);
     const longer = Buffer.concat([bytes, Buffer.from("rest of an earlier one")]);

@@ -57,7 +57,10 @@ export type KindRow = (typeof NAMESPACE_KINDS)[number];
 
 export type NamespaceKind = KindRow["kind"];
 
-/** A choice of kinds, which exist or are requested; the value of a kind is its payload or true. */
+/**
+ * A choice of kinds: those that exist, or those that are requested. The value of a kind is its
+ * payload or true.
+ */
 export type Choice = {
   readonly [Kind in NamespaceKind]?: Uint8Array | boolean | undefined;
 };

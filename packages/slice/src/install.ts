@@ -10,7 +10,7 @@ import type { Found, Tree, TreeDirectory } from "@cm4all/command/tree";
 import { isNestedUnit } from "./name.ts";
 import { isGenerated } from "./unit.ts";
 
-/** A directory for unit files in a tree, which need not exist yet. */
+/** A directory for unit files in a tree; the directory need not exist yet. */
 export class UnitDirectory {
   readonly #tree: Tree;
   readonly #path: string;

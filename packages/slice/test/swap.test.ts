@@ -56,7 +56,7 @@ it.each(["etc", "etc/systemd", "etc/systemd/system"])(
           action();
           written++;
         } catch (error) {
-          // The directory is away, or another one was made in its place.
+          // The directory has been moved away, or another one was made in its place.
           if (!(error instanceof CommandFailure)) throw error;
         }
       };

@@ -138,7 +138,7 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
 
   it("reads a device's path as it was typed", () => {
     const unit = encodeUnit(parseAssignments(["IODeviceWeight=/dev/a\\x20b%i 1"]));
-    // The path is spoiled, so that systemd prints what it has read.
+    // The path is made invalid, so that systemd prints what it has read.
     const [line] = verify(new Map([[sliceUnit(), unit.replace("/dev/", "/dev/../")]]));
     expect(line).toContain("path is not normalized, ignoring: /dev/../a\\x20b%i");
   });

@@ -30,7 +30,7 @@ export const subject: Subject = {
       const stored = new NameDirectory(path).tryRead(() => {});
       // Nothing is mounted in the directory, so no namespace may be found.
       if (stored !== undefined && (stored.name === "" || stored.namespaces.length > 0))
-        throw new Error("a namespace that is none");
+        throw new Error("a namespace was found where there is none");
       new NameDirectory(path).remove();
       mkdirSync(path);
     } finally {

@@ -52,7 +52,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       status: 0,
       stdout: [
         `${join(directory, "spawn.toml")}: no mistakes found`,
-        "none of the scopes exists now: no spawner runs, or reaper.extra_scopes lacks its scope",
+        "none of the scopes exists now: no spawner is running, or its scope is missing from reaper.extra_scopes",
         `${script()}: no mistakes found\n`,
       ].join("\n"),
       stderr: "",
@@ -219,7 +219,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     writeFileSync(recorded, JSON.stringify({ snapshot }));
     expect(run("lua", script(), "--recorded", recorded)).toMatchObject({
       status: 65,
-      stderr: expect.stringContaining("no record of a cgroup"),
+      stderr: expect.stringContaining("not a record of a cgroup"),
     });
   });
 

@@ -287,7 +287,7 @@ describe("on the files of a journal", () => {
     const { stdout } = await run("retry", `${BOOT}-1`);
     expect(stdout).toContain(`again when the daemon is running: record ${latest}, `);
     expect(stdout).toContain(
-      `left, because a later report of its cgroup has its figures: record ${older}`,
+      `not handed over, because a later report of the same cgroup includes its figures: record ${older}`,
     );
     expect(await states()).toEqual([
       [older, RecordState.PARKED],
@@ -368,7 +368,7 @@ describe("on the files of a journal", () => {
     const lock = tryLockJournal(journal);
     expect(await run("list")).toMatchObject({
       status: 75,
-      stderr: expect.stringContaining(`another process has the journal ${journal}`),
+      stderr: expect.stringContaining(`another process has locked the journal ${journal}`),
     });
     lock?.close();
     rmSync(journal, { recursive: true });

@@ -1,5 +1,5 @@
 /**
- * The TLS options: reads the files that are named there, and returns the options as Node has them.
+ * Reads the files that a connection's TLS options name, and returns the options in Node's form.
  * @see PostgreSQL manual, "SSL Support"
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
@@ -22,7 +22,7 @@ export function tlsOptions(target: Target, host: Host): ConnectionOptions {
   const ca = rootCertificates(target);
   if (ca === undefined && mode?.startsWith("verify-"))
     throw new Error(
-      `root certificate file "${path(target, "sslrootcert", "root.crt")}" does not exist Either provide the file, use the system's trusted roots with sslrootcert=system, or change sslmode to disable server certificate verification.`,
+      `root certificate file "${path(target, "sslrootcert", "root.crt")}" does not exist. Either provide the file, use the system's trusted roots with sslrootcert=system, or change sslmode to disable server certificate verification.`,
     );
   const crl = ca === undefined ? [] : revocations(target);
   const maxVersion = version(target, "ssl_max_protocol_version");

@@ -65,7 +65,7 @@ function invalidSequence(bytes: Buffer): number[] {
   return [];
 }
 
-/** Returns the start of a sequence that is less than a block before the first invalid one. */
+/** Returns the start of a sequence, less than a block before the first invalid sequence. */
 function firstInvalidBlock(bytes: Buffer): number {
   for (let start = 0; ; ) {
     let end = start + BLOCK;

@@ -22,7 +22,7 @@ import type { Task } from "./task.ts";
 const CGROUP = "cgroup_info";
 const XATTR = "xattr";
 
-/** A longer value reads as nil, as in the original. */
+/** A longer value reads as nil, as with the original daemon. */
 const MAX_XATTR_BYTES = 4096;
 
 /** A cgroup as a script sees it, valid until its task ends. */

@@ -56,7 +56,7 @@ export class RunEffects implements Effects {
   #isUnknown = false;
   #onAnswered: (() => void) | undefined;
 
-  /** @param request undefined for runs that bear repetition */
+  /** @param request undefined for runs that may be repeated */
   constructor(request: BeginRequest | undefined) {
     this.#request = request;
   }

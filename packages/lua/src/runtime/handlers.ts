@@ -19,7 +19,7 @@ const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`)
 
 /**
  * Takes the handlers from the globals; assigning other values to these globals later has no effect.
- * @throws ScriptError if a global has a wrong type
+ * @throws ScriptError if a global has the wrong type
  */
 export function takeHandlers(
   L: LuaState,

@@ -117,8 +117,8 @@ export class Runtime {
   /**
    * Runs the handler for some cgroups; only for the first one if the handler takes no list.
    * @param request asks before the first effect
-   * @param settle called once, when the handler has ended; after a failure, not before all that the
-   * handler has sent was answered, or 5 s have passed
+   * @param settle called once, when the handler has ended; after a failure, only when everything
+   * that the handler has sent has been answered, or 5 s have passed
    */
   run(
     kind: RunKind,

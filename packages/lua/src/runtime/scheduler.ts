@@ -166,7 +166,7 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Resumes a thread. Even if the thread is resumed by another handler than its own, its effects
+   * Resumes a thread. Even if the thread is resumed by a handler other than its own, its effects
    * count as effects of its own handler.
    */
   resume(thread: LuaState, run: () => number): number {

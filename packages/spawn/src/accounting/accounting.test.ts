@@ -94,7 +94,7 @@ class SimulatedSink implements AccountingSink {
   readonly #machine: Machine;
   #listener = () => {};
   #runs = 0;
-  /** The cgroups whose handler runs. */
+  /** The cgroups whose handler is running. */
   readonly #busy = new Set<string>();
   isAlive = true;
   /** The share of calls that fail. */
@@ -134,7 +134,7 @@ class SimulatedSink implements AccountingSink {
 
   #check(id: string, kind: Run["kind"]): void {
     const { wrongCalls, directories } = this.#machine;
-    if (this.#busy.has(id)) wrongCalls.push(`${kind} ${id} beside another one`);
+    if (this.#busy.has(id)) wrongCalls.push(`${kind} ${id} while another one is running`);
     if (kind === "running" && directories.get(id)?.isPopulated !== true)
       wrongCalls.push(`${kind} ${id}, which has become empty`);
     this.#busy.add(id);
@@ -442,8 +442,9 @@ async function left({ disk }: Machine): Promise<{ state: RecordState; record: Cg
 }
 
 /**
- * The seeds: `npm run torture` tries all 250. The last five of those that always run have found two
- * bugs: a mark was mistaken for its record, and a write torn by a power failure for damage.
+ * The seeds: `npm run torture` tries all 250. Of those that always run, the last five have found
+ * two bugs: a mark was mistaken for its record, and a write that a power failure had torn was
+ * mistaken for damage.
  */
 const SEEDS =
   process.env["TORTURE"] === "all"

@@ -216,7 +216,7 @@ export class Accounting {
     this.#queue.probe();
   }
 
-  /** Stops calling handlers, and waits up to `graceMs` for those that run. */
+  /** Stops calling handlers, and waits up to `graceMs` for those that are running. */
   async drain(graceMs: number): Promise<void> {
     await this.#queue.drain(graceMs);
   }

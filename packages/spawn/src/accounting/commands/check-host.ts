@@ -22,7 +22,7 @@ import { enterPlace, type Place, rootPlace } from "../../reaper/scopes.ts";
 export function describeScopes(root: ByteString, scopes: readonly string[]): string {
   const found = findScopes(root, rootPlace(scopes));
   return found.length === 0
-    ? "none of the scopes exists now: no spawner runs, or reaper.extra_scopes lacks its scope"
+    ? "none of the scopes exists now: no spawner is running, or its scope is missing from reaper.extra_scopes"
     : `scopes that exist now: ${found.map((path) => printable(textOf(path))).join(" ")}`;
 }
 
@@ -56,8 +56,8 @@ function childrenOf(directory: ByteString): ByteString[] {
 
 /**
  * Tries to listen on the address of the metrics, and returns the reason if that fails.
- * @returns undefined if listening succeeds, if there is no address, or if the address is a path:
- *   the daemon would replace a socket there
+ * @returns undefined if listening succeeds, if there is no address, or if the address is a path,
+ *   because the daemon replaces a socket that exists there
  */
 export async function addressRemark(address: string): Promise<string | undefined> {
   const where = parseListenAddress(address);

@@ -176,7 +176,7 @@ export function readRecorded(file: string): CgroupRecord {
   const record = tryParseRecord(json);
   if (record === undefined)
     throw new CommandFailure(
-      `${file}: no record of a cgroup: snapshot with path, id, report and measuredMs, and xattrs`,
+      `${file}: not a record of a cgroup, which has a snapshot with path, id, report and measuredMs, and xattrs`,
       EX_DATAERR,
     );
   return record;

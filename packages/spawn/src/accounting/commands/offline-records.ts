@@ -167,7 +167,7 @@ function lockJournal(directory: string): Fd {
   }
   if (lock !== undefined) return lock;
   throw new CommandFailure(
-    `another process has the journal ${directory}, and no daemon answers: it may be starting or stopping; try again`,
+    `another process has locked the journal ${directory}, and no daemon answers: a daemon may be starting or stopping; try again`,
     EX_TEMPFAIL,
   );
 }

@@ -182,7 +182,9 @@ async function retry(
   await records.retry(latest.map(({ summary }) => summary.number));
   for (const each of latest) console.log(`handed over ${when}: ${formatLine(each)}`);
   for (const each of found.filter((each) => !latest.includes(each)))
-    console.log(`left, because a later report of its cgroup has its figures: ${formatLine(each)}`);
+    console.log(
+      `not handed over, because a later report of the same cgroup includes its figures: ${formatLine(each)}`,
+    );
 }
 
 /** Returns the latest report of each cgroup: its figures include those of earlier reports. */

@@ -35,7 +35,7 @@ export class FailingRecords {
     }, Math.ceil(pauseMs));
   }
 
-  /** Returns, of the records whose handler does not run, the one that failed first. */
+  /** Returns, of the records whose handler is not running, the one that failed first. */
   oldest(): Entry | undefined {
     for (const entry of this.#entries) if (!entry.isRunning) return entry;
     return undefined;

@@ -43,7 +43,7 @@ export class InterimReports {
     this.#options = options;
   }
 
-  /** How many handlers run. */
+  /** How many handlers are running. */
   get runs(): number {
     return this.#runs;
   }
@@ -141,5 +141,5 @@ export class InterimReports {
 
 /** Refuses to mark records as begun: interim reports are not in the journal. */
 async function refuse(): Promise<void> {
-  throw new Error("handlers of running cgroups have to bear repetition");
+  throw new Error("handlers of running cgroups need handlers_bear_repetition = true");
 }
