@@ -115,8 +115,8 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
   }
 
   /**
-   * Returns a message in one line, without expected differences: we check numbers before we
-   * connect, and do not repeat without TLS an attempt that was made without TLS.
+   * Returns a message on one line, without the differences that we expect: we check numbers before
+   * we connect, and if an attempt without TLS fails, we do not make it a second time.
    */
   function normal(text: string): string {
     return (

@@ -50,7 +50,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ],
   ["while true do coroutine.wrap(function() coroutine.yield() end)() end", STOPPED],
   ["while true do coroutine.create(print) end", STOPPED],
-  // Each call takes long: a single call, or a loop of calls, is stopped.
+  // Each call takes a long time: a single call, or a loop of calls, is stopped.
   ["local s = ('1'):rep(2^20) while true do tonumber(s, 16) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do tonumber(s) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do local n = s + 1 end", STOPPED],

@@ -438,8 +438,8 @@ describe("the cgroup", () => {
   });
 });
 
-describe("measured and xattr", () => {
-  it("have the time of the measurement, with fractions", async () => {
+describe("the time of the measurement and the attributes", () => {
+  it("are there, the time with fractions", async () => {
     const figures = { measuredMs: 1_700_000_000_123.5 };
     expect(await printedBy("print(('%.4f'):format(cgroup.measured))", {}, figures)).toBe(
       "1700000000.1235\n",

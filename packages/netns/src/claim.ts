@@ -14,7 +14,7 @@ export function checkName(name: string): void {
 
 /**
  * Locks the record; the caller closes it.
- * @throws CommandFailure if another process works on the name
+ * @throws CommandFailure if another process is working on the name
  */
 export function lockRecord(name: string): RecordFile {
   const record = RecordFile.tryLock(name);

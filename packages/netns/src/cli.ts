@@ -50,7 +50,7 @@ Files:
 ${[
   [`${CONFIG_DIRECTORY}/NAME.toml`, "description: links, addresses, routes, ..."],
   [`${CONFIG_DIRECTORY}/setup.d/NAME`, "script that up runs inside at the end"],
-  [TEMPLATE_FILE, "description of names that have neither of these"],
+  [TEMPLATE_FILE, "description for names that have neither of these"],
   [CONFIG_FILE, "the pool of addresses"],
   [`${NETNS_DIRECTORY}/NAME`, "the namespace"],
 ]
@@ -133,8 +133,8 @@ function makeProgram(): Command {
   withUpOptions(program.command("check"))
     .summary("show what up would do, or all mistakes")
     .description(
-      "Prints the steps of up, or all mistakes. Changes nothing. Ends with the exit status with " +
-        "which up would end before it creates anything.",
+      "Prints the steps of up, or all mistakes. Changes nothing. Ends with the exit status that " +
+        "up would have if it stopped at these mistakes, before it creates anything.",
     )
     .argument("<name>", "the name of the namespace")
     .action((name: string, flags: UpFlags) =>

@@ -131,10 +131,10 @@ in = "closed"
       "a is used twice inside",
     ],
     ['[outside]\nbridge = "b"\nvlan = 7\ntagged_vlans = [7]', "7 is the VLAN without a tag"],
-    ['[outside]\npublish = ["80:80/tcp"]', "there is no address inside to which it could lead"],
+    ['[outside]\npublish = ["80:80/tcp"]', "there is no address inside to which this port could lead"],
     [
       '[outside]\npublish = ["[::]:80:80/tcp"]\n[inside]\naddresses = ["10.0.5.2/24"]',
-      "there is no address inside to which it could lead",
+      "there is no address inside to which this port could lead",
     ],
     ...["80:81/tcp", "0.0.0.0:80:81/tcp", "192.0.2.1:80:81/tcp"].map((other) => [
       `[outside]\npublish = ["0.0.0.0:80:80/tcp", "${other}"]\n[inside]\naddresses = ["10.0.5.2/24"]`,

@@ -104,7 +104,11 @@ function readType(table: TomlTable): Type {
 }
 
 const nameOfType = (type: Type): string =>
-  type === "move" ? "a link that is moved" : type === "none" ? "type none" : `a ${type}`;
+  type === "move"
+    ? "a link that is moved"
+    : type === "none"
+      ? "type none"
+      : `${type === "ipvlan" ? "an" : "a"} ${type}`;
 
 function readStacked(
   table: TomlTable,

@@ -33,7 +33,7 @@ export function readMasquerade(
   if (families.size === 0)
     mistakes.add(
       origin,
-      'there are no addresses inside whose families true could stand for: say "ipv4" or "ipv6"',
+      'true stands for the families of the addresses inside, but there are none: say "ipv4" or "ipv6"',
     );
   return { value: [...families].sort(), origin };
 }

@@ -151,7 +151,7 @@ function findFarGateways(
     else if (onlink !== true && !near.some((network) => prefixContains(network, gateway)))
       mistakes.add(
         origin,
-        `the gateway ${text} is in none of the networks of addresses; a route to ` +
+        `the gateway ${text} is in none of the networks of this end's addresses; a route to ` +
           `${text}/${gateway.bytes.length * 8} without via, or onlink = true, says that it is on the link`,
       );
   }

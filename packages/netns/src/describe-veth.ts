@@ -97,7 +97,7 @@ function findContradictions(
   if (port === undefined) {
     const lost = publish.find(({ value }) => publishedTargets(link, value).length === 0);
     if (lost !== undefined && auto === undefined)
-      mistakes.add(lost.origin, "there is no address inside to which it could lead");
+      mistakes.add(lost.origin, "there is no address inside to which this port could lead");
     return;
   }
   const bridged = [

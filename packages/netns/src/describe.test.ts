@@ -96,7 +96,7 @@ options = ["edns0"]
     const text = (routes: string) =>
       `[inside]\naddresses = ["10.0.5.2/32"]\ngateway = "192.0.2.1"\nroutes = [${routes}]`;
     expect(mistakes(text(""))).toEqual([
-      "3: the gateway 192.0.2.1 is in none of the networks of addresses; a route to 192.0.2.1/32 without via, or onlink = true, says that it is on the link",
+      "3: the gateway 192.0.2.1 is in none of the networks of this end's addresses; a route to 192.0.2.1/32 without via, or onlink = true, says that it is on the link",
     ]);
     const near = '{ to = "198.51.100.0/24", via = "192.0.2.7", onlink = true }';
     expect(mistakes(`[inside]\naddresses = ["10.0.5.2/32"]\nroutes = [${near}]`)).toEqual([]);

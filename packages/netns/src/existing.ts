@@ -20,7 +20,7 @@ export interface Existing {
   readonly problem?: string;
 }
 
-/** Returns the record if it is of this boot; otherwise undefined. */
+/** Returns the record if it is from this boot; otherwise undefined. */
 function ofThisBoot(record: NamespaceRecord | undefined): NamespaceRecord | undefined {
   return record?.bootId === readBootId() ? record : undefined;
 }

@@ -15,7 +15,7 @@ export type Family = "ipv4" | "ipv6";
 const SYS = "/proc/sys";
 
 /**
- * Exists since Linux 6.17. A link's IPv6 `forwarding` only makes the host behave as a router on
+ * Has existed since Linux 6.17. A link's IPv6 `forwarding` only makes the host behave as a router on
  * that link: without this setting, IPv6 packets are forwarded for all links or for none.
  */
 const FORCE_FORWARDING = "net/ipv6/conf/default/force_forwarding";
@@ -40,7 +40,7 @@ export function ipv6ForwardingProblem(): string | undefined {
   return (
     "this kernel forwards IPv6 for all links or for none: net.ipv6.conf.all.forwarding = 1 in " +
     "/etc/sysctl.d is yours to decide (the host then ignores router advertisements, unless " +
-    'accept_ra is 2); masquerade = "ipv4" and publish = ["0.0.0.0:8080:80/tcp"] do without'
+    'accept_ra is 2); masquerade = "ipv4" and publish = ["0.0.0.0:8080:80/tcp"] do not need it'
   );
 }
 

@@ -28,7 +28,7 @@ const LOOPBACK_INDEX = 1;
 
 export interface HostFacts {
   readonly problems: readonly CommandFailure[];
-  /** What will not work before the administrator changes the host, and why. */
+  /** What will not work until the administrator changes the host, and why. */
   readonly warnings: readonly string[];
   /** Links of the host to which packets are forwarded. */
   readonly uplinks: readonly string[];
@@ -115,7 +115,7 @@ function parentProblem(
   if ((type === "macvlan" || type === "ipvlan") && masterIndex !== undefined)
     return `${name} is a port of a bridge or a bond already: it cannot carry a link of type ${type}`;
   if (type === "vlan" && (flags & IFF_UP) === 0)
-    return `${name} is down, and a VLAN on it cannot be set up before it is`;
+    return `${name} is down, and a VLAN on it cannot be brought up until ${name} is up`;
   return undefined;
 }
 

@@ -11,7 +11,7 @@ const filter = {
   origin: "f:1",
 } as const;
 
-it("filters nothing on the host that does not pass a link of the namespace", () => {
+it("filters nothing on the host that does not pass through a link of the namespace", () => {
   const link = { link: "web", masquerade: [], publish: [] };
   for (const links of [[], [link]]) {
     const rules = { table: `${TABLE_PREFIX}web`, side: "outside", links, filter } as const;

@@ -4,7 +4,7 @@ import { isErrno, withNamespace } from "@cm4all/linux";
 import type { NetworkNamespace } from "./namespace.ts";
 import { deleteTableText } from "./nft-text.ts";
 
-/** More than enough: the list of thousands of rules has a few megabytes. */
+/** More than enough: a list of thousands of rules takes a few megabytes. */
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /**

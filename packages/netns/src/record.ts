@@ -1,7 +1,7 @@
 /**
  * The record of the parts that `up` makes. It exists from before anything is made until `down` has
- * ended. The process that works on the namespace locks the file, and the lock ends with the
- * process. So an unlocked record that is not complete was left by an `up` or `down` that was
+ * ended. The process that works on the namespace locks the file; the lock ends with this process
+ * and those of its children that hold the descriptor. So an unlocked record that is not complete was left by an `up` or `down` that was
  * killed.
  */
 import {

@@ -30,7 +30,7 @@ export interface PreparedUp {
   readonly pools: readonly Pool[];
   /** The reasons why `up` cannot go ahead. */
   readonly problems: readonly CommandFailure[];
-  /** What will not work before the administrator changes the host, and why. */
+  /** What will not work until the administrator changes the host, and why. */
   readonly warnings: readonly string[];
 }
 

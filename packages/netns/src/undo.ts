@@ -93,8 +93,8 @@ function deleteIfThere(socket: RtnetlinkSocket, index: number): void {
 }
 
 /**
- * The name for a link that moves back if its former name is taken on the host by now. The kernel
- * replaces %d with a number.
+ * The name that a link gets when it moves back and its former name is taken on the host by then.
+ * The kernel replaces %d with a number.
  */
 const FALLBACK_NAME = "moved%d";
 

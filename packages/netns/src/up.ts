@@ -105,7 +105,7 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
 function undone(error: unknown): unknown {
   const failure = asFailure(error);
   return failure instanceof CommandFailure
-    ? new CommandFailure(`${failure.message}; all of it is undone`, failure.exitStatus, {
+    ? new CommandFailure(`${failure.message}; everything has been undone`, failure.exitStatus, {
         cause: error,
       })
     : failure;

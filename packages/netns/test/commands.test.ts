@@ -364,7 +364,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     });
 
     // exec becomes the command, so that a shell sees the command's own end.
-    it.each(["9", "34", "64"])("ends by signal %s if the command does", (signal) => {
+    it.each(["9", "34", "64"])("is ended by signal %s if the command is", (signal) => {
       const script = '"$@"; echo $?';
       const kill = ["bash", "-c", `kill -${signal} $$`];
       const words = ["node", program.program, "exec", "web", "--", ...kill];

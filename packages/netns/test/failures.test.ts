@@ -54,7 +54,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(status).toBe(1);
       expect(stdout).toBe("out\n");
       expect(lines[0]).toBe("err");
-      expect(lines.at(-1)).toBe(`cm4all-spawn-netns: ${SCRIPT} ${reason}; all of it is undone`);
+      expect(lines.at(-1)).toBe(`cm4all-spawn-netns: ${SCRIPT} ${reason}; everything has been undone`);
     });
 
     it("that cannot be executed", () => {
@@ -83,7 +83,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(status).toBe(124);
       expect(Date.now() - start).toBeGreaterThan(minimumMs);
       expect(lines.at(-1)).toBe(
-        `cm4all-spawn-netns: ${SCRIPT} did not end within 0.2 s; all of it is undone`,
+        `cm4all-spawn-netns: ${SCRIPT} did not end within 0.2 s; everything has been undone`,
       );
     });
 
@@ -123,7 +123,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
     sandbox.writeScript("web", `#!/bin/sh\nkill -${signal} $PPID\nsleep 1000 & sleep 1000\n`);
     const { status, lines } = fail("up", "web");
     expect(status).toBe(expected);
-    expect(lines.at(-1)).toBe(`cm4all-spawn-netns: ended by SIG${signal}; all of it is undone`);
+    expect(lines.at(-1)).toBe(`cm4all-spawn-netns: ended by SIG${signal}; everything has been undone`);
   });
 
   it("because of a signal that comes as the script ends", () => {
@@ -151,7 +151,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(fail("up", "web")).toMatchObject({
         status: 78,
         lines: [
-          `cm4all-spawn-netns: ${TOML}:2: net.ipv4.nonesuch is not a setting of a network namespace on this kernel; all of it is undone`,
+          `cm4all-spawn-netns: ${TOML}:2: net.ipv4.nonesuch is not a setting of a network namespace on this kernel; everything has been undone`,
         ],
       });
     });
@@ -166,12 +166,12 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       const { status, lines } = fail("up", "web");
       expect(status).toBe(71);
       expect(lines.at(-1)).toMatch(
-        /web\.toml:9: RTM_NEWROUTE\(.*\): E[A-Z]+: .* \(the kernel says: .*\); all of it is undone$/,
+        /web\.toml:9: RTM_NEWROUTE\(.*\): E[A-Z]+: .* \(the kernel says: .*\); everything has been undone$/,
       );
       expect(fail("check", "web").lines.at(-1)).toMatch(/web\.toml:9: RTM_NEWROUTE\(.*\): E/);
       sandbox.writeDescription("web", "[sysctl]\nnet.ipv4.ip_forward = 'x'\n");
       expect(fail("up", "web").lines.at(-1)).toMatch(
-        /web\.toml:2: EINVAL: .*; all of it is undone$/,
+        /web\.toml:2: EINVAL: .*; everything has been undone$/,
       );
     });
 
@@ -302,8 +302,8 @@ servers = ["10.0.5.1"]
     });
 
     it.each([
-      ["fail", 71, /^failed at [a-z-]+; all of it is undone$/],
-      ["signal", 143, /^ended by SIGTERM; all of it is undone$/],
+      ["fail", 71, /^failed at [a-z-]+; everything has been undone$/],
+      ["signal", 143, /^ended by SIGTERM; everything has been undone$/],
     ])("%s: nothing is left", (mode, expected, message) => {
       const before = sandbox.state();
       let steps = 0;

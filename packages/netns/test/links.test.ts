@@ -104,7 +104,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     const { status, stderr } = run("up", "web");
     expect(status).toBe(73);
     expect(stderr).toBe(
-      `cm4all-spawn-netns: ${TOML}:5: somebody else has the address 2001:db8::1; all of it is undone\n`,
+      `cm4all-spawn-netns: ${TOML}:5: somebody else has the address 2001:db8::1; everything has been undone\n`,
     );
   });
 

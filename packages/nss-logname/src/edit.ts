@@ -33,7 +33,7 @@ export function findObstacle(services: readonly Service[]): string | undefined {
     if (hiding !== undefined)
       return `${written} ends the search on ${hiding}, so ${serviceName} after it would be hidden`;
     if (actions.SUCCESS === "continue")
-      return `${written} goes on after an account was found, so ${serviceName} after it could override a real one`;
+      return `${written} goes on after an account has been found, so ${serviceName} after it could override a real one`;
   }
   return undefined;
 }

@@ -158,9 +158,9 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
 
     it.each([
       ["that is empty", ""],
-      ["with a line without an end", "passwd: files\ngroup: files"],
+      ["with a last line without a newline", "passwd: files\ngroup: files"],
       ["with lines without services", "passwd:\ngroup:\n"],
-      ["with comments behind services", "passwd: files # a\ngroup: files\t# b\n"],
+      ["with comments after services", "passwd: files # a\ngroup: files\t# b\n"],
       ["with other white space", " passwd :\tfiles\r\ngroup:files[UNAVAIL=continue]sss\r\n"],
     ])("%s", (_, text) => {
       container.write("/etc/nsswitch.conf", text);

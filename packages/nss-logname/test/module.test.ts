@@ -142,7 +142,7 @@ describe.skipIf(missing("gcc"))("glibc", () => {
 });
 
 describe.skipIf(missing("root", "gcc"))("an entry", () => {
-  // Except for names that glibc's own service for such a file does not take as plain names.
+  // This leaves out names that glibc's service `files` does not take as plain names.
   it("is the same if its line is in a passwd file", () => {
     const etc = join(directory, "etc");
     mkdirSync(etc);
