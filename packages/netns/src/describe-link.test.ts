@@ -131,7 +131,10 @@ in = "closed"
       "a is used twice inside",
     ],
     ['[outside]\nbridge = "b"\nvlan = 7\ntagged_vlans = [7]', "7 is the VLAN without a tag"],
-    ['[outside]\npublish = ["80:80/tcp"]', "there is no address inside to which this port could lead"],
+    [
+      '[outside]\npublish = ["80:80/tcp"]',
+      "there is no address inside to which this port could lead",
+    ],
     [
       '[outside]\npublish = ["[::]:80:80/tcp"]\n[inside]\naddresses = ["10.0.5.2/24"]',
       "there is no address inside to which this port could lead",

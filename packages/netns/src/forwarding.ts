@@ -15,8 +15,8 @@ export type Family = "ipv4" | "ipv6";
 const SYS = "/proc/sys";
 
 /**
- * Has existed since Linux 6.17. A link's IPv6 `forwarding` only makes the host behave as a router on
- * that link: without this setting, IPv6 packets are forwarded for all links or for none.
+ * Has existed since Linux 6.17. A link's IPv6 `forwarding` only makes the host behave as a router
+ * on that link: without this setting, IPv6 packets are forwarded for all links or for none.
  */
 const FORCE_FORWARDING = "net/ipv6/conf/default/force_forwarding";
 const IPV6_ALL = "net/ipv6/conf/all/forwarding";

@@ -109,7 +109,10 @@ export function planSetUp(end: EndDescription, place: Place, allowed: boolean): 
   }));
 }
 
-/** Returns the steps for the addresses and routes of one end, which is up by then unless `up` is false. */
+/**
+ * Returns the steps for the addresses and routes of one end. By then, the end is up unless its `up`
+ * is false.
+ */
 export function planEnd(end: EndDescription, place: Place, shared: boolean): Step[] {
   const steps: Step[] = [];
   for (const [link, part] of [

@@ -1,8 +1,8 @@
 /**
  * The record of the parts that `up` makes. It exists from before anything is made until `down` has
  * ended. The process that works on the namespace locks the file; the lock ends with this process
- * and those of its children that hold the descriptor. So an unlocked record that is not complete was left by an `up` or `down` that was
- * killed.
+ * and those of its children that hold the descriptor. So an unlocked record that is not complete
+ * was left by an `up` or `down` that was killed.
  */
 import {
   constants,

@@ -54,7 +54,9 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(status).toBe(1);
       expect(stdout).toBe("out\n");
       expect(lines[0]).toBe("err");
-      expect(lines.at(-1)).toBe(`cm4all-spawn-netns: ${SCRIPT} ${reason}; everything has been undone`);
+      expect(lines.at(-1)).toBe(
+        `cm4all-spawn-netns: ${SCRIPT} ${reason}; everything has been undone`,
+      );
     });
 
     it("that cannot be executed", () => {
@@ -123,7 +125,9 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
     sandbox.writeScript("web", `#!/bin/sh\nkill -${signal} $PPID\nsleep 1000 & sleep 1000\n`);
     const { status, lines } = fail("up", "web");
     expect(status).toBe(expected);
-    expect(lines.at(-1)).toBe(`cm4all-spawn-netns: ended by SIG${signal}; everything has been undone`);
+    expect(lines.at(-1)).toBe(
+      `cm4all-spawn-netns: ended by SIG${signal}; everything has been undone`,
+    );
   });
 
   it("because of a signal that comes as the script ends", () => {
