@@ -1,3 +1,4 @@
+export { amount, amountIs } from "./amount.ts";
 export * from "./columns.ts";
 export { CommandFailure, explainDefect, explainFailure } from "./failure.ts";
 export { inOneLine, printable, printableLines } from "./printable.ts";

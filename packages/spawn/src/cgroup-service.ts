@@ -201,7 +201,7 @@ export class CgroupService {
    */
   async scriptProblem(timeoutMs: number): Promise<string | undefined> {
     if (await this.#sink.settled(timeoutMs)) return this.#sink.problem;
-    return `it has not been loaded for ${timeoutMs / 1000} s`;
+    return `it is still not loaded after ${timeoutMs / 1000} s`;
   }
 
   /** True if the script's file was changed after the script's process had read it. */

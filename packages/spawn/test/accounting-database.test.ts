@@ -20,7 +20,7 @@ const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
 
-/** The time limit after an outage, in which the pauses before calls grow to half a minute. */
+/** The time limit after an outage, during which the pauses between calls grow to half a minute. */
 const OUTAGE_MS = 60_000;
 
 /** Sends a signal to a process, unless the process has ended. */

@@ -217,7 +217,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).runningHandlers === 10, "handlers run");
     await until(async () => (await host.accounting()).waitingCgroups === 100, "all wait");
     host.reload("");
-    await host.daemon.untilLogged("100 cgroups wait until there is a handler");
+    await host.daemon.untilLogged("100 cgroups are waiting until there is a handler");
     await host.scratch.runToEnd("a.scope/later");
     await host.untilDeleted("a.scope/later");
     for (let i = 0; i < 100; i++) await host.untilDeleted(`a.scope/${i}`);
@@ -230,7 +230,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     // The records still wait for a handler after a restart.
     await host.crash();
     await host.startWith("", { wrapper: etc.wrapper });
-    await host.daemon.untilLogged("100 cgroups wait until there is a handler");
+    await host.daemon.untilLogged("100 cgroups are waiting until there is a handler");
     host.reload(`script = "${script("again")}"\n`);
     await until(async () => (await host.accounting()).waitingCgroups === 0, "all are accounted");
     expect(new Set(accounted()).size).toBe(100);

@@ -16,7 +16,7 @@ import { RunsProgram } from "./support/runs.ts";
  * such a length once ended the script host.
  */
 const DEPTH = 600;
-/** The number of levels below the scope: the last of all levels. */
+/** The number of levels below the scope; the others are above it. */
 const LEVELS = 20;
 
 /** A shell command that uses CPU time. */

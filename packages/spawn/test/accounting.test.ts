@@ -62,7 +62,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ failedHandlers: 2, retriedHandlers: 2 });
   });
 
-  it("parks cgroups whose handler failed after it had an effect, and keeps them over a restart", async () => {
+  it("parks cgroups whose handler failed after it had an effect, and keeps them across a restart", async () => {
     host.writeHandler('say("called") error("no luck")');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.crash();
     await host.start();
     await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
-    expect(host.daemon.log).toContain("1 cgroups are parked: the daemon ended while its handler");
+    expect(host.daemon.log).toContain("1 cgroup is parked: the daemon ended while a handler");
     expect(host.said).toBe("begun\n");
   });
 
@@ -200,7 +200,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.crash();
     await host.start("retry = false\n");
     await untilCounted({ lostCgroups: 1, waitingCgroups: 0 });
-    expect(host.daemon.log).toContain("1 cgroups are lost: the daemon ended while its handler");
+    expect(host.daemon.log).toContain("1 cgroup is lost: the daemon ended while a handler");
   });
 
   it("accounts each use of a name as a cgroup of its own, however long the handlers take", async () => {

@@ -82,7 +82,7 @@ describe.skipIf(cannotRun)("bad input", () => {
 
   const truncated = "is truncated";
   it.each<[string, Uint8Array, string | RegExp]>([
-    ["nothing", new Uint8Array(), "datagram of 0 bytes is too short"],
+    ["an empty datagram", new Uint8Array(), "datagram of 0 bytes is too short"],
     ["half a header", GOOD.subarray(0, 7), "datagram of 7 bytes is too short"],
     ["a wrong magic number", flipped(GOOD, 0), "wrong magic number"],
     ["a wrong checksum", flipped(GOOD, 4), "wrong checksum"],

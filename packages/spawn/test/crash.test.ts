@@ -14,7 +14,7 @@ const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
 /** The number of repetitions. */
 const LIVES = process.env["TORTURE"] === "all" ? 8 : 1;
-/** How often the daemon is killed during requests; every third time also during its next start. */
+/** How many times the daemon is killed during requests; every third time, also in its next start. */
 const ROUNDS = 20;
 const REQUESTS = 60;
 
@@ -75,79 +75,82 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that start
   });
 });
 
-describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end", () => {
-  it.each(Array.from({ length: LIVES }, (_, i) => 9 + i))(
-    "by SIGKILL at any time loses nothing that was answered, and no init (seed %s)",
-    { timeout: 300_000 },
-    async (seed) => {
-      const manager = new FakeManager();
-      const cgroup = new ScratchCgroup();
-      let kills = 0;
-      const options = { cgroupProcs: `${cgroup.path}/cgroup.procs` };
-      let daemon = await manager.start(options);
-      onTestFinished(async () => {
-        await daemon.stop();
-        await manager.close();
-        await cgroup.remove();
-      });
-      const random = seededRandom(seed);
-      const answered = new Map<string, Inodes>();
-      for (let round = 0; round < ROUNDS; round++) {
-        const client = new TestClient(manager.address);
-        const names = Array.from({ length: REQUESTS }, (_, i) => `${round}-${i}`);
-        for (const name of names) client.send(request(name, ALL));
-        // The kill follows the first answer or, in odd rounds, may come before any request is read.
-        if (round % 2 === 0) await until(() => hasAnswer(client), "there is an answer");
-        await sleep(random() * 100);
-        await daemon.end("SIGKILL");
-        kills++;
-        // If the daemon left data unread, the first call finds ECONNRESET; the answers follow it.
-        hasAnswer(client);
-        for (const name of names) {
-          const answer = client.tryReceive(MSG_DONTWAIT);
-          if (answer?.kind !== "handles") break;
-          using handles = answer.answer;
-          const { ipc, pid, user } = handles;
-          answered.set(name, { ipc: inodeOf(ipc), pid: inodeOf(pid), user: inodeOf(user) });
-        }
-        client[Symbol.dispose]();
-        daemon = manager.spawn(options);
-        if (round % 3 === 0) {
-          // The daemon is also killed at a random moment of its start.
-          await sleep(random() * 300);
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "a daemon that is ended",
+  () => {
+    it.each(Array.from({ length: LIVES }, (_, i) => 9 + i))(
+      "by SIGKILL at any time loses nothing that was answered, and no init (seed %s)",
+      { timeout: 300_000 },
+      async (seed) => {
+        const manager = new FakeManager();
+        const cgroup = new ScratchCgroup();
+        let kills = 0;
+        const options = { cgroupProcs: `${cgroup.path}/cgroup.procs` };
+        let daemon = await manager.start(options);
+        onTestFinished(async () => {
+          await daemon.stop();
+          await manager.close();
+          await cgroup.remove();
+        });
+        const random = seededRandom(seed);
+        const answered = new Map<string, Inodes>();
+        for (let round = 0; round < ROUNDS; round++) {
+          const client = new TestClient(manager.address);
+          const names = Array.from({ length: REQUESTS }, (_, i) => `${round}-${i}`);
+          for (const name of names) client.send(request(name, ALL));
+          // The kill follows the first answer or, in odd rounds, may come before any request is read.
+          if (round % 2 === 0) await until(() => hasAnswer(client), "there is an answer");
+          await sleep(random() * 100);
           await daemon.end("SIGKILL");
           kills++;
+          // If the daemon left data unread, the first call finds ECONNRESET; the answers follow it.
+          hasAnswer(client);
+          for (const name of names) {
+            const answer = client.tryReceive(MSG_DONTWAIT);
+            if (answer?.kind !== "handles") break;
+            using handles = answer.answer;
+            const { ipc, pid, user } = handles;
+            answered.set(name, { ipc: inodeOf(ipc), pid: inodeOf(pid), user: inodeOf(user) });
+          }
+          client[Symbol.dispose]();
           daemon = manager.spawn(options);
+          if (round % 3 === 0) {
+            // The daemon is also killed at a random moment of its start.
+            await sleep(random() * 300);
+            await daemon.end("SIGKILL");
+            kills++;
+            daemon = manager.spawn(options);
+          }
         }
+        await daemon.end("SIGKILL");
+        daemon = await manager.start(options);
+        console.log(
+          `${kills} kills, ${answered.size} of ${ROUNDS * REQUESTS} requests were answered`,
+        );
+        // In every second round, the daemon lives until it has answered.
+        expect(answered.size).toBeGreaterThan(0);
+
+        const status = await daemon.status();
+        expect(status.names).toBe(readdirSync(`${storeThread(daemon)}/root/names`).length);
+        expect(initsOf(cgroup).length).toBe(status.kept.pid);
+        using client = daemon.connect();
+        for (const [name, inodes] of answered)
+          expect(client.inodes(name, { ...ALL, lease: false })).toEqual(inodes);
+        // No namespace was created to answer these requests.
+        expect((await daemon.status()).kept.pid).toBe(status.kept.pid);
+        await daemon.control({ command: "purge-namespaces", onlyIdle: false });
+        await until(() => initsOf(cgroup).length === 0, "no init is left");
+      },
+    );
+
+    it("by SIGTERM during its start ends in an orderly way", { timeout: 60_000 }, async () => {
+      for (let delayMs = 0; delayMs < 300; delayMs += 20) {
+        const daemon = new TestDaemon();
+        await sleep(delayMs);
+        const status = await daemon.end("SIGTERM");
+        expect([0, "SIGTERM"]).toContain(status);
+        expect(daemon.log).not.toMatch(/crashed|takes too long/);
       }
-      await daemon.end("SIGKILL");
-      daemon = await manager.start(options);
-      console.log(
-        `${kills} kills, ${answered.size} of ${ROUNDS * REQUESTS} requests were answered`,
-      );
-      // In every second round, the daemon lives until it has answered.
-      expect(answered.size).toBeGreaterThan(0);
-
-      const status = await daemon.status();
-      expect(status.names).toBe(readdirSync(`${storeThread(daemon)}/root/names`).length);
-      expect(initsOf(cgroup).length).toBe(status.kept.pid);
-      using client = daemon.connect();
-      for (const [name, inodes] of answered)
-        expect(client.inodes(name, { ...ALL, lease: false })).toEqual(inodes);
-      // No namespace was created to answer these requests.
-      expect((await daemon.status()).kept.pid).toBe(status.kept.pid);
-      await daemon.control({ command: "purge-namespaces", onlyIdle: false });
-      await until(() => initsOf(cgroup).length === 0, "no init is left");
-    },
-  );
-
-  it("by SIGTERM during the start is orderly", { timeout: 60_000 }, async () => {
-    for (let delayMs = 0; delayMs < 300; delayMs += 20) {
-      const daemon = new TestDaemon();
-      await sleep(delayMs);
-      const status = await daemon.end("SIGTERM");
-      expect([0, "SIGTERM"]).toContain(status);
-      expect(daemon.log).not.toMatch(/crashed|takes too long/);
-    }
-  });
-});
+    });
+  },
+);

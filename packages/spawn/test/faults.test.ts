@@ -179,7 +179,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     const answer = client.ask("name", { ipc: true, lease: true });
     await whileThreadFails("read:error=ENOMEM:when=1", async () => {
       answer[Symbol.dispose]();
-      await daemon.untilLogged("a lease cannot be looked at for the moment: ");
+      await daemon.untilLogged("a lease cannot be checked at the moment: ");
     });
     await until(async () => (await daemon.status()).leasedNames === 0, "its end is noticed");
   });

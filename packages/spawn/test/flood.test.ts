@@ -1,4 +1,7 @@
-/** Tests which peers are disconnected unchecked while strangers flood the service. */
+/**
+ * Tests which peers are disconnected without a check of their capabilities (unchecked) while
+ * strangers flood the service.
+ */
 import {
   AF_UNIX,
   bindUnix,
@@ -109,9 +112,10 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     return { strangers: connections, last };
   }
 
-  /** Adds and forgets a stranger until it is disconnected unchecked. @returns how often */
+  /** Adds and forgets a stranger until it is disconnected unchecked. @returns how many times */
   function flood(stranger: Connection): number {
-    // From now on, each stranger becomes a client, as when the service stops. Its end is counted.
+    // From now on, each stranger becomes a client, as when the service stops, and the end of that
+    // client is counted.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { request } from "./support/client.ts";
 import { kill, TestDaemon } from "./support/daemon.ts";
 
-/** More than one turn of the event loop handles, but no more than a socket's buffer can hold. */
+/** More requests than the event loop handles in one turn, but no more than fit into a socket. */
 const REQUESTS = 100;
 
 it.skipIf(missing("root") !== undefined)(

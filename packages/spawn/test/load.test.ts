@@ -27,7 +27,7 @@ describe.skipIf(cannotRun)("under load, the daemon", () => {
   });
   afterEach(() => daemon.stop());
 
-  it("disconnects clients that never read, and lets no other client wait", async () => {
+  it("disconnects clients that never read, and keeps no other client waiting", async () => {
     using reader = daemon.connect();
     reader.inodes("load", { ipc: true });
     const lazy = Array.from({ length: 20 }, () => daemon.connect());

@@ -22,7 +22,7 @@ beforeEach(() => {
   manager = socket(AF_UNIX, SOCK_DGRAM, 0, SOCK_NONBLOCK);
   bindUnix(manager.number, address);
   const opened = Notifier.open(address);
-  if (opened === undefined) throw new Error("there is a manager");
+  if (opened === undefined) throw new Error("no notifier, although there is a manager");
   notifier = opened;
 });
 

@@ -408,7 +408,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  it("status reports a daemon that is killed meanwhile as not running", async () => {
+  it("status reports a daemon that is killed before it answers as not running", async () => {
     const one = await start();
     const connections = () =>
       readFileSync("/proc/net/unix", "utf8").split(one.controlSocket).length - 1;
@@ -654,9 +654,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       const failed = await ask(daemon, "reload");
       expect(failed).toMatchObject({
         status: 78,
-        stderr: expect.stringContaining("cannot be used: it has not been loaded for 10 s"),
+        stderr: expect.stringContaining("cannot be used: it is still not loaded after 10 s"),
       });
-      expect(daemon.log).toContain("the script has not been loaded for 10 s");
+      expect(daemon.log).toContain("the script is still not loaded after 10 s");
     });
 
     async function untilStatus(daemon: TestDaemon, text: string): Promise<Result> {

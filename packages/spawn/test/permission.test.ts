@@ -22,7 +22,7 @@ const REQUEST = request("somebody", { ipc: true });
 const NOTHING = new Uint8Array();
 const GRANTED = ["handles", "closed"];
 const REFUSED = [
-  "permission denied: a client must be root, have CAP_SYS_ADMIN, or be configured",
+  "permission denied: a client must be root, have CAP_SYS_ADMIN, or be allowed by the configuration",
   "closed",
 ];
 

@@ -3,6 +3,7 @@
  * intake, journal, queue and script.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
+import { amountIs } from "@cm4all/command";
 import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { AccountingConfig } from "../config/accounting.ts";
@@ -153,10 +154,11 @@ export class Accounting {
         const { retry } = this.#config.policy;
         const { parked, doubtful, lost } = await recover(journal, { bootId: this.#bootId, retry });
         this.#lostBefore = lost;
-        if (parked > 0) this.#log(LOG_WARNING, `${parked} cgroups are parked: ${INTERRUPTED}`);
+        if (parked > 0)
+          this.#log(LOG_WARNING, `${amountIs(parked, "cgroup")} parked: ${INTERRUPTED}`);
         if (doubtful > 0)
-          this.#log(LOG_WARNING, `${doubtful} cgroups are parked: the journal is damaged`);
-        if (lost > 0) this.#log(LOG_WARNING, `${lost} cgroups are lost: ${INTERRUPTED}`);
+          this.#log(LOG_WARNING, `${amountIs(doubtful, "cgroup")} parked: the journal is damaged`);
+        if (lost > 0) this.#log(LOG_WARNING, `${amountIs(lost, "cgroup")} lost: ${INTERRUPTED}`);
         this.#window.open(journal);
         this.#queue.wake();
         if (this.#sink.state === "idle") this.#logWaiting();
@@ -201,7 +203,10 @@ export class Accounting {
   #logWaiting(): void {
     const { waitingCgroups } = this.#store.gauges;
     if (waitingCgroups > 0)
-      this.#log(LOG_WARNING, `${waitingCgroups} cgroups wait until there is a handler`);
+      this.#log(
+        LOG_WARNING,
+        `${amountIs(waitingCgroups, "cgroup")} waiting until there is a handler`,
+      );
   }
 
   /** Applies a changed configuration. The caller configures the sink. */
@@ -227,7 +232,7 @@ export class Accounting {
     this.#unreadable.close();
     const { waitingCgroups } = this.#store.gauges;
     if (waitingCgroups > 0)
-      this.#log(LOG_NOTICE, `${waitingCgroups} cgroups wait for the next start`);
+      this.#log(LOG_NOTICE, `${amountIs(waitingCgroups, "cgroup")} waiting for the next start`);
     await this.#store.close();
   }
 }

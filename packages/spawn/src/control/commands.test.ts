@@ -67,7 +67,7 @@ describe("parseRequest", () => {
     ['{"command":"purge-namespaces","onlyIdle":"false"}', "onlyIdle is neither true nor false"],
     ['{"command":"purge-namespaces","onlyIdle":null}', "onlyIdle is neither true nor false"],
     ['{"command":"purge-namespaces","names":"web"}', "names is not a list"],
-    ['{"command":"purge-namespaces","names":[1]}', "each of names is not a string"],
+    ['{"command":"purge-namespaces","names":[1]}', "an element of names is not a string"],
     ['{"command":"find-name","name":null}', "name is not a string"],
     ['{"command":"find-records","id":{}}', "id is not a string"],
     ['{"command":"list-records","after":"1"}', "after is not an integer"],

@@ -115,7 +115,7 @@ function parseString(value: unknown, field: string): string {
 
 function parseStrings(value: unknown, field: string): string[] {
   if (!Array.isArray(value)) throw new Error(`${field} is not a list`);
-  return value.map((each) => parseString(each, `each of ${field}`));
+  return value.map((each) => parseString(each, `an element of ${field}`));
 }
 
 function parseLimit(request: object): number {

@@ -11,7 +11,10 @@ const MAX_KINDS = 1000;
  */
 const FORGET_MS = 3_600_000;
 
-/** Logs events that may happen again and again: each kind at most once an hour. */
+/**
+ * Logs events that may happen again and again: each kind once, until all kinds are forgotten, which
+ * happens at most once an hour.
+ */
 export class LogOnce {
   readonly #log: Logger;
   readonly #now: () => number;
@@ -38,6 +41,9 @@ export class LogOnce {
     this.#kinds.add(kind);
     this.#log(priority, text);
     if (this.#kinds.size === MAX_KINDS)
-      this.#log(LOG_WARNING, "further kinds of events are counted, but not logged for an hour");
+      this.#log(
+        LOG_WARNING,
+        "further kinds of events are counted, but not logged for up to an hour",
+      );
   }
 }

@@ -28,7 +28,7 @@ export const NAMESPACE_METRICS = {
     kind: "gauge",
     help: "Names of the uid that has created the most names.",
     row: "names",
-    text: "{} of the uid with most",
+    text: "{} of the uid with the most",
   },
   namesPerUidLimit: {
     kind: "gauge",
@@ -78,7 +78,7 @@ export const NAMESPACE_METRICS = {
     kind: "gauge",
     help: "Admitted clients of the uid that has the most admitted clients.",
     row: "connections",
-    text: "{} of the uid with most",
+    text: "{} of the uid with the most",
   },
   connectionsPerUidLimit: {
     kind: "gauge",
@@ -118,9 +118,9 @@ export const NAMESPACE_METRICS = {
   },
   sparedNames: {
     kind: "counter",
-    help: "Number of times that a name was not ended because processes ran in its PID namespace.",
+    help: "Number of times that a name was not ended because processes were running in its PID namespace.",
     row: "ended",
-    text: "{} times spared because processes ran",
+    text: "{} times spared because of processes",
   },
   initDeaths: {
     kind: "counter",

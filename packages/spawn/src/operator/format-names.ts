@@ -46,8 +46,8 @@ function formatKinds({ namespaces }: NameStatus): string {
 }
 
 /**
- * Lists the processes that hold a lease or that run in a PID namespace. If nobody holds a lease,
- * the lease is in a message that has not been received yet.
+ * Lists the processes that hold a lease or that run in a PID namespace. If no process holds the
+ * lease, it is in a message that has not been received yet.
  */
 function formatProcesses(processes: readonly FoundProcess[]): string {
   if (processes.length === 0) return "a message on its way";

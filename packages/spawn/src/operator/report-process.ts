@@ -33,7 +33,7 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
     said += chunk;
   });
   child.stdin.on("error", (error) => {
-    // The program has ended before it has read the options; its exit status is reported.
+    // The program ended before it had read the options; its exit status is reported.
     if (!isErrno(error, "EPIPE")) child.emit("error", error);
   });
   child.stdin.end(JSON.stringify(options));
@@ -49,7 +49,7 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
  * @param said the program's stderr, whose last line has the reason
  */
 export function failureOf(database: string, status: number | string, said: string): CommandFailure {
-  const how = status === 0 ? "before it was complete" : `with ${status}`;
+  const how = status === 0 ? "before the report was complete" : `with ${status}`;
   const reason = said.trimEnd().split("\n").at(-1) || `its process ended ${how}`;
   return status === DATABASE_FAILED
     ? new CommandFailure(

@@ -170,7 +170,9 @@ const STATUS = object(
       {
         address: text("The configured address."),
         isListening: truth("Whether the daemon is listening at the address."),
-        problem: text("Why the daemon could not listen at the address; missing without a failure."),
+        problem: text(
+          "Why the daemon could not listen at the address; missing if there was no failure.",
+        ),
       },
       ["problem"],
     ),
@@ -198,7 +200,7 @@ const RECORD = object(
 );
 
 /**
- * The schemas, by the command that prints the output. A schema's file is named like the command.
+ * The schemas, by the command that prints the output. A schema's file is named after the command.
  */
 const SCHEMAS: { readonly [command: string]: Schema } = {
   status: STATUS,

@@ -8,7 +8,7 @@ export interface CountedHistogramOptions {
   readonly help: string;
   readonly label: string | undefined;
   readonly registry: Registry;
-  /** Returns the histograms with all values that were counted so far. */
+  /** Returns the histograms with all values that have been counted so far. */
   readonly read: () => readonly Sample<Histogram>[];
 }
 

@@ -16,7 +16,7 @@ const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
  * Allows ten pages in a row, and one per second after that. A page takes some milliseconds of CPU
- * time, part of them on the thread that answers clients: a flood of requests for pages must not
+ * time, some of them on the thread that answers clients: a flood of requests for pages must not
  * make even one client in a hundred wait.
  */
 const pagesAllowed = () => new Allowance(10, 1);

@@ -37,7 +37,7 @@ class ManualAllowance {
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("a shared call", () => {
-  it("is made once for all who ask while another call runs, and begins after they asked", async () => {
+  it("is made once for all who ask while another call runs, and begins after they have asked", async () => {
     const calls = new Calls();
     const shared = new SharedCall(calls.work, new ManualAllowance(100), MANY);
     const first = shared.get();
@@ -72,7 +72,7 @@ describe("a shared call", () => {
     expect(await second).toBe(2);
   });
 
-  it("begins once for all who ask before it may begin, and after all of them asked", async () => {
+  it("begins once for all who ask before it may begin, and only after all of them have asked", async () => {
     const allowance = new ManualAllowance(BURST);
     let count = 0;
     const shared = new SharedCall(async () => ++count, allowance, MANY);
@@ -85,7 +85,7 @@ describe("a shared call", () => {
     expect(await Promise.all([early, late])).toEqual([BURST + 1, BURST + 1]);
   });
 
-  it("is the latest call, which has ended before, for those who ask while too many wait", async () => {
+  it("is the latest call, which has already ended, for those who ask while too many wait", async () => {
     const allowance = new ManualAllowance(1);
     let count = 0;
     const shared = new SharedCall(async () => ++count, allowance, 2);

@@ -114,7 +114,7 @@ export class CgroupFiles {
         return "gone";
       also?.(fd, mode);
       const { path, id, measuredMs } = this.identify(directory, undefined);
-      // Always the same shape: V8 copies quickly only the first object that a literal spreads.
+      // The result always has the same shape. V8 copies only the first spread of a literal quickly.
       return { ...usage, path, id, measuredMs, birthMs: birthMs ?? bornMs };
     });
   }

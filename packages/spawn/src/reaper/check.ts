@@ -10,7 +10,7 @@ import type { TreeWatch } from "./tree-watch.ts";
 /**
  * The kernel reports a change up to 10 ms late, and its event may then wait in a queue. A
  * difference that a comparison finds counts as missed if no event has reported it within this time,
- * milliseconds.
+ * in milliseconds.
  */
 const GRACE_MS = 1000;
 

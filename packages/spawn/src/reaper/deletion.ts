@@ -15,8 +15,8 @@ import type { Cgroup, LifecycleCounts, LifecycleWorld, ReleaseState } from "./cg
 import { Deadlines, Queue } from "./deadlines.ts";
 
 /**
- * The time after which a release is handed over although its directory still exists,
- * milliseconds.
+ * The time, in milliseconds, after which a release is handed over although its directory still
+ * exists.
  */
 const KEPT_MS = 10_000;
 

@@ -75,7 +75,7 @@ export const REAPER_METRICS = {
     label: "scope",
     bounds: [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536].map((mib) => mib * MIB),
     row: "used",
-    text: "{} of memory at most, on average",
+    text: "{} of peak memory, on average",
   },
   scopeReadBytes: {
     kind: "counter",

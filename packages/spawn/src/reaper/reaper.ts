@@ -269,7 +269,7 @@ export class Reaper {
     if (limited !== record)
       this.#complaints.complain(
         "path",
-        "a cgroup's path is longer than 1 MiB: it is accounted as a cgroup above it, with its own figures",
+        "a cgroup's path is longer than 1 MiB: its record has the path of a cgroup above it, but its own figures",
       );
     return encodeRecord(limited);
   }

@@ -13,8 +13,8 @@ import { Deadlines, Queue } from "./deadlines.ts";
 import type { Deletion } from "./deletion.ts";
 
 /**
- * The kernel reports a change up to 10 ms late, and charges a process for its last moments after
- * it has left. If a cgroup is measured within this time, in milliseconds, after it became empty,
+ * The kernel reports a change up to 10 ms late, and charges the cgroup for a process's last
+ * moments after the process has left. If a cgroup is measured within this time, in milliseconds, after it became empty,
  * up to ECHO_USEC of CPU time that appear later are an echo of the same run. Figures that do not
  * show a process yet may show it after this time.
  */

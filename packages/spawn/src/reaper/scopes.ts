@@ -26,8 +26,8 @@ const SCOPE: Place = { kind: "scope" };
 const CGROUP: Place = { kind: "cgroup" };
 
 /**
- * Returns a glob for one component as a regular expression for names with one character for each
- * byte: `*`, `?`, `[abc]`, `[!a-c]` as in glob(7).
+ * Turns a glob for one component (`*`, `?`, `[abc]`, `[!a-c]`, as in glob(7)) into a regular
+ * expression for names that have one character for each byte.
  */
 function componentPattern(component: string): RegExp {
   let source = "";

@@ -10,7 +10,7 @@ import type { TreeNode } from "./tree-node.ts";
 export const GONE_SCOPES = "(gone)";
 
 /**
- * The sums, each with the function that returns its figure of a cgroup, or undefined if the kernel
+ * The sums, each with the function that returns its figure for a cgroup, or undefined if the kernel
  * has none.
  */
 const SUMS = {

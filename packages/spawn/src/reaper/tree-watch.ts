@@ -6,7 +6,7 @@
  * missed. Inodes show which events then come twice or too late. If the kernel's queue overflows,
  * everything is compared with the directories that exist.
  *
- * The file has a watch of its own, and no open descriptor. In cgroupfs, a watch on the directory
+ * The file in each directory has a watch of its own, and no open descriptor. In cgroupfs, a watch on the directory
  * reports a change of the file only while the file's inode is in memory. Either a watch or a
  * descriptor of the file keeps the inode there, but the number of descriptors is limited for the
  * whole process.
@@ -152,7 +152,7 @@ export class TreeWatch<Place> {
     this.#listener.unwatchable(path, error);
   }
 
-  /** Reads only one buffer of events: meanwhile, the kernel may merge further events. */
+  /** Reads only one buffer of events: while they are handled, the kernel may merge further ones. */
   #readEvents(): Generator<void, void> | undefined {
     const events = this.#inotify?.read() ?? [];
     // If events come later, the descriptor becomes ready again.

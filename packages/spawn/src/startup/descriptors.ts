@@ -8,7 +8,7 @@ const MAX_DESCRIPTORS = 65_536;
  * Makes the kernel's table of descriptors large enough for all descriptors. To be called while the
  * thread of the namespace service starts, because the caller has to wait for the kernel. Otherwise
  * that thread would wait each time that the kernel enlarges the table, and so would clients: for 30
- * to 50 ms in all, while strangers make their first 4,000 connections.
+ * to 50 ms in all, while unprivileged users make their first 4,000 connections.
  */
 export function makeRoomForDescriptors(log: Logger): void {
   try {
@@ -17,6 +17,6 @@ export function makeRoomForDescriptors(log: Logger): void {
     // The number of descriptors has reached its limit, so the table need not grow. The next open(2)
     // reports the limit.
     if (isErrno(error, "EMFILE")) return;
-    log(LOG_WARNING, `many descriptors at once will take longer: ${errorText(error)}`);
+    log(LOG_WARNING, `opening many descriptors at once will take longer: ${errorText(error)}`);
   }
 }

@@ -20,7 +20,7 @@ import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 /** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;
 
-/** Listens at `@NAME` or a path; the caller owns the socket. @throws CommandFailure */
+/** Listens on `@NAME` or a path; the caller owns the socket. @throws CommandFailure */
 export function openListener(address: string): Fd {
   const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
   try {

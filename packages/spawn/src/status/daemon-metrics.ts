@@ -22,7 +22,7 @@ export const DAEMON_METRICS = {
     row: "configuration",
     text: "{}",
     states: {
-      current: "as its file has it",
+      current: "the same as in its file",
       changed: "an older one: its file was changed",
       refused: "an older one: the latest reload has failed",
       restart: "in part an older one, until a restart",

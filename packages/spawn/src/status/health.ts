@@ -1,5 +1,5 @@
 /** Finds out whether a running daemon is degraded, and describes why. Pure. */
-import { inOneLine } from "@cm4all/command";
+import { amount, amountIs, inOneLine } from "@cm4all/command";
 import type { AccountingMetrics } from "../accounting/terms/metrics.ts";
 import type { NamespaceMetrics } from "../namespaces/metrics.ts";
 import type { ReaperMetrics } from "../reaper/metrics.ts";
@@ -10,7 +10,7 @@ const NEARLY = 0.9;
 
 /**
  * Returns the problems that an administrator should look at, the worst first; an empty list if
- * all is well. Each problem is one line: a sentence without a capital letter or a full stop.
+ * all is well. Each problem is one line, without an initial capital letter or a full stop.
  */
 export function findProblems(status: MeasuredStatus): string[] {
   const { accounting, reaper, metrics } = status;
@@ -46,18 +46,18 @@ function accountingProblems(
     problems.push(`no handler succeeds${because(script?.lastFailure?.message)}`);
   else if (metrics.failingCgroups > 0)
     problems.push(
-      `the handlers of ${count(metrics.failingCgroups, "cgroup")} fail${because(script?.lastFailure?.message)}`,
+      `the handlers of ${amount(metrics.failingCgroups, "cgroup")} fail${because(script?.lastFailure?.message)}`,
     );
   if (metrics.parkedCgroups > 0)
     problems.push(
-      `${isAre(metrics.parkedCgroups, "cgroup")} parked, see "cm4all-spawn accounting list"`,
+      `${amountIs(metrics.parkedCgroups, "cgroup")} parked, see "cm4all-spawn accounting list"`,
     );
   if (metrics.script === "idle" && metrics.waitingCgroups > 0)
-    problems.push(`${count(metrics.waitingCgroups, "cgroup")} waiting, and there is no handler`);
+    problems.push(`${amountIs(metrics.waitingCgroups, "cgroup")} waiting, and there is no handler`);
   if (metrics.unreadableRecords > 0)
-    problems.push(`${count(metrics.unreadableRecords, "record")} cannot be read from the disk`);
+    problems.push(`${amount(metrics.unreadableRecords, "record")} cannot be read from the disk`);
   if (metrics.damagedFiles > 0)
-    problems.push(`${isAre(metrics.damagedFiles, "file")} damaged in the journal, see the log`);
+    problems.push(`${amountIs(metrics.damagedFiles, "file")} damaged in the journal, see the log`);
   const { journalBytes, journalLimitBytes } = metrics;
   if (journal?.problem === undefined && journalBytes >= journalLimitBytes * NEARLY)
     problems.push(
@@ -98,14 +98,6 @@ function configurationProblems({ daemon, configuration }: MeasuredStatus): strin
   const { problem } = configuration;
   if (problem !== undefined) return [`${older}: ${inOneLine(problem)}`];
   return [`${older}: ${configuration.file} was changed, see "cm4all-spawn reload"`];
-}
-
-function count(number: number, noun: string): string {
-  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
-}
-
-function isAre(number: number, noun: string): string {
-  return `${count(number, noun)} ${number === 1 ? "is" : "are"}`;
 }
 
 function percent(part: number, whole: number): string {

@@ -84,7 +84,7 @@ export class EventLoop {
     this.#watches.delete(token);
   }
 
-  /** Returns the number of this turn, which is how often the loop has waited. */
+  /** Returns the number of this turn, which is how many times the loop has waited. */
   get turn(): number {
     return this.#turn;
   }

@@ -109,7 +109,7 @@ export class Lineup {
    * Takes the next records: parts of lists first. A record whose handler has failed is taken
    * alone.
    * @param count the greatest number of records; a part may have more
-   * @param isBusy returns whether another handler of a cgroup runs
+   * @param isBusy returns whether the handler of an interim report of a cgroup is running
    * @param isIdle true if no handler runs
    */
   take(count: number, isBusy: (id: string) => boolean, isIdle: boolean): Entry[] {

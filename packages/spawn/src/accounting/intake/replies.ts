@@ -47,7 +47,7 @@ export class Replies {
     this.flushLater();
   }
 
-  /** Lets the thread send as many more bytes as a release had that is no longer in memory. */
+  /** Lets the thread send more bytes: as many as were in this release, which has left the memory. */
   letGo({ record }: Release, releaser: Releaser | undefined): void {
     if (releaser !== this.#releaser) return;
     this.#takenBytes += recordSize(record);

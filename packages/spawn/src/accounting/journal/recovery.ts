@@ -5,8 +5,8 @@ import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "../terms/boot.ts";
 import { findByIds } from "./journal-lookup.ts";
 
-/** The reason of a record that is parked because its handler ran when the daemon ended. */
-export const INTERRUPTED = "the daemon ended while its handler ran, which may have taken effect";
+/** The reason for parking a record whose handler was running when the daemon ended. */
+export const INTERRUPTED = "the daemon ended while a handler ran, which may have taken effect";
 
 /** Returns the reason for parking a record that seems to wait, although a mark may be lost. */
 function doubtful(file: string): string {

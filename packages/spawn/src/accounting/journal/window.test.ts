@@ -129,7 +129,7 @@ describe("the window", () => {
     const bad = ids.filter((id) => !readable.includes(id));
     expect([bad.length > 2, readable.length > 20]).toEqual([true, true]);
     expect(unreadable.size).toBe(bad.length);
-    expect(log).toEqual([expect.stringContaining("others go on: simulated EIO")]);
+    expect(log).toEqual([expect.stringContaining("cannot be read: simulated EIO")]);
     vi.advanceTimersByTime(1000);
     expect(await read(100)).toEqual([]);
     // The second pause is longer.

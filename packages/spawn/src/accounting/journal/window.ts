@@ -5,8 +5,8 @@
  * Invariants:
  * - A record that waits, is available and is not in the queue is above the cursor; or, if the
  *   disk cannot read it, has a pause or is skipped until the cursor is at the end.
- * - No record above the limit is read: the intake first announces the record with `extend`, and
- *   then holds it back while its directory exists.
+ * - No record above the limit, which is the highest number announced so far, is read: the intake
+ *   first announces a record with `extend`, and then holds it back while its directory exists.
  */
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";

@@ -90,7 +90,7 @@ export class ScriptSink implements AccountingSink {
   async settled(timeoutMs: number): Promise<boolean> {
     const isKnown = await this.#loading.ended(timeoutMs);
     if (!isKnown)
-      this.#log(LOG_WARNING, `the script has not been loaded for ${timeoutMs / 1000} s`);
+      this.#log(LOG_WARNING, `the script is still not loaded after ${timeoutMs / 1000} s`);
     return isKnown;
   }
 

@@ -114,7 +114,10 @@ export class JournalRecords {
     return notes;
   }
 
-  /** Returns the numbers of parked records from `first` on, up to `last` and at least `WINDOW`. */
+  /**
+   * Returns the numbers of parked records from `first` to `last`, and of later ones until there are
+   * `WINDOW`.
+   */
   #window(first: number, last: number): number[] {
     const numbers: number[] = [];
     for (const { number, state } of this.#journal.records(first - 1)) {

@@ -53,7 +53,7 @@ export const ACCOUNTING_METRICS = {
   },
   handlers: {
     kind: "state",
-    help: "Whether handlers succeed; failing while none succeeds: handlers are then called one at a time.",
+    help: "Whether handlers succeed; the state is failing while none does, and handlers are then called one at a time.",
     states: { succeeding: "succeed", failing: "all fail" },
     row: "handlers",
     text: "{}",

@@ -104,7 +104,7 @@ export class Leases {
     } catch (error) {
       // An edge-triggered event comes only once, so look again later.
       if (!isSystemError(error)) throw error;
-      this.#onError("a lease cannot be looked at for the moment", error);
+      this.#onError("a lease cannot be checked at the moment", error);
       this.#loop.after(LOOK_AGAIN_MS, () => this.#hungUp(fd));
       return;
     }

@@ -150,7 +150,7 @@ export class Store {
         const directory = new NameDirectory(path);
         const stored = directory.tryRead((file, reason) => setAside(`${path}/${file}`, reason));
         if (stored === undefined && !directory.remove())
-          throw new Error("it has no name, and a directory in it");
+          throw new Error("it has no name, but there is a directory in it");
         return stored ?? [];
       } catch (error) {
         setAside(path, errorText(error));

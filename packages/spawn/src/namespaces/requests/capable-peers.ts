@@ -45,7 +45,7 @@ const LOOKS = 4;
 const PROOF_MS = 1000;
 
 /**
- * How long a process that was found in another user namespace is assumed to be there,
+ * How long a process that was found in another user namespace is assumed to be there, in
  * milliseconds. It may connect many times in a row. It cannot enter the daemon's user namespace,
  * and its pid is not reused so soon.
  */

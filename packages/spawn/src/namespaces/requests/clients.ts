@@ -160,7 +160,7 @@ export class Clients {
     try {
       this.#waiting.add(peer);
     } catch (error) {
-      // The connection ends, and counts in the budget: failures must not cost time without limit.
+      // The connection ends, and counts against the budget: failures must not cost time without limit.
       this.#budget.spend(peer.acceptedMs);
       throw error;
     }
@@ -281,12 +281,12 @@ export class Clients {
       } else
         this.#refuse(
           client,
-          "permission denied: a client must be root, have CAP_SYS_ADMIN, or be configured",
+          "permission denied: a client must be root, have CAP_SYS_ADMIN, or be allowed by the configuration",
         );
     } catch (error) {
       // EMFILE and the like.
       if (!isSystemError(error)) throw error;
-      this.#refuse(client, `cannot look at the client: ${error.message}`);
+      this.#refuse(client, `cannot check the rights of the client: ${error.message}`);
     }
     return client.refusal;
   }

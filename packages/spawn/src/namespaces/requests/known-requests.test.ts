@@ -106,7 +106,7 @@ describe("known requests", () => {
     expect(isKept(new KnownRequests(), ofLength(516))).toBe(false);
   });
 
-  it("are kept until there are 4,096 of them", () => {
+  it("are kept until there are more than 4,096 of them", () => {
     const known = new KnownRequests();
     const named = (i: number) => encodeRequest({ name: `n${i}`, pid: true });
     const first = decode(known, named(0));

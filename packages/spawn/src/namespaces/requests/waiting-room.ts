@@ -22,7 +22,7 @@ export class WaitingRoom {
   /**
    * @param called called when a peer has sent something or hung up, after all other clients have
    *   been served. The peer has then been taken from the room, and the callback owns its socket
-   * @param onError called when a peer cannot be taken from the room, which is tried again
+   * @param onError called when a peer cannot be taken from the room; the room tries again
    */
   constructor(loop: EventLoop, called: (peer: Peer) => void, onError: (error: Error) => void) {
     this.#sideLoop = new SideLoop(loop, (fd) => {
