@@ -38,7 +38,7 @@ export const REAPER_METRICS = {
   },
   vanishedCgroups: {
     kind: "counter",
-    help: "Used cgroups that another program removed before the daemon measured them.",
+    help: "Cgroups that had been used, and that another program removed before the daemon measured them.",
     row: "reaped",
     text: "{} vanished",
   },

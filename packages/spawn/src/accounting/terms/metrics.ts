@@ -41,19 +41,19 @@ export const ACCOUNTING_METRICS = {
   },
   supersededReports: {
     kind: "counter",
-    help: "Reports that a later report of the same cgroup replaced before they were accounted.",
+    help: "Reports that were replaced by a later report of the same cgroup before they were accounted.",
     row: "accounting",
     text: "{} superseded by a later report",
   },
   unaccountedCgroups: {
     kind: "counter",
-    help: "Cgroups that became empty before the daemon knew that there is no handler, and are not accounted.",
+    help: "Cgroups that became empty before the daemon knew that there was no handler; they are not accounted.",
     row: "accounting",
     text: "{} without a handler",
   },
   handlers: {
     kind: "state",
-    help: "Whether handlers succeed; the state is failing while none does, and handlers are then called one at a time.",
+    help: "Whether handlers succeed. While none succeeds, the state is failing, and handlers are called one at a time.",
     states: { succeeding: "succeed", failing: "all fail" },
     row: "handlers",
     text: "{}",
