@@ -31,6 +31,7 @@ export const subject: Subject = {
     const record = tryParseRecord(input.toString());
     if (record === undefined) return;
     const again = tryParseRecord(JSON.stringify(record));
-    if (JSON.stringify(again) !== JSON.stringify(record)) throw new Error("another record");
+    if (JSON.stringify(again) !== JSON.stringify(record))
+      throw new Error("the record changes in a round trip");
   },
 };
