@@ -17,7 +17,7 @@ import { wrongMachines } from "./elf.mjs";
 /**
  * Builds the packages below `workDirectory`, and returns their paths there.
  * @param {string} workDirectory an empty directory
- * @param {string} [architecture] Debian's name of the architecture; by default ours
+ * @param {string} [architecture] Debian's name for the architecture; by default ours
  * @returns {string[]}
  */
 export function buildBelow(workDirectory, architecture) {
@@ -44,8 +44,8 @@ function prepareCrossBuild(architecture) {
   const known = spawnSync("dpkg", ["--print-foreign-architectures"], { encoding: "utf8" }).stdout;
   if (packages.length > 0 && !known.split("\n").includes(architecture))
     fail(
-      `The packages' dependencies come from the libraries of ${architecture}. Please let apt ` +
-        `know them first: dpkg --add-architecture ${architecture} && apt-get update`,
+      `The packages' dependencies come from the libraries of ${architecture}. Please tell apt ` +
+        `about them first: dpkg --add-architecture ${architecture} && apt-get update`,
     );
   installDebianPackages(packages);
 }

@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** The values of `e_machine`, by Debian's name of the architecture. */
+/** The values of `e_machine`, by Debian's name for the architecture. */
 const EM = { amd64: 62, arm64: 183 };
 
 /**

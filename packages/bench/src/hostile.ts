@@ -19,8 +19,8 @@ const GOAL = 3;
 
 /**
  * The number of times that each attack is made, on the floor and on the daemon in turn. The medians
- * of all rounds count: 10 ms of stalls determine p99 of a second, and a shared machine now and then
- * stalls for longer.
+ * of all rounds count: stalls of 10 ms in all, 1 % of a second, determine that second's p99, and a
+ * shared machine now and then stalls for longer.
  */
 const ROUNDS = 7;
 
@@ -28,8 +28,8 @@ const ROUNDS = 7;
 const MORE_ROUNDS = 21;
 
 /**
- * The length, in seconds, of the two measurements of an attack: one begins with the attack, when
- * all attackers connect at once; the other follows.
+ * The length, in seconds, of each of the two measurements of an attack: one begins with the attack,
+ * when all attackers connect at once; the other follows.
  */
 const SECONDS = 1;
 
@@ -171,7 +171,7 @@ async function askUnder(
   target: string,
   server: RunningServer,
 ): Promise<Attacked> {
-  // The attackers are killed after the requests. If this process dies before, they end by
+  // The attackers are killed after the requests. If this process dies before that, they end by
   // themselves after this number of seconds.
   const command = [program, target, mode, String(count), String(2 * SECONDS + 8)];
   const attackers = mode === "none" ? [] : ATTACKERS.map((uid) => start(asUser(uid), command));
@@ -292,8 +292,8 @@ export async function measureHostile(only?: string): Promise<void> {
 
   console.log(
     `A spawner's wait in us: medians of ${ROUNDS} rounds, or of ${MORE_ROUNDS} if these miss the ` +
-      "goal. The first line of an attack is for the second in which it begins, the other line " +
-      "for the next second. The daemon's columns come first, then the floor's. Goal: at most " +
+      "goal. Each attack has two lines, one for its first second and one for the next second. " +
+      "The daemon's columns come first, then the floor's. Goal: at most " +
       `${GOAL} times the floor's wait. max: the longest wait of all rounds. first: p99 of both ` +
       "seconds of the first round.",
   );

@@ -1,6 +1,6 @@
 /**
- * The program of `npm run bench`. It measures only some subjects with arguments such as
- * `npm run bench -- reaper`, and only some attacks with
+ * The program of `npm run bench`. With arguments, it measures only some subjects, as in
+ * `npm run bench -- reaper`, or only some attacks, as in
  * `npm run bench -- hostile --only "connect, ask"`.
  */
 import { constants } from "node:os";
@@ -39,7 +39,7 @@ without SUBJECT, all except scan. docs/performance.md explains them.
   --only TEXT   measure only those attacks of hostile whose titles contain TEXT
   --help        show this text`;
 
-/** The exit status after a wrong command line. @see sysexits(3head) */
+/** The exit status after a wrong command line. @see sysexits.h(3head) */
 const EX_USAGE = 64;
 
 interface CommandLine {

@@ -45,8 +45,8 @@ export interface Work {
 }
 
 /**
- * The beginning of a command that runs a program like the spawners of beng-proxy and Workshop, as
- * a user other than root with CAP_SYS_ADMIN.
+ * The beginning of a command that runs a program the way the spawners of beng-proxy and Workshop
+ * run: with CAP_SYS_ADMIN, but not as root.
  */
 export const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"].concat([
   "--inh-caps=+sys_admin",

@@ -136,7 +136,8 @@ function measureRuns({ ours, without, floor }: Reapers): void {
     const floors: ReapMeasurement[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       runs.push(reap(ours, subject));
-      // Not at a given rate: that takes minutes more, and most of the CPU time is for wake-ups.
+      // Subjects with a given rate are not measured without the addon: that would take minutes
+      // longer, and most of their CPU time is for wake-ups.
       if (subject.rate === undefined) withouts.push(reap(without, subject));
       floors.push(reap(floor, subject));
     }
@@ -221,7 +222,8 @@ export async function measureReaper(): Promise<void> {
     printWatching(watching);
     await using daemonWithout = await start("without", true);
     const without = reaperOf(scopeOf("without"), daemonWithout);
-    // The other daemon has had this work, too: V8 has then compiled as much code of both daemons.
+    // The other daemon has done this work, too: V8 has then compiled as much code in the one as in
+    // the other.
     watch(without, WATCHED);
     const floorScope = scopeOf("floor");
     await using floor = await startReaperFloor(floorScope, handlerLog);

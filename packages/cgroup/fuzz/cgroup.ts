@@ -32,6 +32,6 @@ export const subject: Subject = {
     if (record === undefined) return;
     const again = tryParseRecord(JSON.stringify(record));
     if (JSON.stringify(again) !== JSON.stringify(record))
-      throw new Error("the record differs after encoding and parsing");
+      throw new Error("the record changes in a round trip");
   },
 };

@@ -29,7 +29,7 @@ function documentedAttributes(): Map<string, Row> {
   return rows;
 }
 
-describe("the attributes of scripts", () => {
+describe("the attributes that scripts see", () => {
   const documented = documentedAttributes();
 
   it("are those of docs/lua.md", () => {

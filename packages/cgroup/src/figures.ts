@@ -1,7 +1,7 @@
 /**
- * The table of the figures that are measured of a cgroup. The type of a measurement, the files that
- * are read and the attributes in scripts are derived from this table; docs/lua.md describes the
- * attributes. Pure.
+ * The table of the figures that are measured for a cgroup. The type of a measurement, the files
+ * that are read and the attributes in scripts are derived from this table; docs/lua.md describes
+ * the attributes. Pure.
  */
 import {
   parseFlatKeyed,

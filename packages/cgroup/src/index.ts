@@ -1,6 +1,6 @@
 /**
- * The figures of a cgroup, and the forms that they take: a snapshot, a record, the attributes
- * of scripts.
+ * The figures of a cgroup, and the forms that they take: a snapshot, a record, the attributes that
+ * scripts see.
  */
 export { scriptAttributes } from "./attributes.ts";
 export type { CgroupUsage, FigureName } from "./figures.ts";

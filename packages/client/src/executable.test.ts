@@ -44,7 +44,7 @@ describe("findExecutable", () => {
     expect(findExecutable(command, `/nowhere:${directory}`)).toBe(expected);
   });
 
-  it("searches on if the first file of that name is not executable", () => {
+  it("keeps searching if the first file of that name is not executable", () => {
     expect(findExecutable("data", `${directory}:${directory}/bin`)).toBe("found");
   });
 

@@ -30,8 +30,8 @@ export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundin
     if (mapsRoot(user.gidMap)) words.push("--setgid", "0");
     words.push("--");
   }
-  // A child started with posix_spawn(3) has the default action for every signal, so a shell has to
-  // ignore the signals.
+  // Our call of posix_spawn(3) gives the child the default action for every signal, so a shell has
+  // to ignore the signals.
   if (ignoredSignals.length > 0)
     words.push("/bin/bash", "-pc", `trap "" ${ignoredSignals.join(" ")}; exec "$@"`, "bash");
   return words;
@@ -49,7 +49,7 @@ export function mapProblem(line: string): string | undefined {
   if (count === 0) return "COUNT is 0: no id is mapped";
   for (const first of [inside, outside])
     if (first + count - 1 > MAX_ID)
-      return `ids end at ${MAX_ID}: ${count} from ${first} on go beyond that`;
+      return `ids end at ${MAX_ID}: a COUNT of ${count} from ${first} on goes beyond that`;
   return undefined;
 }
 

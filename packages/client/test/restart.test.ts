@@ -1,4 +1,4 @@
-/** Tests the library against the real daemon, which is restarted in between. */
+/** Tests the library against the real daemon, which is restarted between requests. */
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import { connect } from "../src/index.ts";

@@ -349,7 +349,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
     });
 
     it("neither end the program nor reach a command that catches them after all", async () => {
-      // The command is not a shell: a shell cannot catch a signal that it was started to ignore.
+      // The command is not a shell: a shell cannot catch a signal that was ignored when the shell
+      // was started.
       const script = `process.on("SIGHUP", () => console.log("got-HUP"));
         process.on("SIGTERM", () => process.exit(3));
         setInterval(() => {}, 1000); console.log("ready");`;

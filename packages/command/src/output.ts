@@ -3,11 +3,11 @@ import { isErrno } from "./files.ts";
 import { EX_IOERR } from "./sysexits.ts";
 
 /**
- * Reports that standard output cannot be written, such as a file on a full disk: with a line on
- * standard error, and with the status EX_IOERR unless the command fails with another status. The
- * command finishes its work all the same. An output that has lost its reader is not a failure, as
- * with head(1) or a terminal that has hung up. This is the only place that reports the error:
- * other handlers, such as that of a pipeline, ignore it.
+ * Reports the first failure to write to standard output, for example to a file on a full disk: with
+ * a line on standard error, and with the status EX_IOERR unless the command fails with another
+ * status. The command finishes its work all the same. An output that has lost its reader is not a
+ * failure, as with head(1) or a terminal that has hung up. This is the only place that reports the
+ * error: other handlers, such as that of a pipeline, ignore it.
  */
 export function watchOutput(name: string): void {
   const { stdout } = process;

@@ -96,7 +96,7 @@ describe("runCommand", () => {
   });
 
   it.each(["EACCES", "EAGAIN", "EMFILE", "ENOENT", "ENOMEM", "ENOSPC", "EPERM", "EROFS"])(
-    "prints a call that the system has refused with %s as one line",
+    "prints one line if the system refuses a call with %s",
     async (code) => {
       const fail = () => {
         throw Object.assign(new Error(`${code}: no`), { code });
@@ -106,7 +106,7 @@ describe("runCommand", () => {
     },
   );
 
-  it("prints a thread that the system has refused as one line", async () => {
+  it("prints one line if the system refuses to start a thread", async () => {
     const fail = () => {
       throw Object.assign(new Error("EAGAIN"), { code: "ERR_WORKER_INIT_FAILED" });
     };

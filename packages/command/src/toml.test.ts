@@ -56,12 +56,12 @@ describe("parseToml", () => {
     [
       "[t]\nenabled = yes\n",
       (t: ReturnType<typeof parse>) => t,
-      "f.toml:2: enabled is true or false, not yes",
+      "f.toml:2: enabled must be true or false, not yes",
     ],
     [
       "enabled = Off # for now\n",
       (t: ReturnType<typeof parse>) => t,
-      "f.toml:1: enabled is true or false, not Off",
+      "f.toml:1: enabled must be true or false, not Off",
     ],
     ['a = "open\n', (t: ReturnType<typeof parse>) => t, /^f\.toml:1: (?!TOML)/],
     ["\na = 1\na = 2\n", (t: ReturnType<typeof parse>) => t, /^f\.toml:3: /],

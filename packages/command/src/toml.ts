@@ -57,14 +57,14 @@ function explain(text: string, { lineNumber, message }: ParseError): string {
   const [key, value] = tryUnquoted(text.split("\n")[lineNumber - 1] ?? "") ?? [];
   if (key === undefined) return message;
   if (/^(yes|no|on|off|true|false)$/i.test(value ?? ""))
-    return `${key} is true or false, not ${value}`;
+    return `${key} must be true or false, not ${value}`;
   return `TOML wants text in quotes: ${key} = ${JSON.stringify(value)}`;
 }
 
 /**
  * Returns key and value of `KEY=VALUE` as in unit files and shells; undefined unless the value is
  * a text without quotes that does not start with a bracket. A single regular expression for the
- * whole line would take quadratic time if the line has many blanks.
+ * whole line would take quadratic time if the line had many blanks.
  */
 function tryUnquoted(line: string): [key: string, value: string] | undefined {
   const equals = line.indexOf("=");

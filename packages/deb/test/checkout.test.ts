@@ -27,7 +27,7 @@ const OURS = "packages/deb/test/checkout.test.ts";
 const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
 const PAGES = ["README.md", "CONTRIBUTING.md", ...docs.map((name) => `docs/${name}`)];
 
-/** Remarks of snippets that are not commands. */
+/** The remarks on snippets that hold no commands. */
 const NO_COMMANDS = /^(?:a line of the log|output of \w+|folders|layers|a drawing)$/;
 
 /** A command in a page, with the directory to which a `cd` before it has led. */
@@ -73,13 +73,17 @@ const READ: readonly (readonly [RegExp, why: string, reader: Reader])[] = [
   [/^npm run format$/, "it writes into files that are being changed", readNpm],
   [/^npm run deb$/, "it takes minutes; a bare machine and the container do it", readNpm],
   [/^apt-get install /, "it changes the host; the container does it", readInstallation],
-  [/^npm run e2e\b/, "it makes machines, for minutes or hours", readNpm],
-  [/^npm run bench\b/, "it takes more minutes, and a quiet machine", readNpm],
+  [
+    /^npm run e2e\b/,
+    "it starts containers and virtual machines, and takes minutes or hours",
+    readNpm,
+  ],
+  [/^npm run bench\b/, "it takes several minutes, and needs a quiet machine", readNpm],
   [/^SOURCE_MAPS=1 npm run build$/, "it replaces the bundles that are being tested", readVariable],
   [/^node --/, "the daemon would reap the host's cgroups", readNode],
   [/^npx vitest run --inspect-brk /, "it waits for a debugger", readVitest],
   [/^strace /, "it ends only with the process", readTracer],
-  [/^perf /, "perf is in a package of the running kernel's version", () => undefined],
+  [/^perf /, "perf comes in a package for the running kernel's version", () => undefined],
 ];
 
 /** Returns whether a word is a placeholder, such as NAME. */

@@ -28,7 +28,7 @@ function install(): string {
     env: { PATH: process.env["PATH"], DPKG_ROOT: system },
   });
   expect(status).toBe(0);
-  // deb-systemd-helper complains if dpkg does not call it.
+  // deb-systemd-helper complains if anything but dpkg calls it.
   const said = stderr.replace(/^\S*deb-systemd-helper was not called from dpkg.*\n/gm, "");
   return said.replaceAll(`${join(system, units)}/`, "");
 }

@@ -24,7 +24,7 @@ const PAGES: readonly [string, readonly string[]][] = [
 ];
 
 /**
- * The statuses with which every command can end: for a defect, a refusal of the system, and a
+ * The statuses with which every command can end: for a defect, a refusal by the system, and a
  * full disk.
  */
 const GENERAL = statusesOf("command", /^(?:failure|output)\.ts$/);

@@ -37,13 +37,16 @@ async function writeRecords(...paths: readonly string[]): Promise<void> {
 }
 
 describe("the script after a removal", () => {
-  it.each(["remove", "upgrade", "abort-install"])("leaves the journal at %s", async (action) => {
-    await writeRecords("/a");
-    expect(postrm(action)).toEqual({ status: 0, stdout: "", stderr: "" });
-    expect(existsSync(directory)).toBe(true);
-  });
+  it.each(["remove", "upgrade", "abort-install"])(
+    "leaves the journal alone on %s",
+    async (action) => {
+      await writeRecords("/a");
+      expect(postrm(action)).toEqual({ status: 0, stdout: "", stderr: "" });
+      expect(existsSync(directory)).toBe(true);
+    },
+  );
 
-  it("deletes the journal at a purge, and says how many records it has", async () => {
+  it("deletes the journal on a purge, and says how many records it has", async () => {
     await writeRecords("/a", '/"snapshot":{', "/b\n");
     expect(postrm("purge")).toEqual({
       status: 0,
