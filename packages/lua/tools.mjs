@@ -18,7 +18,7 @@ if (name === BUILD) {
   }))
     await bundle({ entry, outfile: `dist/${tool}.js`, budgetKiB: 1000, stays: true });
 } else {
-  // Bundles are made in the package's directory; the paths in arguments are relative to ours.
+  // Bundles are made in the package's directory, but arguments are relative to the current one.
   const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), BUILD], {
     cwd: import.meta.dirname,
     stdio: ["ignore", "ignore", "inherit"],

@@ -372,7 +372,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     const interrupted = this.#running;
     this.#running = new Map();
     const message = `the script host ended: ${reason}`;
-    // A run that has not been allowed to have effects has had none, or bears repetition anyway.
+    // A run that has not been allowed to have effects has had none, or may be repeated anyway.
     for (const { hasBegun, settle } of interrupted.values())
       settle({ type: "interrupted", message, effect: hasBegun ? "unanswered" : "none" });
     this.#onIdle?.();

@@ -230,7 +230,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([2]);
     });
 
-    it("keeps the failure of a handler that raises an error in it, or takes too long", async () => {
+    it("does not replace the error of a handler that raises one in it, or takes too long", async () => {
       const open = "db:execute('BEGIN') db:execute('INSERT INTO usage VALUES (1)')";
       using running = script(
         `${open} if c.report == 1 then error('mine', 0) end coroutine.yield()`,
@@ -247,7 +247,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([]);
     });
 
-    it("takes effect with COMMIT, which may be lost on its way", async () => {
+    it("takes effect with COMMIT, whose answer may be lost", async () => {
       const commit = `db:execute('BEGIN') db:execute('INSERT INTO usage VALUES (1)')
         assert(db:execute('COMMIT')) error('x')`;
       expect(await after(commit)).toEqual({ effect: "taken", cause: "script", rows: [1] });

@@ -51,7 +51,7 @@ async function failOver(servers: ServerDirectory): Promise<void> {
   await execute(standby, "SELECT pg_promote()");
   const deadline = Date.now() + 60_000;
   while (acknowledged.length < 40) {
-    if (Date.now() > deadline) throw new Error(`no session again: ${messages.at(-1)}`);
+    if (Date.now() > deadline) throw new Error(`still no session: ${messages.at(-1)}`);
     await write();
     await delay(10);
   }

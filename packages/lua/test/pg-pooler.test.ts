@@ -171,7 +171,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(found.map(({ n }) => n)).toEqual([2, 3, 4, 5, 6]);
   });
 
-  it("a return to a savepoint keeps the settings of the transaction", async () => {
+  it("a rollback to a savepoint keeps the settings of the transaction", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     using running = script(
       bouncer.conninfo,

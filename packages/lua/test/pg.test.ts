@@ -460,7 +460,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("keeps waiting statements during an outage of the server", async () => {
+  it("keeps the statements that wait, during an outage of the server", async () => {
     using running = script(`
       function cgroup_released(c)
         local r, m = db:execute('select $1::int', {c.report})
@@ -475,7 +475,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       await server.resume();
       await Promise.all(waiting);
       const lines = running.printed.trim().split("\n").slice(1).sort();
-      // Each failed attempt to connect has failed the oldest statement; the others were executed.
+      // With each failed attempt to connect, the oldest statement failed; the others were executed.
       expect(lines[0]).toMatch(/^1\tconnection to server on socket .* No such file or directory/);
       expect(lines[3]).toBe("4\t4");
       expect(await running.handle({ report: 5 })).toBe("5\t5\n");

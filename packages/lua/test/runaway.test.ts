@@ -1,6 +1,6 @@
 /**
  * Scripts that go wrong in one library function: the handler fails, or ends in good time. The
- * host, in which other handlers run, survives. It is a real host, with limits of memory and time.
+ * host, in which other handlers run, survives. It is a real host, with limits on memory and time.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ScriptHost } from "../src/script-host.ts";

@@ -9,7 +9,7 @@ import { Client } from "pg";
 /** The lines of pg_hba.conf that allow a standby to follow. */
 export const REPLICATION_HBA = ["local all all trust", "local replication all trust"];
 
-/** The directory of the servers of a test, which removes it when they have ended. */
+/** The directory for a test's servers; the test removes it when the servers have ended. */
 export class ServerDirectory implements Disposable {
   readonly #path = mkdtempSync(join(tmpdir(), "standby-"));
 

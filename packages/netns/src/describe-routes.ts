@@ -117,7 +117,8 @@ function findEqualRoutes(
     const address = own.get(key);
     if (address !== undefined)
       mistakes.add(origin, `the network of ${address} has this route already`);
-    else if (seen.has(key)) mistakes.add(origin, `the second route to ${show(value.destination)}`);
+    else if (seen.has(key))
+      mistakes.add(origin, `this is the second route to ${show(value.destination)}`);
     seen.add(key);
   }
 }

@@ -1,4 +1,4 @@
-/** A veth pair in a description: its two ends, and the host's services for it. Pure. */
+/** A veth pair in a description: its two ends, and what the host does for it (NAT, ports). Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { formatIpAddress } from "@cm4all/linux";
 import { readEnd, readLinkName } from "./describe-end.ts";

@@ -213,12 +213,12 @@ options = ["edns0"]
     [
       "routes",
       '{ to = "10.9.0.0/16" }, { to = "10.9.0.0/16", metric = 0 }',
-      "the second route to 10.9.0.0/16",
+      "this is the second route to 10.9.0.0/16",
     ],
     [
       "routes",
       '{ to = "fd09::/64" }, { to = "fd09::/64", metric = 1024 }',
-      "the second route to fd09::/64",
+      "this is the second route to fd09::/64",
     ],
     ["routes", '{ to = "10.9.0.0/16", onlink = true }', "there is no via"],
   ])("refuses what the kernel would refuse: %s %s", (key, value, message) => {

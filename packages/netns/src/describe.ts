@@ -1,6 +1,6 @@
 /**
  * Reads the description of a namespace, NAME.toml. Pure. This module is loaded only if there is
- * such a file, because the TOML parser takes start-up time.
+ * such a file, because the TOML parser adds to the start-up time.
  */
 import { parseToml, type TomlTable } from "@cm4all/command/toml";
 import { isServerAddress } from "./address-kind.ts";

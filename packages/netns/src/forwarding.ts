@@ -38,9 +38,9 @@ const hasForceForwarding = (): boolean => existsSync(join(SYS, FORCE_FORWARDING)
 export function ipv6ForwardingProblem(): string | undefined {
   if (hasForceForwarding() || read(IPV6_ALL) === "1") return undefined;
   return (
-    "this kernel forwards IPv6 for all links or for none: net.ipv6.conf.all.forwarding = 1 in " +
-    "/etc/sysctl.d is yours to decide (the host then ignores router advertisements, unless " +
-    'accept_ra is 2); masquerade = "ipv4" and publish = ["0.0.0.0:8080:80/tcp"] do not need it'
+    "this kernel forwards IPv6 for all links or for none: you have to decide whether to set " +
+    "net.ipv6.conf.all.forwarding = 1 in /etc/sysctl.d (the host then ignores router " +
+    'advertisements, unless accept_ra is 2); masquerade = "ipv4" and publish = ["0.0.0.0:8080:80/tcp"] do not need it'
   );
 }
 

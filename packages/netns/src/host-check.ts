@@ -87,7 +87,7 @@ function portProblems({ port }: VethDescription, host: RtnetlinkSocket): Command
   if (link.kind !== "bridge") return fail(`${bridge} is not a bridge`);
   if ((vlan !== undefined || taggedVlans.length > 0) && link.bridge?.vlanFiltering !== true)
     return fail(
-      `the bridge ${bridge} does not look at VLANs: "ip link set ${bridge} type bridge vlan_filtering 1", or VLANFiltering=yes in its .netdev file`,
+      `the bridge ${bridge} does not look at VLANs; "ip link set ${bridge} type bridge vlan_filtering 1" makes it do so, or VLANFiltering=yes in its .netdev file`,
     );
   return [];
 }

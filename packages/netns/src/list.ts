@@ -26,7 +26,7 @@ export interface ListedLink {
   readonly name: string;
   /** The kernel's kind, such as veth or macvlan; undefined for hardware and lo. */
   readonly kind?: string | undefined;
-  /** "down", or the operational state of a link that is set up, such as "up". */
+  /** "down", or the operational state of a link that has the flag IFF_UP, such as "up". */
   readonly state: string;
   readonly mac?: string | undefined;
   readonly mtu?: number | undefined;

@@ -103,7 +103,7 @@ describe("unlikelyBytes", () => {
     "IOReadBandwidthMax=/dev/sda 65536",
     "IOReadIOPSMax=/dev/sda 50",
     "TasksMax=2048",
-  ])("does not warn of %s", (assignment) => {
+  ])("does not warn about %s", (assignment) => {
     expect(unlikelyBytes(parseAssignments([assignment]))).toEqual([]);
   });
 });

@@ -64,7 +64,7 @@ function fails(result: Result, status: number, message: string | RegExp): void {
   expect(result.status).toBe(status);
 }
 
-it("warns of implausible numbers of bytes, in the file and in options, and goes on", () => {
+it("warns about implausible numbers of bytes, in the file and in options, and goes on", () => {
   const file = join(bundle.directory, "slice.toml");
   writeFileSync(file, 'MemoryMax = 2048\n[slice.a]\nMemoryHigh = "512"\n');
   const args = ["generate", "--config", file, "-p", "MemoryLow=7"];
@@ -243,7 +243,7 @@ describe("install and remove", () => {
     expect(slice("remove", "--root", root, "--force").status).toBe(0);
   });
 
-  it("follow links as they lead inside the image", () => {
+  it("follow links as they resolve inside the image", () => {
     mkdirSync(inRoot("srv/units"), { recursive: true });
     mkdirSync(inRoot("etc/systemd"), { recursive: true });
     // On this system, the links would lead out of the image.

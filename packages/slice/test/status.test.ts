@@ -170,7 +170,7 @@ describe("status --watch", () => {
       timeout: 20_000,
     });
 
-  it("prints JSON lines, also before the slice exists, until SIGINT", async () => {
+  it("prints JSON lines until SIGINT, even before the slice exists", async () => {
     const child = start("-n", "0.1", "--json");
     const [exited, lines] = [once(child, "exit"), []] as [Promise<unknown[]>, object[]];
     for await (const line of createInterface({ input: child.stdout ?? process.stdin })) {

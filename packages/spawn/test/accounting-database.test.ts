@@ -222,7 +222,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(Math.abs(cpu - sum)).toBeLessThan(0.3);
   });
 
-  it("does not book again what a plain script has inserted before its handler failed", async () => {
+  it("does not book again what a plain script inserted before its handler failed", async () => {
     host.writeScript(plainScript("", 'error("afterwards")'));
     await host.start();
     await host.scratch.runToEnd("a.scope/one");

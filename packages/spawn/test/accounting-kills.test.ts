@@ -73,7 +73,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     const booked = () => host.said.split("\n").slice(0, -1).map(inodeOf);
 
     it(
-      "are all accounted by a script that bears repetition, and none is parked",
+      "are all accounted by a script whose handlers may be called again, and none is parked",
       async () => {
         host.writeHandler("say(cgroup.id)", BEARS_REPETITION);
         const used = await live();

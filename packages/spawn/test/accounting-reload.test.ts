@@ -209,7 +209,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("that configures no script keeps waiting records, and deletes cgroups that become empty later", async () => {
+  it("that configures no script keeps the records that wait, and deletes cgroups that become empty later", async () => {
     makeEmpty(100);
     await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`, {
       wrapper: etc.wrapper,
@@ -309,7 +309,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     });
   });
 
-  it("that makes the script unusable keeps waiting records", async () => {
+  it("that makes the script unusable keeps the records that wait", async () => {
     await host.startWith(`script = "${script("good")}"\n`);
     await host.untilReady();
     host.reload('script = "/nonexistent/x.lua"\n');
@@ -330,7 +330,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).runningHandlers === 2, "two run");
     host.reload(`script = "${path}"\nmax_running = 50\nhandler_seconds = 500\njournal_mib = 32\n`);
     // Two handlers continue in the previous script host.
-    await until(async () => (await host.accounting()).runningHandlers === 52, "as many run as may");
+    await until(
+      async () => (await host.accounting()).runningHandlers === 52,
+      "as many run as are allowed to",
+    );
     expect(await host.accounting()).toMatchObject({
       runningHandlersLimit: 50,
       failedHandlers: 0,

@@ -407,7 +407,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(ids.map((id) => client.inodes("one", wanted(id)))).toEqual(inodes);
   });
 
-  it("limit the user namespaces of all names together, without those that have ended", async () => {
+  it("limit the user namespaces of all names together, not counting those that have ended", async () => {
     await start("max_user_namespaces = 3\nexpire_seconds = 0.3");
     using client = daemon.connect();
     const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });

@@ -69,7 +69,7 @@ describe("the bundle, copied to an empty directory", () => {
 
   it.skipIf(missing("root") !== undefined).each([
     ["", addons],
-    [", also without our addon", addons.filter((name) => name.startsWith("ffi-rs"))],
+    [", even without our addon", addons.filter((name) => name.startsWith("ffi-rs"))],
   ])("reports in one line that it needs root%s", (_, besides) => {
     const { stderr, status } = run(["--config", "/dev/null"], { uid: 65534 }, besides);
     expect(stderr).toBe("cm4all-spawn: must be started as root: it creates namespaces\n");

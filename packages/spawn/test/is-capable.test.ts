@@ -79,7 +79,7 @@ it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is c
   expect(isThisProcessCapable(connection)).toBe(true);
 });
 
-// Since Linux 6.5, the kernel returns a pidfd of the peer; before, there was only the pid.
+// Since Linux 6.5, the kernel returns a pidfd of the peer; before that, there was only the pid.
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
   "a peer that is gone is not capable, though its pid belongs to a capable process",
   () => {
@@ -99,7 +99,7 @@ it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
   const peers = new CapablePeers(ownNamespaceInode("user"));
   expect(peers.isCapable(thisProcess(connection, { acceptedMs: 10 }))).toBe(true);
   expect(peers.isCapable(thisProcess(ofGone, place))).toBe(false);
-  // A later connection with that pid can only be of the known process, so the kernel is not asked.
+  // A later connection with that pid can only be the known process's, so the kernel is not asked.
   expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
 });
 

@@ -211,8 +211,8 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await peer.start(privileged, daemon.address, NOTHING, ["--hold", "1000"]);
       await until(async () => (await daemon.status()).connections === 1000, "all are there");
       await peer.start(as({}), daemon.address, NOTHING, ["--hold", "2200"]);
-      // The oldest connections have sent no request, but they did not have to make room: they were
-      // checked then, and found capable.
+      // The oldest connections have sent no request, but were not closed to make room: they were
+      // checked when room was needed, and found capable.
       const all = 1000 + 2048;
       await until(async () => (await daemon.status()).connections === all, "the crowd is there");
       expect(ask(privileged)).toEqual(GRANTED);

@@ -168,7 +168,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(exists("bp.scope/a")).toBe(true);
     await program.journalUntil("it to be deleted", () => !exists("bp.scope/a"));
     const last = `deleted ${program.releases.length}`;
-    await until("it to be told", () => program.told.at(-1) === last);
+    await until("it to be reported", () => program.told.at(-1) === last);
     expect(program.told.slice(0, 3)).toEqual(["released 1", "withdrawn 1", "released 2"]);
   });
 
@@ -180,7 +180,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(program.releases[0]?.record.snapshot.cpuTotalUsec).toBe(usage);
     program.journalled(program.releases);
     await gone("bp.scope/a");
-    await until("it to be told", () => program.told.includes("deleted 1"));
+    await until("it to be reported", () => program.told.includes("deleted 1"));
     expect(program.told).toEqual(["released 1", "deleted 1"]);
   });
 
@@ -200,7 +200,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(usage(second)).toBeGreaterThan(first === undefined ? 0 : usage(first) + 200);
     await program.journalUntil("it to be deleted", () => !exists("bp.scope/a"));
     const last = `deleted ${program.releases.length}`;
-    await until("it to be told", () => program.told.at(-1) === last);
+    await until("it to be reported", () => program.told.at(-1) === last);
     expect(program.told.filter((line) => !line.startsWith("released"))).toEqual([last]);
     expect((await program.status()).waitingCgroups).toBe(0);
   });
@@ -222,7 +222,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await program.journalUntil("both to be deleted", () => !exists("bp.scope/a"));
     expect((await program.status()).waitingCgroups).toBe(0);
     const ends = () => program.told.filter((line) => line.startsWith("deleted"));
-    await until("both to be told", () => ends().length === 2);
+    await until("both to be reported", () => ends().length === 2);
   });
 
   it("deletes cgroups without a report to the main thread when there is no accounting", async () => {
@@ -242,7 +242,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
     scratch.removeEmpty("bp.scope/a");
-    await until("it to be told", () => program.told.includes("deleted 1"));
+    await until("it to be reported", () => program.told.includes("deleted 1"));
     expect(await program.status()).toMatchObject({
       waitingCgroups: 0,
       watchedCgroups: 0,
@@ -258,11 +258,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await until("the release", () => program.releases.length === 1);
     const began = performance.now();
     program.journalled(program.releases);
-    await until("it to be told", () => program.told.includes("kept 1"), 30_000);
+    await until("it to be reported", () => program.told.includes("kept 1"), 30_000);
     expect(performance.now() - began).toBeGreaterThan(9900);
     scratch.removeEmpty("bp.scope/a/unused");
     await gone("bp.scope/a");
-    await until("the end to be told", () => program.told.includes("deleted 1"));
+    await until("the end to be reported", () => program.told.includes("deleted 1"));
   });
 
   it("reports again what a killed reaper left behind, and reports what is populated", async () => {
@@ -299,7 +299,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(last).toMatchObject({ isFound: false, record: { snapshot: { path: "/bp.scope/b" } } });
   });
 
-  it("follows scopes that are made at once with the slices above them, removed, and made again", async () => {
+  it("follows scopes that are made together with the slices above them, removed, and made again", async () => {
     const program = await start({ scopes: ["system.slice/*.slice/*-spawn.scope"] });
     for (let round = 0; round < 3; round++) {
       const scope = "system.slice/system-cm4all.slice/bp-spawn.scope";
@@ -562,7 +562,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.runToEnd("bp.scope/a");
     await scratch.runToEnd("bp.scope/b");
     await until("both", () => program.releases.length === 2);
-    // The figures of a short process can come late: either cgroup may be reported first.
+    // The figures of a short-lived process can come late: either cgroup may be reported first.
     const ofA = ({ record }: ToldRelease) => textOf(record.snapshot.path) === "/bp.scope/a";
     program.journalled(program.releases.filter(ofA));
     expect(await program.stop()).toBe(0);

@@ -222,7 +222,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(readFileSync(old, "utf8")).toBe("old");
   });
 
-  it.each([34, 64, 9])("leaves the old file if its process ends by signal %d", (signal) => {
+  it.each([34, 64, 9])("leaves the old file if its process is killed by signal %d", (signal) => {
     const programs = join(directory, `dist-${signal}`);
     cpSync(dirname(BUNDLE), programs, { recursive: true });
     const kill = `process.stdout.write("<html>", () => process.kill(process.pid, ${signal}));`;

@@ -59,8 +59,8 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Returns whether there were too few descriptors for Node itself to start. Node then ends by a
- * signal or, in later versions, by an error in one of its own modules.
+ * Returns whether there were too few descriptors for Node itself to start. Node is then killed by
+ * a signal or, in later versions, ends with an error in one of its own modules.
  */
 function hasNotStarted({ child, log }: TestDaemon): boolean {
   return child.signalCode !== null || log.startsWith("node:");
@@ -80,7 +80,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon ends and
   /** With fewer descriptors, Node itself does not start: with 18, it ends with SIGSEGV. */
   const FEWEST = 19;
 
-  it("with few descriptors, up to the number that it needs", async () => {
+  it("with any number of descriptors that is too small", async () => {
     const lines = new Set<string>();
     for (let limit = FEWEST; ; limit++) {
       const daemon = new TestDaemon({ wrapper: ["prlimit", `--nofile=${limit}:${limit}`] });

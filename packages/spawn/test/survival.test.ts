@@ -32,7 +32,7 @@ async function initsWith(
   await until(() => {
     const inits = initsOf(cgroup);
     return names.every((name) => inits.has(name));
-  }, `the inits of ${names.length} names show`);
+  }, `the inits of ${names.length} names are visible`);
   return initsOf(cgroup);
 }
 

@@ -91,7 +91,7 @@ function work<Place>(tree: TreeWatch<Place>): void {
   while (tree.step());
 }
 
-/** Returns the calls of the listener since the last time. */
+/** Returns the calls to the listener since the last call of this function. */
 function news(tree: TreeWatch<string>): string[] {
   work(tree);
   return told.splice(0);
@@ -201,7 +201,7 @@ describe("TreeWatch", () => {
     expect(finish(tree.compare())).toEqual([]);
   });
 
-  it("reports its start only when it could look at all directories", () => {
+  it("reports its start only once it has looked at all directories", () => {
     for (const path of ["a/b", "c/d", "e"]) make(path);
     const withDirectory = root.withDirectory.bind(root);
     let refused: string | undefined = "/c";

@@ -104,8 +104,8 @@ async function connect(server: Postgres, database: string): Promise<Client> {
 }
 
 /**
- * Creates the database and its tables, unless an earlier start has. Returns a connected client,
- * which the caller ends.
+ * Creates the database and its tables, unless an earlier start has done so. Returns a connected
+ * client, which the caller ends.
  */
 async function prepare(server: Postgres): Promise<Client> {
   const admin = await connect(server, "postgres");

@@ -29,7 +29,7 @@ export class Instance implements AsyncDisposable {
     }
     const instance = new Instance(lock);
     mkdirSync(DATA, { recursive: true });
-    // An instance that was killed has left its directory.
+    // An instance that was killed may have left its directory behind.
     rmSync(instance.directory, { recursive: true, force: true });
     mkdirSync(instance.directory);
     return instance;
@@ -44,7 +44,7 @@ export class Instance implements AsyncDisposable {
     return `/run/${Instance.#name}`;
   }
 
-  /** The daemon's control socket. At the default path, the daemon would leave its directory. */
+  /** The daemon's control socket. The directory of the default path would stay after the end. */
   get control(): string {
     return join(this.directory, "control.sock");
   }

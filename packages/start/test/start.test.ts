@@ -36,7 +36,7 @@ const isAlive = (pid: number) => existsSync(`/proc/${pid}/task/${pid}/children`)
 async function until(condition: () => boolean, what: () => string): Promise<void> {
   const endMs = performance.now() + TIMEOUT_MS;
   while (!condition()) {
-    if (performance.now() > endMs) throw new Error(`waited in vain: ${what()}`);
+    if (performance.now() > endMs) throw new Error(`waited in vain until ${what()}`);
     await delay(20);
   }
 }
@@ -72,7 +72,7 @@ class Start {
   async untilPrinted(text: string): Promise<void> {
     await until(
       () => this.output.includes(text) || this.child.exitCode !== null,
-      () => this.output,
+      () => `it prints ${JSON.stringify(text)}:\n${this.output}`,
     );
     if (!this.output.includes(text)) throw new Error(`it ended:\n${this.output}`);
   }
@@ -169,7 +169,10 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     const [suggested = "exit 1"] = /^ {2}node .* accounting list$/m.exec(first.output) ?? [];
     const inside = ["--mount", "--target", String(first.pid), "sh", "-c", suggested];
     const list = () => spawnSync("nsenter", inside, { encoding: "utf8" }).stdout;
-    await until(() => list() === "no records wait to be accounted\n", list);
+    await until(
+      () => list() === "no records wait to be accounted\n",
+      () => `no record waits: ${list()}`,
+    );
     mkdirSync(`${first.scope}/mine`);
     writeFileSync(`${first.scope}/mine/cgroup.procs`, String(spawn("sleep", ["0.1"]).pid));
     await first.untilPrinted(" mine: ");

@@ -20,8 +20,8 @@ export class Lull {
   #hasWorked = false;
 
   /**
-   * @param run called when there was no work for `quietMs` to twice `quietMs`, and again after
-   *   another `quietMs` without work
+   * @param run called when there has been no work for `quietMs` to twice `quietMs`, and again
+   *   after another `quietMs` without work
    * @param after sets the timer; to be passed by a thread that cannot use Node's timers
    */
   constructor(quietMs: number, run: () => void, after: After = afterUnref) {

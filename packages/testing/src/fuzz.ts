@@ -179,7 +179,7 @@ export interface FuzzOptions {
 /**
  * Reads the corpus and then as many inputs as requested.
  * @returns the number of inputs
- * @throws FuzzFinding with the smallest input that was found for a problem
+ * @throws FuzzFinding with the smallest input that was found to cause the problem
  */
 export async function fuzz(subject: Subject, options: FuzzOptions): Promise<number> {
   const { seed, until, onInput } = options;

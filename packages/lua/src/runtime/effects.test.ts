@@ -32,7 +32,7 @@ describe("the effects of a run", () => {
     expect(request.ask).toHaveBeenCalledTimes(1);
   });
 
-  it("do not ask if the run bears repetition", () => {
+  it("do not ask if the run may be repeated", () => {
     const effects = new RunEffects(undefined);
     expect(effects.begin()).toBeUndefined();
     effects.beginSync();

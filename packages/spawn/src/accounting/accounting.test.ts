@@ -281,7 +281,7 @@ class SimulatedReaper {
   }
 }
 
-/** Lets other tasks continue, also those that wait for a timer. */
+/** Lets other tasks continue, including those that wait for a timer. */
 async function turn(ms = 0): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   vi.advanceTimersByTime(ms);

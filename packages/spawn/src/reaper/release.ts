@@ -69,7 +69,7 @@ export class ReleaseStage<Node> {
 
   /**
    * Plans to measure a cgroup that was found empty. It has no delay, because it may have been
-   * empty for long.
+   * empty for a long time.
    */
   foundEmpty(cgroup: Cgroup<Node>): void {
     cgroup.emptyMs = this.#world.nowMs();

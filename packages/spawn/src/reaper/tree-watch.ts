@@ -200,7 +200,7 @@ export class TreeWatch<Place> {
     if (node === undefined) {
       if (!this.#look.exists(joinPath(parent.path, name))) this.#listener.missed(parent);
     } else if (node.wasAnnounced) {
-      // A directory is created once, so one of the two events was about an earlier directory.
+      // A directory is created once: this event or the one before was about an earlier directory.
       this.#listener.missed(parent);
     } else node.wasAnnounced = true;
   }

@@ -55,7 +55,7 @@ export interface ReportData {
   readonly incidents: readonly (CustomerUsage & DayUsage)[];
   /** The number of all such days, including those beyond `top`. */
   readonly allIncidents: number;
-  /** Days whose bills will change. */
+  /** Days with reports that are on no bill yet: the figures of these days will change. */
   readonly unbilledDays: readonly string[];
 }
 

@@ -37,7 +37,7 @@ it("closes the oldest idle connection to make room", async () => {
   expect(sockets.map((socket) => socket.destroyed)).toEqual([true, true, false, false, false]);
 });
 
-it("spares a connection whose request is being handled while there are others", async () => {
+it("spares a connection whose request is being handled if others can be closed", async () => {
   await listen(2, NEVER_MS);
   const working = await accept();
   const reader = await accept();

@@ -8,7 +8,7 @@ const BATCH = 2;
 /**
  * A loop for descriptors of low priority. It has an epoll instance of its own, which the EventLoop
  * watches as a whole. However many of these descriptors are ready, they take a limited part of
- * each turn, after everything else. The side loop has no object in memory for each of them.
+ * each turn, after everything else. The side loop keeps no object in memory for any of them.
  */
 export class SideLoop {
   readonly #epoll = new Epoll(BATCH);

@@ -52,7 +52,7 @@ export class Simulation {
   readonly unmeasurable = new Set<Directory>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];
-  /** Called just before the lifecycle is given the answer whether a cgroup was used. */
+  /** Called just before the lifecycle is told whether a cgroup was used. */
   meanwhile: (() => void) | undefined;
   readonly counts = zeroCounts(REAPER_METRICS);
 
@@ -108,7 +108,7 @@ export class Simulation {
 
   #settle(number: number, fate: Told["fate"]): void {
     const told = this.told.get(number);
-    if (told === undefined) throw new Error(`${number} was not told`);
+    if (told === undefined) throw new Error(`release ${number} was not reported`);
     const isFinal = !["waiting", "journalled", "kept"].includes(told.fate);
     if (isFinal || (told.fate === "kept" && fate !== "deleted"))
       throw new Error(`${number} was ${told.fate} and now is ${fate}`);

@@ -136,7 +136,7 @@ function toAnswer(
   const expected = response.namespaces.length + (response.lease ? 1 : 0);
   if (fds.length !== expected) {
     for (const fd of fds) closeSync(fd);
-    throw new Error(`${fds.length} descriptors came for ${expected}`);
+    throw new Error(`${fds.length} descriptors came instead of ${expected}`);
   }
   const handles = fds.map((fd) => new Fd(fd));
   const handle = (flag: number) => handles[response.namespaces.indexOf(flag)];

@@ -217,7 +217,7 @@ export class TestDaemon {
       await until(isPaused, "all threads have stopped");
       return await inTime(
         Promise.resolve(work()),
-        "the work while the daemon is stopped has ended",
+        "the work that is done while the daemon is stopped has ended",
         PAUSE_MS,
       );
     } finally {
@@ -241,7 +241,7 @@ export class TestDaemon {
     const ended = once(this.child, "exit");
     this.child.kill(signal);
     try {
-      const what = () => `the daemon has ended by ${signal}:\n${this.#log}`;
+      const what = () => `the daemon has ended on ${signal}:\n${this.#log}`;
       const [status, endedBy] = await inTime(ended, what, END_MS);
       return status ?? endedBy ?? 0;
     } catch (error) {

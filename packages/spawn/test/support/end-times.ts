@@ -55,7 +55,7 @@ export class EndTimes {
       times.sort((a, b) => a - b);
       const [medianMs = 0, mostMs = 0] = [times[times.length >> 1], times.at(-1)];
       const figures = [medianMs, mostMs].map((ms) => `${Math.round(ms)} ms`.padStart(8)).join("");
-      console.log(`${figures} at most, ${times.length} times: ${state}`);
+      console.log(`${figures} (median, maximum of ${times.length} stops): ${state}`);
     }
   }
 }

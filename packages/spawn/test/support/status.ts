@@ -7,7 +7,7 @@ import type { DaemonStatus } from "../../src/status/status.ts";
 
 const NO_KINDS = forEachKind(() => 0);
 
-/** Returns the status of a daemon in the state "well"; most of its values are different. */
+/** Returns the status of a daemon in the state "well"; most values differ from each other. */
 export function sampleStatus(): DaemonStatus {
   return {
     state: "well",

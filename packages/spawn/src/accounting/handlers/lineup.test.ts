@@ -93,7 +93,7 @@ describe("records", () => {
   });
 });
 
-describe("of two reports of a cgroup that wait", () => {
+describe("of two waiting reports of a cgroup", () => {
   it("the later is taken, whichever came first", () => {
     const [earlier, later] = [entryOf(1, "a"), entryOf(2, "a")];
     expect(lineup.add(earlier)).toBeUndefined();

@@ -7,7 +7,8 @@
 import type { Entry } from "./entry.ts";
 
 /**
- * After this many interruptions, a record's handler runs alone: it may be what ends the host.
+ * If a record's handler has been interrupted this many times, it then runs alone: it may be the one
+ * that makes the script host end.
  */
 const SUSPICIOUS_INTERRUPTIONS = 2;
 

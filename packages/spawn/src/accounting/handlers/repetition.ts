@@ -28,7 +28,7 @@ export class Repetition {
   readonly outage: Outage;
   #policy: AccountingPolicy;
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
-  /** The record that has failed last, if no handler has succeeded since. */
+  /** The record that failed last, if no handler has succeeded since. */
   #lastFailed: Entry | undefined;
 
   constructor(parts: RepetitionParts, policy: AccountingPolicy) {

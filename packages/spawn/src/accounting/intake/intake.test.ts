@@ -324,7 +324,7 @@ describe("the intake", () => {
     expect(handedOver).toEqual([0]);
   });
 
-  it("gives a thread back no bytes that an earlier thread has sent", async () => {
+  it("does not credit a thread with bytes that an earlier thread sent", async () => {
     await start();
     release(1);
     release(2, { record: recordOf("b"), vanished: true });

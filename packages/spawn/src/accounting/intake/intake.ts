@@ -45,7 +45,7 @@ interface Deferred {
 }
 
 /**
- * The CPU time by which a cgroup may grow after its record was handed over, without being accounted
+ * How much CPU time a cgroup may gain after its record was handed over without being accounted
  * again: the kernel charges a process for its last moments after it has left the cgroup.
  */
 const ECHO_USEC = 200;

@@ -57,7 +57,7 @@ it("when the latest report is removed, the one before becomes the latest", () =>
   expect(records.size).toBe(0);
 });
 
-it("the removal of a report leaves the later reports of its cgroup", () => {
+it("the removal of a report leaves the later reports of its cgroup in place", () => {
   const records = new TrackedRecords();
   const first = tracked("a", 1, { number: 1 });
   const second = tracked("a", 2, { number: 2 });

@@ -24,10 +24,12 @@ describe("parseUser and parseGroups", () => {
     const group = "root:x:0:\na:x:1:me\nb:x:2:you,me\nc:x:3:men,m e\nd:x:4\nme:x:5:\n";
     expect(parseGroups(group, "me")).toEqual([1, 2]);
     expect(parseGroups(group, "nobody")).toEqual([]);
-    expect(() => parseGroups("x:x:+1:me\n", "me")).toThrow("/etc/group: not a uid");
+    expect(() => parseGroups("x:x:+1:me\n", "me")).toThrow(
+      "/etc/group: the uid or the gid is not a number",
+    );
   });
 
   it.each(["empty", "minus"])("refuse ids that are not numbers (%s)", (name) => {
-    expect(() => parseUser(passwd, name)).toThrow("not a uid and a gid");
+    expect(() => parseUser(passwd, name)).toThrow("the uid or the gid is not a number");
   });
 });

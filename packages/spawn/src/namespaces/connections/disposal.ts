@@ -5,7 +5,7 @@ import { isSystemError } from "../errors.ts";
 /** The maximum number of sockets that wait; at this number they are all closed at once. */
 const MAX_WAITING = 256;
 
-/** The time that a peer has to read our last answer before its connection ends, in milliseconds. */
+/** How long a peer can read our last answer before its connection ends, in milliseconds. */
 const DELAY_MS = 200;
 
 /**

@@ -32,7 +32,7 @@ export class Leases {
   #reader: { readonly fd: Fd; readonly token: number; readonly pipe: FileIdentity } | undefined;
   #areOpen = false;
 
-  /** @param closed called when the last lease was closed */
+  /** @param closed called when the last lease has been closed */
   constructor(directory: NameDirectory, loop: EventLoop, onError: OnError, closed: () => void) {
     this.#directory = directory;
     this.#loop = loop;

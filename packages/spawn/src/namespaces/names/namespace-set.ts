@@ -35,9 +35,9 @@ export interface SetOwner {
   readonly quotas: Quotas;
   /** The number of namespaces with a payload in all sets together. */
   payloadNamespaces: number;
-  /** Called when the last lease was closed. */
+  /** Called when the last lease has been closed. */
   leasesClosed(set: NamespaceSet): void;
-  /** Called when the init ended without having been killed by this set. */
+  /** Called when the init has ended without having been killed by this set. */
   initDied(set: NamespaceSet): void;
 }
 

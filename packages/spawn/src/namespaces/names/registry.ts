@@ -105,7 +105,7 @@ export class Registry implements SetOwner {
     this.#removeIfUseless(set);
   }
 
-  /** Returns the time at which the longest idle name was last used; undefined if none is idle. */
+  /** Returns when the name that has been idle longest was last used; undefined if none is idle. */
   oldestUseMs(): number | undefined {
     return this.#idle.oldest?.[1];
   }
