@@ -1,11 +1,34 @@
+import { constants, PerformanceObserver } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Returns whether all garbage was collected while `work` ran. */
+/**
+ * Returns whether `work` made V8 collect all garbage of this thread. Collections that V8 makes by
+ * itself, as it may at any time, do not count.
+ */
 export async function collectsGarbage(work: () => void): Promise<boolean> {
-  const object = (() => new WeakRef({}))();
-  // An object lives until the end of the job in which its WeakRef was made or read.
-  await delay(0);
-  work();
-  await delay(0);
-  return object.deref() === undefined;
+  let isCollected = false;
+  const observer = new PerformanceObserver((list) => {
+    isCollected ||= list.getEntries().some(({ detail }) => isForced(detail));
+  });
+  observer.observe({ entryTypes: ["gc"] });
+  try {
+    work();
+    // Node passes entries to observers in a later task.
+    await delay(0);
+    await delay(0);
+    return isCollected;
+  } finally {
+    observer.disconnect();
+  }
+}
+
+/** Returns whether a program has asked for the collection. @param detail of an entry of type `gc` */
+function isForced(detail: unknown): boolean {
+  return (
+    typeof detail === "object" &&
+    detail !== null &&
+    "flags" in detail &&
+    typeof detail.flags === "number" &&
+    (detail.flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0
+  );
 }
