@@ -143,7 +143,10 @@ in = "closed"
       `[outside]\npublish = ["0.0.0.0:80:80/tcp", "${other}"]\n[inside]\naddresses = ["10.0.5.2/24"]`,
       "port 80/tcp of the host is given twice",
     ]),
-    ["[outside]\nmasquerade = true", "there are no addresses inside whose families"],
+    [
+      "[outside]\nmasquerade = true",
+      "true stands for the families of the addresses inside, but there",
+    ],
     ['[outside]\nmasquerade = "both"', 'expected true, false, "ipv4" or "ipv6"'],
     ['[firewall]\nin = "shut"', '"shut" is neither open nor closed'],
     ['[firewall]\naccept_in = ["80/tcp"]', "everything is accepted: in is open"],

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 export async function collectsGarbage(work: () => void): Promise<boolean> {
   let isCollected = false;
   const observer = new PerformanceObserver((list) => {
-    isCollected ||= list.getEntries().some(({ detail }) => isForced(detail));
+    isCollected ||= list.getEntries().some(isForced);
   });
   observer.observe({ entryTypes: ["gc"] });
   try {
@@ -22,8 +22,9 @@ export async function collectsGarbage(work: () => void): Promise<boolean> {
   }
 }
 
-/** Returns whether a program has asked for the collection. @param detail of an entry of type `gc` */
-function isForced(detail: unknown): boolean {
+/** Returns whether a program has asked for the collection. @param entry of the type `gc` */
+function isForced(entry: object): boolean {
+  const detail = "detail" in entry ? entry.detail : undefined;
   return (
     typeof detail === "object" &&
     detail !== null &&

@@ -44,7 +44,7 @@ describe("findProblems", () => {
     ],
     [
       { accounting: { script: "idle", waitingCgroups: 5 } },
-      "5 cgroups waiting, and there is no handler",
+      "5 cgroups are waiting, and there is no handler",
     ],
     [{ accounting: { unreadableRecords: 1 } }, "1 record cannot be read from the disk"],
     [{ accounting: { damagedFiles: 2 } }, "2 files are damaged in the journal, see the log"],
