@@ -350,8 +350,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       Buffer.from(hex, "hex").toString("latin1"),
     );
     expect(stored.sort()).toEqual([...names, bytes].map((name) => `/a.scope/${name}`).sort());
-    const logged = host.daemon.log.split("\n").filter((line) => line.includes(": cpu="));
-    expect(logged).toHaveLength(names.length + 1);
+    const logged = () => host.daemon.log.split("\n").filter((line) => line.includes(": cpu="));
+    await until(() => logged().length === names.length + 1, "all are logged");
     expect(host.daemon.log).toContain(" a\\x09b\\x1b[31m: cpu=9.9s: cpu=0.0s/");
     expect(host.daemon.log).toContain(" ä€: cpu=");
   });

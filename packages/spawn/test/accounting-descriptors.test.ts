@@ -30,7 +30,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         kill(host.scriptHostPid);
         // One line for the host that was killed, one for the next host, which could not be started.
         await until(() => failures().length >= 2, "another one cannot be started");
-        expect(daemon.log).toContain("EMFILE");
+        await daemon.untilLogged("EMFILE");
         limitDescriptors(daemon, free + 20);
         await host.scratch.runToEnd("a.scope/job");
         await until(() => host.said.endsWith("/a.scope/job\n"), "its handler is called");

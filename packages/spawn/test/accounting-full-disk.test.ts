@@ -56,7 +56,7 @@ it.skipIf(cannotRun)(
     const last = `a.scope/job-${count - 1}`;
     const written = (await host.accounting()).waitingCgroups;
     expect(written).toBeLessThan(count);
-    expect(host.daemon.log).toMatch(
+    await host.daemon.untilLogged(
       /journal: cannot write the journal, cgroups' directories stay: ENOSPC/,
     );
     writeFileSync(go, "");

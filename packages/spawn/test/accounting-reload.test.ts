@@ -221,7 +221,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.scratch.runToEnd("a.scope/later");
     await host.untilDeleted("a.scope/later");
     for (let i = 0; i < 100; i++) await host.untilDeleted(`a.scope/${i}`);
-    expect(host.daemon.log).toContain("there is no handler: cgroups are logged and deleted");
+    await host.daemon.untilLogged("there is no handler: cgroups are logged and deleted");
     expect(await host.accounting()).toMatchObject({
       script: "idle",
       waitingCgroups: 100,

@@ -26,7 +26,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       await host.untilDeleted("a.scope/job");
       await until(() => host.said !== "", "the handler was called");
       expect(host.said).toBe("/a.scope/job 42\n");
-      expect(host.daemon.log).toContain(`reaping cgroups below ${host.scratch.path}`);
+      await host.daemon.untilLogged(`reaping cgroups below ${host.scratch.path}`);
     });
   },
 );

@@ -57,7 +57,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
       const [pid = 0, ...others] = hosts.pids;
       expect(others).toEqual([]);
       expect(readProc(pid, "status")).toMatch(new RegExp(`^Uid:\\t${USER}\\t`, "m"));
-      expect(host.daemon.log).toMatch(
+      await host.daemon.untilLogged(
         new RegExp(
           `accounting with \\S+ in cm4all-spawn-accounting@\\d+-${host.daemon.pid}-0\\.service`,
         ),
@@ -79,8 +79,8 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
       expect(hosts.pids).toHaveLength(1);
       expect(hosts.pids).not.toContain(pid);
     }
-    expect(host.daemon.log).toContain("its unit has ended; see journalctl -u 'cm4all-spawn-acc");
-    expect(host.daemon.log).toMatch(/no sign of life for \d+ s/);
+    await host.daemon.untilLogged("its unit has ended; see journalctl -u 'cm4all-spawn-acc");
+    await host.daemon.untilLogged(/no sign of life for \d+ s/);
     expect(host.daemon.log).not.toContain("child process");
   });
 
@@ -96,7 +96,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     await start("one", "answer_seconds = 3\ninstructions = 2000000000\n");
     await account("job");
     expect(hosts.pids).toHaveLength(1);
-    expect(host.daemon.log).toMatch(/no sign of life/);
+    await host.daemon.untilLogged(/no sign of life/);
   });
 
   it("ends with the daemon", async () => {
@@ -154,7 +154,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
       .filter((text) => text.includes("the script gets no unit of its own, but a child process"));
     expect(line).toMatch(reason);
     expect(others).toEqual([]);
-    expect(host.daemon.log).toContain("accounting.lua in a child process");
+    await host.daemon.untilLogged("accounting.lua in a child process");
   });
 
   it("is replaced by a child process after five units in a row have not answered", async () => {
@@ -165,8 +165,8 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(hosts.accepted).toBe(5);
     await account("job");
     expect(host.scriptHostPids).toHaveLength(1);
-    expect(host.daemon.log).toMatch(
-      /but a child process: 5 units in a row have not greeted; the last: no sign of life/,
+    await host.daemon.untilLogged(
+      /but a child process: 5 units in a row have sent no greeting; the last: no sign of life/,
     );
   });
 
@@ -176,7 +176,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     await start(undefined);
     await account("job");
     expect(host.scriptHostPids).toHaveLength(1);
-    expect(host.daemon.log).toMatch(/User= of \S+ is root, but accounting.user does not name root/);
+    await host.daemon.untilLogged(/User= of \S+ is root, but accounting.user does not name root/);
   });
 });
 

@@ -54,7 +54,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
     await untilCounted({ accountedCgroups: 1 });
-    expect(host.daemon.log).toMatch(
+    await host.daemon.untilLogged(
       /\/a\.scope\/job: .*accounting\.lua:\d+: no luck \| stack traceback:/,
     );
     expect(host.daemon.log.split("no luck").length).toBe(2);
@@ -68,7 +68,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
     await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
-    expect(host.daemon.log).toMatch(/\/a\.scope\/job: parked, .*taken effect: .*no luck/);
+    await host.daemon.untilLogged(/\/a\.scope\/job: parked, .*taken effect: .*no luck/);
     await host.crash();
     await host.start();
     await untilCounted({ parkedCgroups: 1, script: "ready" });
@@ -131,7 +131,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await until(async () => (await host.accounting()).failedHandlers > 0, "it has failed");
     await host.scratch.runToEnd("a.scope/job");
     await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
-    expect(host.daemon.log).toMatch(
+    await host.daemon.untilLogged(
       /\/a\.scope\/bad: parked, .*: its handler has failed [23] times: .*never/,
     );
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 1 });
@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.crash();
     await host.start();
     await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
-    expect(host.daemon.log).toContain("1 cgroup is parked: the daemon ended while a handler");
+    await host.daemon.untilLogged("1 cgroup is parked: the daemon ended while a handler");
     expect(host.said).toBe("begun\n");
   });
 
@@ -200,7 +200,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.crash();
     await host.start("retry = false\n");
     await untilCounted({ lostCgroups: 1, waitingCgroups: 0 });
-    expect(host.daemon.log).toContain("1 cgroup is lost: the daemon ended while a handler");
+    await host.daemon.untilLogged("1 cgroup is lost: the daemon ended while a handler");
   });
 
   it("accounts each use of a name as a cgroup of its own, however long the handlers take", async () => {

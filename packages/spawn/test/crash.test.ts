@@ -67,9 +67,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that start
 
   it("without the service manager that NOTIFY_SOCKET names says so in one line", async () => {
     const daemon = await TestDaemon.start({ env: { NOTIFY_SOCKET: "/nowhere/notify" } });
-    expect(daemon.log).toMatch(
-      /^\S+ going on without a service manager at \/nowhere\/notify: .*\n/,
-    );
+    await daemon.untilLogged(/^\S+ going on without a service manager at \/nowhere\/notify: .*\n/);
     await daemon.stop();
     expect(daemon.log).not.toMatch(/(?:\n| \|) *at /);
   });

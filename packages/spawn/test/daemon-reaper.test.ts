@@ -33,7 +33,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     await until(async () => (await status()).reaper?.inotifyWatches === 2, "the scope is watched");
     await scratch.runToEnd("a.scope/job/step");
     await until(() => !exists("a.scope/job"), "the cgroup is deleted");
-    expect(daemon.log).toMatch(/job\/step: (since=\S+ )?cpu=/);
+    await daemon.untilLogged(/job\/step: (since=\S+ )?cpu=/);
     const { reaper, accounting } = await status();
     expect(reaper).toMatchObject({ releasedCgroups: 2, deletedCgroups: 2, watchedCgroups: 0 });
     expect(reaper?.scopeCpuSeconds).toEqual({ "/a.scope": expect.any(Number) });

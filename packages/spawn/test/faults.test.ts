@@ -130,7 +130,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       await until(async () => (await daemon.status()).initDeaths === 1, "it is noticed");
       expect(client.inodes("name", { ipc: true })).toEqual({ ipc: before.ipc });
     });
-    expect(daemon.log).toContain("the file of a namespace stays for the moment: ");
+    await daemon.untilLogged("the file of a namespace stays for the moment: ");
     const after = client.inodes("name", { ipc: true, pid: true });
     expect(after.ipc).toBe(before.ipc);
     expect(storedInodes()).toEqual(after);
@@ -150,7 +150,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       await daemon.control({ command: "purge-namespaces", onlyIdle: false });
       expect((await daemon.status()).names).toBe(1);
     });
-    expect(daemon.log).toContain("names cannot be ended for the moment: ");
+    await daemon.untilLogged("names cannot be ended for the moment: ");
     // If a part of the name is left, the request removes that part, and makes a new name.
     const after = client.inodes("name", { ipc: true, pid: true });
     await until(() => daemon.childPids().length === 1, "one init is left");
@@ -252,7 +252,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
         await peer.endAll();
       });
       expect(peer.run([], daemon.address, ALL)[0]).toBe("handles");
-      expect(daemon.log).toMatch(`the queue of connections keeps its length: listen`);
+      await daemon.untilLogged(`the queue of connections keeps its length: listen`);
       expect(daemon.log).not.toMatch(/crashed|(?:\n| \|) *at /);
     },
   );

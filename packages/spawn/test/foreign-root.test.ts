@@ -132,7 +132,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
       const manager = new FakeManager();
       manager.store.push({ fd: namespace.open(), name: "namespaces" });
       daemon = await manager.start();
-      expect(daemon.log).toMatch(/^\S+ starting with an empty store: .*\n/);
+      await daemon.untilLogged(/^\S+ starting with an empty store: .*\n/);
       expect(daemon.log.split("\n").filter((line) => line.includes("store"))).toHaveLength(1);
       using client = daemon.connect();
       client.inodes("new", { ipc: true });

@@ -656,7 +656,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         status: 78,
         stderr: expect.stringContaining("cannot be used: it is still not loaded after 10 s"),
       });
-      expect(daemon.log).toContain("the script is still not loaded after 10 s");
+      await daemon.untilLogged("the script is still not loaded after 10 s");
     });
 
     async function untilStatus(daemon: TestDaemon, text: string): Promise<Result> {

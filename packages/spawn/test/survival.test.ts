@@ -204,7 +204,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     for (const { fd } of manager.store.splice(0)) closeSync(fd);
     manager.store.push({ fd: openSync("/dev/null", "r"), name: "namespaces" });
     daemon = await start();
-    expect(daemon.log).toContain("starting with an empty store");
+    await daemon.untilLogged("starting with an empty store");
     await until(() => manager.store.length === 1, "the new store is stored");
     using client = daemon.connect();
     const before = client.inodes("new", ALL);
