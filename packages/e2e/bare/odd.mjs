@@ -19,6 +19,8 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
+/** The machine has this host's network namespace, in which other machines may run at the same time. */
+const ADDRESS = `@odd-${process.pid}`;
 /** Writes a description of a network namespace to a tmpfs, which ends with the mount namespace. */
 const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
@@ -56,9 +58,9 @@ export const oddities = {
   "read-only /run: the daemon": {
     setup: "mount -t tmpfs -o ro none /run",
     // The daemon serves clients nevertheless.
-    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
+    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen ${ADDRESS}'`,
     status: 0,
-    says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd\n/,
+    says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd-\d+\n/,
   },
   "read-only /run: netns": {
     setup: `mount -t tmpfs -o ro none /run; ${WEB}`,
@@ -68,7 +70,7 @@ export const oddities = {
   },
   "cgroup v1 only: the daemon": {
     setup: CGROUP_V1,
-    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
+    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen ${ADDRESS}'`,
     status: 0,
     says: /cgroup2 is not mounted: no cgroups are reaped\n/,
   },
@@ -96,7 +98,7 @@ export const oddities = {
     says: /^$/,
   },
   "no CAP_SYS_ADMIN: the daemon": {
-    line: `${CONTAINER} ${DAEMON} --listen @odd`,
+    line: `${CONTAINER} ${DAEMON} --listen ${ADDRESS}`,
     status: 77,
     says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
   },
@@ -108,7 +110,7 @@ export const oddities = {
   },
   "a podman container: the daemon": {
     setup: inPodman(""),
-    line: `${DAEMON} --listen @odd`,
+    line: `${DAEMON} --listen ${ADDRESS}`,
     status: 77,
     says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
   },

@@ -165,7 +165,7 @@ describe("spawn", () => {
 });
 
 describe("a paused child", () => {
-  it("lives until it is killed or its time is over", () => {
+  it("lives until it is killed or its time is up", () => {
     const stack = new PausedChildStack();
     const killed = stack.start();
     expect(linux.reap(linux.P_PID, killed, linux.WNOHANG)).toBeUndefined();

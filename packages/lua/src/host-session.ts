@@ -183,7 +183,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   }
 
   /**
-   * Resolves when no handler is running, the process has ended, or the time is over. A second
+   * Resolves when no handler is running, the process has ended, or the time is up. A second
    * call makes the first one resolve.
    */
   async idle(timeoutMs: number): Promise<void> {

@@ -85,7 +85,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
   it.each([
     ["", ""],
     ["('x'):gsub('x', function()", "end)"],
-  ])("is an error and does nothing if it is refused %s", async (before, after) => {
+  ])("is an error and does nothing if it is refused: %s", async (before, after) => {
     const asked = asking();
     const refuse = () => {
       throw new Error("the disk is full");

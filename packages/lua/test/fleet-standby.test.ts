@@ -59,7 +59,7 @@ async function accountWithStandbys(servers: ServerDirectory): Promise<void> {
   await late.pause();
   await untilAcknowledged("one");
   await other.pause();
-  // When the handler's time is over, the server stops waiting, and has the row only on its own
+  // When the handler's time is up, the server stops waiting, and has the row only on its own
   // disk. The handler has failed, so the cgroup is reported again.
   expect(await report("none")).toMatchObject({ message: expect.stringContaining("5 s") });
   await other.resume();

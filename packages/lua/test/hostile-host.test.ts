@@ -164,7 +164,7 @@ describe("a host that sends no greeting", () => {
     expect(await ended(host)).toBe('it broke the protocol: "ready" before a greeting');
   });
 
-  it("is ended when its time is over", async () => {
+  it("is ended when its time is up", async () => {
     const host = makeSilent("setInterval(() => {}, 1000);", { answerTimeoutMs: 500 });
     host.start();
     expect(await ended(host)).toMatch(/^no sign of life/);
@@ -230,7 +230,7 @@ describe("a host that has runs", () => {
     expect(host.running).toBe(0);
   });
 
-  it("cannot answer a run by the number of another one", async () => {
+  it("cannot answer a run under the number of another one", async () => {
     const host = await start(
       "let asked = 0; serve((number) => asked++ || send({ type: 'done', number: number + 1 }));",
     );

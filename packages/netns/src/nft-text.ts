@@ -4,7 +4,7 @@ import type { AcceptRule, Policy } from "./description.ts";
 import { publishedAddress } from "./ports.ts";
 import type { Forwarding, LinkRules, RuleSet } from "./rules.ts";
 
-/** Returns the text that deletes a table. It first creates the table, which need not exist. */
+/** Returns the text that deletes a table. The text creates it first, in case there is none. */
 export function deleteTableText(table: string): string {
   return `table inet ${table}\ndelete table inet ${table}\n`;
 }

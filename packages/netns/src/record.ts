@@ -69,7 +69,7 @@ export class RecordFile {
     return parseRecord(buffer.toString("utf8", 0, length));
   }
 
-  /** Writes the record by a single write(2), which is not cut short if the process is killed. */
+  /** Writes the record with a single write(2), which is not cut short if the process is killed. */
   write(record: NamespaceRecord): void {
     writeSync(this.#fd.number, encodeRecord(record), 0);
   }

@@ -15,7 +15,7 @@ import { undoOne } from "./undo.ts";
 
 /**
  * Makes the namespace `name`, completely or not at all.
- * @param wrap returns an executor between the plan and the kernel; for tests
+ * @param wrap wraps the executor that carries out the plan; for tests
  * @throws CommandFailure
  */
 export async function up(

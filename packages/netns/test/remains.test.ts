@@ -29,7 +29,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
     };
     const links = () => sandbox.output("sh", "-c", "ip -br link | cut -d' ' -f1").trim();
     const pair = '[outside]\naddresses = ["10.0.5.1/24"]\n[inside]\naddresses = ["10.0.5.2/24"]\n';
-    /** A script that leaves a process; it ends when setsid(1) has become sleep(1). */
+    /** A script that leaves a process behind; the script ends when setsid(1) has become sleep(1). */
     const daemon =
       "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\nuntil pgrep -x sleep >/dev/null; do :; done\n";
     /** Returns the names of the links that the process left by the script can see. */

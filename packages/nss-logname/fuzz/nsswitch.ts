@@ -28,7 +28,7 @@ export const subject: Subject = {
     if (printed !== undefined && printed !== text) throw new Error("other bytes");
     const added = attempt(() => addService(text));
     if (added === undefined) return;
-    if (attempt(() => addService(added)) !== added) throw new Error("a second time changes it");
+    if (attempt(() => addService(added)) !== added) throw new Error("a second addition changes it");
     const removed = removeService(added);
     if (removeService(removed) !== removed) throw new Error("a second removal changes it");
   },

@@ -64,7 +64,7 @@ function noModule(
   return [
     `${tree.root}: needs a ${moduleName} for ${needed}`,
     have.length === 0 ? "there is none on this system" : have.join(", "),
-    "install the package libnss-cm4all-logname of that architecture, or name a file with --module",
+    "install the package libnss-cm4all-logname for that architecture, or name a file with --module",
   ].join("; ");
 }
 

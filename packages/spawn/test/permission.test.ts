@@ -34,7 +34,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
   afterAll(() => peer[Symbol.dispose]());
 
   /**
-   * Lets two peers, one after the other, send a socket that takes long to close, and to which only
+   * Lets two peers, one after the other, send a socket that takes a long time to close, and to which only
    * the message refers. The first peer ends, and the second stays.
    * @returns a function that returns what the second peer has printed so far
    */
@@ -151,7 +151,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(lines().length).toBe(4);
     });
 
-    it("is not delayed when a stranger sends a descriptor that takes long to close", async () => {
+    it("is not delayed when a stranger sends a descriptor that takes a long time to close", async () => {
       const before = await daemon.restingDescriptorCount();
       const children = daemon.childPids().length;
       const answers = await sendLingering(daemon, as({}));
@@ -251,7 +251,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     });
   });
 
-  it("does not let others wait for descriptors that an allowed uid sends", async () => {
+  it("does not make others wait for descriptors that an allowed uid sends", async () => {
     const daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
     const entitled = as({ uid: 1001 });
     const before = await daemon.restingDescriptorCount();

@@ -152,7 +152,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(new Set(paths())).toEqual(new Set(["/bp.scope/n7"]));
   });
 
-  it("accounts or counts each cgroup that others remove at once", async () => {
+  it("accounts or counts each cgroup that others remove as soon as its process has ended", async () => {
     await start({ deletionDelayMs: 0 });
     const count = 150;
     let accounted = 0;

@@ -230,7 +230,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     }
   });
 
-  it("keep a name while one of its leases is open, also if data is written into it", async () => {
+  it("keep a name while one of its leases is open, even if data is written into the lease", async () => {
     using client = daemon.connect();
     const one = client.ask("leased", { ipc: true, lease: true });
     const two = client.ask("leased", { lease: true });

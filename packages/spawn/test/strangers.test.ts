@@ -87,7 +87,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     await expectService(PORT);
   });
 
-  it.each(["metrics", "control"])("at %s is disconnected when its time is over", async (which) => {
+  it.each(["metrics", "control"])("at %s is disconnected when its time is up", async (which) => {
     await start("127.0.0.1:10469");
     const address = which === "metrics" ? PORT : { path: daemon.controlSocket };
     const before = await daemon.restingDescriptorCount();

@@ -57,7 +57,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
   });
 
   it.each(["SIGTERM", "SIGKILL"] as const)(
-    "keeps namespaces, inits and leases over a restart after %s",
+    "keeps namespaces, inits and leases across a restart after %s",
     async (signal) => {
       const client = daemon.connect();
       const names = Array.from({ length: 20 }, (_, i) => `name ${i} /../ ${"x".repeat(i * 10)}`);

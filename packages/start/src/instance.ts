@@ -44,7 +44,10 @@ export class Instance implements AsyncDisposable {
     return `/run/${Instance.#name}`;
   }
 
-  /** The daemon's control socket. The directory of the default path would stay after the end. */
+  /**
+   * The daemon's control socket; not at the default path, because that path's directory would remain
+   * when the daemon has ended.
+   */
   get control(): string {
     return join(this.directory, "control.sock");
   }

@@ -10,8 +10,8 @@ export const PATIENCE_MS = 20_000;
 /**
  * Returns the result of `awaited`. The awaited work goes on after the time limit; its owner ends
  * it.
- * @param what completes "waited in vain until"; a function is called when the time is over
- * @throws Error when the time is over
+ * @param what completes "waited in vain until"; a function is called when the time is up
+ * @throws Error when the time is up
  */
 export async function inTime<T>(
   awaited: Promise<T>,

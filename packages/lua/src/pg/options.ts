@@ -1,6 +1,6 @@
 /**
  * All connection options of libpq up to PostgreSQL 18. Each is either implemented, or refused
- * by its name if it asks for something that is not implemented. None is accepted and ignored, except
+ * by name if it asks for something that is not implemented. None is accepted and ignored, except
  * `sslcompression`, which libpq ignores as well, and `max_protocol_version`, because protocol 3.0
  * is older than any limit. Pure.
  * @see PostgreSQL manual, "Parameter Key Words", "Environment Variables"; PQconndefaults

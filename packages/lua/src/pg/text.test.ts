@@ -103,7 +103,7 @@ describe("arrays", () => {
     expect(() => decodeArray(text)).toThrow(/^malformed array at character \d+: /);
   });
 
-  it("counts each part of an element before it is kept", () => {
+  it("reports the length of each part of an element before it keeps the part", () => {
     const lengths: number[] = [];
     decodeArray('{abc,"d\\\\ef",{NULL}}', (length) => lengths.push(length));
     expect(lengths).toEqual([3, 1, 3, 4]);

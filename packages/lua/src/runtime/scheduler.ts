@@ -244,7 +244,7 @@ export class Scheduler implements CoroutineWatcher {
     const seconds = this.#clock.secondsIfTooLong();
     if (seconds !== undefined) {
       budget.left = -1;
-      this.#exhausted(L, description, `ran ${seconds} seconds`);
+      this.#exhausted(L, description, `ran for ${seconds} seconds`);
     }
     budget.pauseAt = Math.max(budget.left - PAUSE_EVERY, 0);
     checkMemory();

@@ -467,7 +467,7 @@ describe("an unused child", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is found to have been used when its time is over", () => {
+  it("is found to have been used when its time is up", () => {
     const b = world.make("b", a);
     world.run(a);
     expect(world.pass(50)).toEqual(["/a#1=1"]);

@@ -1,4 +1,4 @@
-/** Measures how long daemons take to end on SIGTERM, for each state in which a test puts them. */
+/** Measures how long daemons take to end on SIGTERM, for each state into which a test puts them. */
 import { readFileSync } from "node:fs";
 import { isErrno } from "@cm4all/linux";
 import { afterAll, expect } from "vitest";

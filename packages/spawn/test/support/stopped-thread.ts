@@ -6,12 +6,20 @@ import { readProc } from "@cm4all/testing";
 
 /**
  * A Perl program that stops one thread with ptrace(PTRACE_ATTACH) for as long as the program runs.
- * Perl needs the number of the system call: 101 is ptrace(2) on x86-64.
+ * It stops the thread only in epoll_wait(2), and otherwise lets it go and tries again: elsewhere the
+ * thread could hold a lock of malloc or V8 for which all other threads would wait. Perl needs the numbers of system calls: on x86-64, 101 is ptrace(2),
+ * and 281 epoll_pwait(2), which the C library calls.
  */
 const STOP_THREAD = `
   $| = 1;
-  syscall(101, 16, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
-  waitpid($ARGV[0], 0x40000000) > 0 or die "waitpid: $!";
+  for (;;) {
+    syscall(101, 16, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
+    waitpid($ARGV[0], 0x40000000) > 0 or die "waitpid: $!";
+    open my $call, "<", "/proc/$ARGV[0]/syscall" or die "/proc: $!";
+    last if <$call> =~ /^281 /;
+    syscall(101, 17, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
+    select undef, undef, undef, 0.001;
+  }
   print "stopped\\n";
   1 while waitpid($ARGV[0], 0x40000000) > 0;
   sleep 3600;`;
