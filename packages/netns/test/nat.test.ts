@@ -120,7 +120,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       sandbox.writeDescription("web", only);
       expect(run("up", "web")).toMatchObject({
         status: 78,
-        stderr: expect.stringContaining('publish = ["0.0.0.0:8080:80/tcp"] do without'),
+        stderr: expect.stringContaining('publish = ["0.0.0.0:8080:80/tcp"] do not need it'),
       });
       sandbox.writeDescription("web", only.replace("8080:80", "0.0.0.0:8080:80"));
       succeed("up", "web");

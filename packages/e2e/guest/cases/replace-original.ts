@@ -29,7 +29,7 @@ export const replaceOriginal: Case = {
     const dropIn = `drop-in of the original: ${units}/cm4all-spawn-`;
     assert.ok(said.includes(`${dropIn}accessory.service.d/nice.conf: it applies to all of`));
     assert.ok(said.includes(`${dropIn}reaper.service.d/override.conf: it applies to the acc`));
-    assert.match(sh("! cm4all-spawn-reaper 2>&1"), /is a part of cm4all-spawn/);
+    assert.match(sh("! cm4all-spawn-reaper 2>&1"), /is now a part of cm4all-spawn/);
     assert.match(sh("dpkg-query -W -f '${Version}' cm4all-slice"), /^1\./);
     assert.ok(isActive("cm4all-spawn-netns@old.service"));
     sh("systemctl stop cm4all-spawn-netns@old.service; ! test -e /run/netns/old");
