@@ -90,7 +90,7 @@ function commandsOfAlerts(text: string): Found[] {
 }
 
 /**
- * Returns the problem of a command of ours; undefined if there is none, or if the command is not
+ * Returns what is wrong with a command of ours; undefined if nothing is, or if the command is not
  * ours.
  */
 function problemOf(command: string): string | undefined {

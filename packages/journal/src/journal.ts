@@ -17,7 +17,10 @@ import { type Damage, recordNumber, type Segment, Segments } from "./segments.ts
 import { takeNumber, Writer } from "./writer.ts";
 
 export interface JournalOptions {
-  /** Appends are refused beyond this many bytes; marks are always accepted. */
+  /**
+   * Appends are refused beyond this many bytes less MARK_BYTES, which are left for marks; marks are
+   * always accepted.
+   */
   readonly limitBytes: number;
   /** A new segment is begun when the last one has reached this size. */
   readonly segmentBytes: number;
@@ -32,7 +35,7 @@ export const DEFAULT_OPTIONS: JournalOptions = {
   reserveBytes: 4 * 1024 * 1024,
 };
 
-/** The part of the limit, in bytes, that appends leave to marks. */
+/** The part of the limit, in bytes, that appends leave for marks. */
 const MARK_BYTES = 1024 * 1024;
 /** The time between a failed write of marks and the next attempt. */
 const RETRY_MS = 1000;
@@ -259,8 +262,8 @@ export class Journal {
     for (;;) {
       while (!this.#writer.isIdle) {
         if (!(await this.#writer.tryWrite())) {
-          // At most once between two successful writes, because each failed write may leave an
-          // empty segment.
+          // Makes room at most once between two successful writes, because each failed write may
+          // leave an empty segment.
           if (hasMadeRoom || !this.#writer.lacksRoom || !(await this.#makeRoom())) return false;
           hasMadeRoom = true;
           continue;
@@ -296,8 +299,8 @@ export class Journal {
 
   /**
    * Frees space on a full disk: removes files that nothing needs, and rewrites files that can be
-   * smaller. Records that are gone are dropped even if their marks are not on the disk yet. Returns
-   * true if there was such a file.
+   * made smaller. Records that are gone are dropped even if their marks are not on the disk yet.
+   * Returns true if there was such a file.
    */
   async #makeRoom(): Promise<boolean> {
     let hasRoom = false;

@@ -141,7 +141,7 @@ function setMapped(t: Table, mapKey: unknown, key: TValue, value: TValue): void 
 
 function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
   // An element that is appended to a full array part goes into the array part, so that a traversal
-  // reaches it before all names.
+  // reaches it before all keys of the map.
   const isNext = t.arraySize > 2 && t.array.length === t.arraySize && key.value === t.arraySize;
   if (t.entries.length >= t.capacity || isNext) {
     rearrange(t, key);
@@ -261,8 +261,8 @@ function isRow(t: Table, last: number): boolean {
 }
 
 /**
- * Moves the last value to `position`, and the values from `position` on up by one. Returns false,
- * and moves nothing, if the values are not all in the array part.
+ * Moves the last value to `position`, and the values at and above `position` up by one. Returns
+ * false, and moves nothing, if the values are not all in the array part.
  */
 export function insertInRow(t: Table, position: number, last: number): boolean {
   if (!isRow(t, last)) return false;
