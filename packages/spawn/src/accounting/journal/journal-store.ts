@@ -163,7 +163,7 @@ export class JournalStore {
     this.#isNearlyFull = true;
     const mib = (size: number) => (size / 2 ** 20).toFixed(0);
     const share = `${mib(bytes)} of ${mib(this.#limitBytes)} MiB`;
-    this.#log(LOG_WARNING, `${this.#path}: the journal fills up: ${share}, see journal_mib`);
+    this.#log(LOG_WARNING, `${this.#path}: the journal is filling up: ${share}, see journal_mib`);
   }
 
   /** Returns the state of a record; undefined if there is no record with this number. */
