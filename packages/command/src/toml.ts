@@ -63,8 +63,8 @@ function explain(text: string, { lineNumber, message }: ParseError): string {
 
 /**
  * Returns the key and the value of `KEY=VALUE` as in unit files and shells; undefined unless the
- * value is a text without quotes that does not start with a bracket. A single regular expression for the
- * whole line would take quadratic time if the line had many blanks.
+ * value is a text without quotes that does not start with a bracket. A single regular expression for
+ * the whole line would take quadratic time if the line had many blanks.
  */
 function tryUnquoted(line: string): [key: string, value: string] | undefined {
   const equals = line.indexOf("=");
