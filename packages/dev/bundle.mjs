@@ -103,7 +103,7 @@ export async function bundle({
   // A list of the contents of the bundle, for the check of the licences.
   writeFileSync(`${outfile}.inputs.json`, JSON.stringify(Object.keys(metafile.inputs)));
   // Our packages have "type": "module", but the directory in which a bundle is installed has no
-  // type.
+  // package.json.
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "commonjs" }\n');
   const size = statSync(unfinished).size;
   const limit = budgetKiB * 1024;

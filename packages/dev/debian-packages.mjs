@@ -45,7 +45,7 @@ export const testPackages = {
 
 /**
  * Returns the Debian packages with which ours are built for another architecture.
- * @param {string} architecture Debian's name; the list is empty for our own
+ * @param {string} architecture Debian's name; for this machine's, the list is empty
  */
 export function crossBuildPackages(architecture) {
   const gnu = { amd64: "x86-64", arm64: "aarch64" }[architecture];
@@ -55,7 +55,7 @@ export function crossBuildPackages(architecture) {
   return [`gcc-${gnu}-linux-gnu`, `libc6-dev-${architecture}-cross`, ...libraries];
 }
 
-/** The Debian packages with which tests boot a Debian that has our packages. */
+/** The Debian packages with which tests boot a Debian system that has our packages. */
 export const e2ePackages = [
   "e2fsprogs",
   "kmod",
@@ -67,5 +67,5 @@ export const e2ePackages = [
 /** Further packages, for an arm64 virtual machine. */
 export const arm64Packages = ["arch-test", "qemu-system-arm", "qemu-user-static"];
 
-/** The Debian packages with which a bare Debian is made, on which a newcomer's steps are tried. */
+/** The Debian packages with which a bare Debian system is made, to try a newcomer's steps on it. */
 export const barePackages = ["e2fsprogs", "git", "mmdebstrap"];

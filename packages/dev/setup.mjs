@@ -68,8 +68,8 @@ function hasIndex() {
 }
 
 /**
- * Prints the names of the Debian packages that are missing, and installs them. None of the packages
- * that we need contains a service, so nothing is started.
+ * Prints the names of the Debian packages that are missing, and installs them. None of them starts
+ * a daemon when it is installed.
  * @param {string[]} names
  */
 export function installDebianPackages(names) {

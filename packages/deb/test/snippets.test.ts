@@ -1,6 +1,6 @@
 /**
  * Tests that the commands in README, docs, examples and manual pages exist: they are taken from
- * the pages as they stand, and compared with the help of the programs.
+ * the pages as they stand, and compared with what the programs print for --help.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -48,8 +48,8 @@ const ALERTS = below("examples/prometheus", /\.alerts\.yml$/);
 type Found = readonly [line: number, command: string];
 
 /**
- * Returns the commands in indented and fenced lines, joined at backslashes, and in code between
- * backticks.
+ * Returns the commands in code between backticks, and in indented and fenced lines; a line that
+ * ends with a backslash is joined with the next one.
  */
 function commandsOfText(text: string): Found[] {
   const found: Found[] = [];
@@ -83,7 +83,7 @@ function commandsOfManual(text: string): Found[] {
   });
 }
 
-/** Returns the commands between quotation marks in the folded texts of alerts. */
+/** Returns the commands between quotation marks in alerts, whose strings may be folded. */
 function commandsOfAlerts(text: string): Found[] {
   const found = text.replace(/\s+/g, " ").matchAll(/"(cm4all-[^"]+)"/g);
   return [...found].map(([, command = ""]) => [0, command]);
@@ -108,7 +108,7 @@ function problemOf(command: string): string | undefined {
       ({ flags, values }) => [...flags, ...values.map(([option]) => option)],
     );
     const [option = ""] = word.split("=");
-    // This is the dash in the section NAME of a manual page.
+    // This is the dash in the NAME section of a manual page.
     if (word === "-") return undefined;
     if (option.startsWith("-") && !options.includes(option)) return `no option ${option}`;
     if (!/^[a-z][a-z-]*$/.test(word)) continue;
@@ -143,7 +143,7 @@ describe.each([
   });
 });
 
-/** The file that runs the snippets, by their language. */
+/** For each language, the test that runs the snippets in it. */
 const RUN_BY: { readonly [language: string]: string } = {
   sh: "packages/e2e/guest/cases/pages.ts",
   lua: "packages/lua/test/docs.test.ts",

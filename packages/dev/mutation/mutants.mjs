@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * Makes the mutants of a source file: each is a small change that somebody could make by mistake,
- * and that a test should notice. Types, imports, and texts for people (strings with a space) are
- * left alone.
+ * and that a test should notice. Types, imports, and messages for people (strings with a space)
+ * are left alone.
  */
 import { childrenOf, lineOf, parse } from "../syntax.mjs";
 
@@ -46,7 +46,7 @@ const OTHER_OPERATORS = {
 /** @type {Readonly<Record<string, string>>} */
 const OPPOSITES = { "<": ">=", "<=": ">", ">": "<=", ">=": "<", "===": "!==", "!==": "===" };
 
-/** Methods of the language, each with a different method that takes the same arguments. */
+/** Built-in methods, each with a different one that takes the same arguments. */
 const OTHER_METHODS = new Map(
   Object.entries({
     min: "max",

@@ -38,8 +38,8 @@ it.each([
   ["types", "type A = 1 | 2; interface B { c: 3 } let a: A | 4;"],
   ["imports", 'import { a } from "a"; export * from "b";'],
   ["names of properties", 'const a = { "b": c };'],
-  ["texts for people", "const a = 'is too long'; const b = `$" + "{c} is too long`;"],
-  ["a return of nothing", "function a() { return undefined; }"],
+  ["messages for people", "const a = 'is too long'; const b = `$" + "{c} is too long`;"],
+  ["a return of undefined", "function a() { return undefined; }"],
   ["methods whose name every object has", "const a = b.toString();"],
 ])("leaves %s alone", (_what, text) => {
   expect(mutated(text)).toEqual([]);

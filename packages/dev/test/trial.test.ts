@@ -1,4 +1,4 @@
-/** Tests the process that runs the tests of a file with one text after the other. */
+/** Tests the process that runs the tests of a file with one text of the file after another. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

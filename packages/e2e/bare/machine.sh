@@ -54,7 +54,7 @@ mkdir -m 1777 run/lock
 mount --bind "$input" e2e/in
 mount --bind "$output" e2e/out
 
-# Whatever this machine needs to reach the package registries is needed inside, too.
+# Whatever the host needs to reach the package registries, the machine needs, too.
 cp -L /etc/resolv.conf etc/resolv.conf
 cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/ca-certificates.crt
 apt-config dump | grep -E '^Acquire::https?::' >etc/apt/apt.conf.d/99host || true

@@ -1,5 +1,5 @@
 // @ts-check
-/** Hosts that lack something: on them the suite works, or prints in one line what it needs. */
+/** Hosts that lack something. On each, the suite works, or prints in one line what it needs. */
 
 /**
  * @typedef {object} Oddity
@@ -19,7 +19,7 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
-/** The machine has this host's network namespace, in which other machines may run at the same time. */
+/** The machine shares the host's network namespace with others that may run at the same time. */
 const ADDRESS = `@odd-${process.pid}`;
 /** Writes a description of a network namespace to a tmpfs, which ends with the mount namespace. */
 const WEB =

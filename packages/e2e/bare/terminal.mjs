@@ -143,7 +143,7 @@ async function untilPrinted(running, words) {
 /** @param {string} text */
 const lastLines = (text) => text.trimEnd().split("\n").slice(-6).join("\n");
 
-/** Returns the names of our directories in /run, in which installed packages make others. */
+/** Returns the names of our directories in /run, where installed packages make directories, too. */
 const ourDirectories = () => readdirSync("/run").filter((name) => name.startsWith("cm4all-"));
 
 /** Returns the number of processes on this machine. */

@@ -1,6 +1,7 @@
 #!/bin/bash
-# tree.sh SUITE NODE DIRECTORY: makes a minimal Debian with everything that README asks for: Node,
-# npm and git. NODE is `debian` for Debian's own packages, or a major version, which comes from npm.
+# tree.sh SUITE NODE DIRECTORY: makes a minimal Debian system with everything that README asks for:
+# Node, npm and git. NODE is `debian` for Debian's own packages, or a major version, which comes
+# from npm.
 set -euo pipefail
 suite=$1 node=$2 tree=$3
 
@@ -18,7 +19,7 @@ echo 127.0.0.1 localhost bare >"$tree/etc/hosts"
 mkdir -p "$tree/e2e"/{in,out}
 [ "$node" != debian ] || exit 0
 
-# Installed below /usr/local, as from the archives of nodejs.org.
+# Installed below /usr/local, like the archives of nodejs.org.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # npm 11 runs on each of these versions.

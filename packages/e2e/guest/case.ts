@@ -5,7 +5,7 @@ export interface Context {
   readonly slowness: number;
   /** True if cgroup2 has the cpu, memory, io and pids controllers. */
   readonly hasControllers: boolean;
-  /** Adds a measurement to the case's line. */
+  /** Adds a measurement to the line that is printed for the case. */
   note(text: string): void;
 }
 
@@ -14,7 +14,7 @@ export interface Case {
   readonly title: string;
   /** True to skip the case in a container, where cgroup2 has no controllers. */
   readonly needsControllers?: boolean;
-  /** If a case has this function, the system reboots after `run`, and the function runs then. */
+  /** If a case has this function, the system reboots after `run`, and then this function runs. */
   afterReboot?(context: Context): void | Promise<void>;
   run(context: Context): void | Promise<void>;
 }

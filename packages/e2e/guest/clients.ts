@@ -2,7 +2,7 @@
  * clients.js ROLE PREFIX COUNT FILE: requests the IPC and PID namespaces of the names PREFIX-0 and
  * so on from the daemon, and writes a report to FILE.
  *
- *     hold   requests the namespaces of each and a lease, writes the inodes, ends on SIGTERM
+ *     hold   requests the namespaces of each, with a lease, writes the inodes, ends on SIGTERM
  *     read   requests the namespaces of each, writes the inodes, ends on SIGTERM
  *     load   requests the namespaces of random names until SIGTERM, then writes its figures
  */

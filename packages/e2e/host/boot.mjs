@@ -1,5 +1,5 @@
 // @ts-check
-/** Boots a Debian with our packages, in a container or a virtual machine, for guest/cases. */
+/** Boots a Debian system with our packages for guest/cases, in a container or a virtual machine. */
 import { spawnSync } from "node:child_process";
 import {
   cpSync,

@@ -1,7 +1,7 @@
 #!/bin/bash
-# foreign.sh COMMAND...: runs a command such that the kernel executes programs for arm64 in
-# qemu-user. qemu-user is registered in a new user namespace, so that nothing else on this machine
-# is affected; this needs Linux 6.7 or newer.
+# foreign.sh COMMAND...: runs a command for which the kernel executes arm64 programs in qemu-user.
+# qemu-user is registered in a new user namespace, so that nothing else on this machine is
+# affected; this needs Linux 6.7 or newer.
 set -euo pipefail
 if [ "${1-}" = --inside ]; then
     shift

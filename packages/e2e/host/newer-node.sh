@@ -1,7 +1,7 @@
 #!/bin/bash
 # newer-node.sh TREE_SCRIPT SUITE ARCHITECTURE DIRECTORY: makes the tree with TREE_SCRIPT, and
-# installs Node 20 in it, for a Debian whose own Node is older. Node comes "from another source", as
-# README says: here from a Debian package that this script makes.
+# installs Node 20 in it, for a Debian release whose own Node is older. Node comes "from another
+# source", as README says: here from a Debian package that this script makes.
 set -euo pipefail
 architecture=$3 tree=$4
 

@@ -46,7 +46,7 @@ export function copyAddons(packages, output) {
 }
 
 /**
- * Makes stand-ins for the original's packages: those of version 0.27, and, in a separate directory,
+ * Makes stand-ins for the original packages: those of version 0.27, and, in a separate directory,
  * that of version 0.13. They have the original's names, files and units, and the parts of the
  * maintainer scripts that debhelper writes, but their programs do nothing.
  * @param {string} output

@@ -1,6 +1,6 @@
 #!/bin/bash
-# tree.sh SUITE ARCHITECTURE DIRECTORY: makes a Debian that boots with systemd and then runs
-# /e2e/in/run.
+# tree.sh SUITE ARCHITECTURE DIRECTORY: makes a Debian system that boots with systemd and then
+# runs /e2e/in/run.
 set -euo pipefail
 suite=$1 architecture=$2 tree=$3
 

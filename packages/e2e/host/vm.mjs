@@ -89,8 +89,8 @@ function qemuArguments({ machine, image, inTar, outTar, output }) {
   const kernel = [
     `root=/dev/nvme0n1 rw ${machine.console} quiet panic=-1 net.ifnames=0 mitigations=off`,
     "audit=0 nowatchdog rcupdate.rcu_expedited=1 random.trust_cpu=1",
-    // Without this controller, which nothing here needs, the kernel changes its code less often
-    // while it runs: sometimes the emulated kernel panics then (`Oops: int3`).
+    // A kernel that patches its own code sometimes panics under emulation (`Oops: int3`). Without
+    // this controller, which nothing here needs, it patches its code less often.
     "cgroup_disable=cpuset",
   ];
   return [

@@ -52,7 +52,7 @@ async function useNames(scope: Scope, slowness: number): Promise<number> {
 
 export const accountingOutage: Case = {
   title:
-    "cgroups do not wait for a stopped database, and each is booked once despite kill and reboot",
+    "cgroups are deleted while the database is stopped, and booked once despite kill and reboot",
   async run({ slowness, note }) {
     await startPostgres(slowness);
     createDatabase();

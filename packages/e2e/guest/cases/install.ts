@@ -46,7 +46,7 @@ async function restartTheReaper(timeoutMs: number): Promise<void> {
   let old = pid();
   sh(`systemctl start ${REAPER}; systemctl reload ${REAPER}`);
   assert.equal(pid(), old);
-  // With the reaper's unit active, and inactive, as after a boot.
+  // First while the reaper's unit is active, then while it is inactive, as after a boot.
   for (const before of ["start", "stop"]) {
     old = pid();
     sh(`systemctl ${before} ${REAPER}`);
@@ -94,7 +94,7 @@ export const install: Case = {
       assert.deepEqual(isOld ? lines.filter((line) => !NEWER.test(line)) : lines, []);
     }
     const [daemon, script] = [exposure(SERVICE), exposure(SCRIPT_UNIT)];
-    // Limits like those of packages/deb; systemd 252 and 257 compute the same figures.
+    // The limits are those of packages/deb: systemd 252 and 257 compute the same figures.
     assert.ok(daemon <= 3.9 && script <= 1.2, `${daemon} ${script}`);
     note(`systemd ${systemdVersion()}, exposure ${daemon}, of scripts ${script}`);
     assertNoDebugger(SERVICE);

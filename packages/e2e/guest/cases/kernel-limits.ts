@@ -51,7 +51,7 @@ async function readCounts(): Promise<Counts> {
 }
 
 export const kernelLimits: Case = {
-  title: "processes that the kernel kills or refuses are in metrics, alerts, log, bill and report",
+  title: "OOM kills and refused forks appear in the metrics, alerts, log, bill and report",
   needsControllers: true,
   async run({ slowness }) {
     await startPostgres(slowness);
@@ -65,7 +65,7 @@ export const kernelLimits: Case = {
         readCounts().catch(() => undefined),
       );
       await startPrometheus(slowness);
-      // An increase needs an earlier value.
+      // increase() needs an earlier value.
       await waitFor("the rules are evaluated", PATIENCE_MS, async () => {
         const samples = await Promise.all(Object.values(ALERTS).map(recordedSamples));
         return samples.every((count) => count >= 2);

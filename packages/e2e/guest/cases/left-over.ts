@@ -7,7 +7,7 @@ import { initPids, journalCursor, mainPid, SERVICE } from "../tools/systemd.ts";
 const PAGE = "/usr/share/man/man7/cm4all-spawn-troubleshooting.7.gz";
 
 export const leftOver: Case = {
-  title: "at a restart systemd warns only about the inits, twice about each, as the manual says",
+  title: "at a restart, systemd warns only about the inits, twice about each, as the manual says",
   async run({ slowness }) {
     await endAllNames(slowness);
     for (const name of ["a", "b"]) inodesOf(name);

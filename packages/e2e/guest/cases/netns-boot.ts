@@ -22,7 +22,7 @@ interface Listed {
 }
 
 export const netnsBoot: Case = {
-  title: "many instances of a template have addresses from the pool, also after upgrade and reboot",
+  title: "many instances of a template have addresses from the pool, even after upgrade and reboot",
   run(context) {
     const names = namesFor(context);
     const units = unitsOf(names);

@@ -63,7 +63,7 @@ export const netnsLinks: Case = {
         const tagged = 'addresses = ["198.51.100.5/24"]';
         const stacked = `[link]\ntype = "vlan"\nparent = "up0"\nid = 9\n[inside]\n${tagged}`;
         await withNamespace("web", stacked, () => talkBetween(["198.51.100.5", "198.51.100.1"]));
-        // A VLAN on top of a macvlan, inside.
+        // Inside the namespace, a VLAN on top of a macvlan.
         const onTop = `[link]\ntype = "macvlan"\nparent = "up0"\n[[inside.vlans]]\nid = 9\n${tagged}`;
         await withNamespace("web", onTop, () => talkBetween(["198.51.100.5", "198.51.100.1"]));
         tried.push("vlan", "vlan on top");

@@ -9,7 +9,7 @@ const UNIT = unitOf("web");
 
 export const netnsService: Case = {
   title:
-    "a drop-in moves a service inside, a socket of the host is passed in, and sudo's rules hold",
+    "a drop-in moves a service inside, a socket of the host is passed in, and sudo's rules apply",
   run() {
     sh(`cp ${EXAMPLES}/web.toml ${CONFIG}/web.toml`);
     sh(
@@ -27,7 +27,7 @@ export const netnsService: Case = {
       const line = shownBy("cm4all-spawn-netns.5", "BindReadOnlyPaths=").replace("NAME", "web");
       const service = `systemd-run -q --pipe --wait -p NetworkNamespacePath=/run/netns/web -p ${line}`;
       assert.match(sh(`${service} cat /etc/resolv.conf`), /^nameserver 10\.0\.5\.1$/m);
-      // The socket belongs to the host, and the process that answers is inside.
+      // The socket belongs to the host, and the process that answers is in the namespace.
       sh("systemctl start web-host.socket");
       const answer = sh(
         "exec 3<>/dev/tcp/127.0.0.1/8080; echo hello >&3; head -n 1 <&3; sleep 0.5; " +

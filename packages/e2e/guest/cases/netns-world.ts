@@ -40,7 +40,7 @@ export function makeWorld(): void {
   sh(`cat >${TOOLS}/server.pl <<'END'\n${server}\nEND`);
 }
 
-/** Removes what makeWorld has made. */
+/** Removes what `makeWorld` has made. */
 export function removeWorld(): void {
   attempt(`for pid in $(ip netns pids world); do kill $pid; done`);
   attempt(`ip link delete up0; ip netns delete world; rm -rf ${TOOLS}`);
@@ -49,7 +49,7 @@ export function removeWorld(): void {
 const within = (netns: string | undefined): string =>
   netns === undefined ? "" : `ip netns exec ${netns} `;
 
-/** Starts a server. It ends with `removeWorld`, or when its namespace is taken down. */
+/** Starts a server. It ends when `removeWorld` is called, or its namespace is taken down. */
 export function listen(netns: string | undefined, port: number): void {
   const ready = `${TOOLS}/ready-${netns ?? "host"}-${port}`;
   sh(

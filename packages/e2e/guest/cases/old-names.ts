@@ -7,7 +7,7 @@ const ACCESSORY = "cm4all-spawn-accessory.service";
 const REAPER = "cm4all-spawn-reaper.service";
 
 export const oldNames: Case = {
-  title: "stopping and masking the original's names does what README says",
+  title: "stopping and masking the original's unit names does what README says",
   run() {
     const pid = mainPid();
     try {
@@ -23,7 +23,7 @@ export const oldNames: Case = {
       attempt(`systemctl unmask ${REAPER} ${ACCESSORY}; systemctl daemon-reload`);
     }
     assert.notEqual(mainPid(), pid);
-    // The accessory's name is an alias of the daemon's.
+    // The accessory's unit names are aliases of the daemon's.
     sh(`systemctl stop cm4all-spawn-accessory.socket ${ACCESSORY}`);
     assert.ok(!isActive(SERVICE) && !isActive(SOCKET));
     sh(`systemctl start ${SOCKET} ${SERVICE}`);

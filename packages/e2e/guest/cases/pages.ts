@@ -1,7 +1,7 @@
 /**
- * Runs the commands of README, of the other texts and of the manual pages, in order. The pages are
- * those that the packages have installed. README's commands lead to a first bill, so a reader who
- * has only the packages and README gets that far.
+ * Runs the commands of README, of the other documents and of the manual pages, in order. The pages
+ * are those that the packages have installed. README's commands lead to a first bill, so a reader
+ * who has only the packages and README gets that far.
  */
 import assert from "node:assert/strict";
 import type { Snippet } from "@cm4all/testing/snippets";

@@ -6,7 +6,7 @@ import { isActive, journal, property, SERVICE, SOCKET, scriptUnits } from "../to
 const SCRIPT = "/etc/cm4all/spawn/reaper.lua";
 
 export const replaceOriginal: Case = {
-  title: "the packages replace the original's, and a changed reaper.lua is kept",
+  title: "the packages replace the original packages, and a changed reaper.lua is kept",
   async run({ slowness }) {
     sh("apt-get -q -y --allow-downgrades install /e2e/in/original/*.deb");
     assert.ok(isActive("cm4all-spawn-accessory.socket"));
@@ -22,7 +22,7 @@ export const replaceOriginal: Case = {
           >${units}/cm4all-spawn-reaper.service.d/override.conf
         printf '[Service]\\nNice=1\\n' >${units}/cm4all-spawn-accessory.service.d/nice.conf`);
 
-    // A namespace that the original's unit has made, and that is up.
+    // A namespace that the original's unit has brought up.
     sh("systemctl start cm4all-spawn-netns@old.service");
 
     const said = sh("apt-get -q -y install /e2e/in/packages/*.deb 2>&1");

@@ -31,7 +31,7 @@ function eventCount(unit: string, file: string, name: string): number {
 }
 
 export const scriptLimits: Case = {
-  title: "a script that eats memory and forks without end harms its own unit, and nobody else",
+  title: "a script that eats memory and forks without end harms its own unit, and nothing else",
   needsControllers: true,
   async run({ slowness, note }) {
     putScript(TEXT, ["MemoryMax=400M", "TasksMax=40"]);
@@ -46,7 +46,7 @@ export const scriptLimits: Case = {
         const cursor = journalCursor();
         scope.run(name, "cat /proc/self/status >/dev/null");
         await untilSaid(slowness, cursor, new RegExp(`has run\\s${name}\\s`));
-        // The next handler is called by the same host, or by its successor in a unit of its own.
+        // The next handler is called by the same script host, or by its successor in another unit.
         scope.run(`after-${name}`, "cat /proc/self/status >/dev/null");
         await untilSaid(slowness, cursor, new RegExp(`accounted\\safter-${name}`));
         assert.equal(mainPid(), daemon);

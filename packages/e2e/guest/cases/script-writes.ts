@@ -16,7 +16,7 @@ end
 `;
 
 export const scriptWrites: Case = {
-  title: "a script writes where a drop-in of its unit lets it, as README says, and nowhere else",
+  title: "a script can write where a drop-in of its unit lets it, as README says, and nowhere else",
   async run({ slowness }) {
     sh(`install -d -o cm4all-spawn-reaper ${DIRECTORY}`);
     putScript(TEXT, []);

@@ -5,7 +5,7 @@ import { log, waitFor } from "./shell.ts";
 
 const PROGRAM = "/e2e/in/clients.js";
 
-/** A running client. It writes a report when it has begun; `load` writes another at its end. */
+/** A running client. It writes a report when it is ready; `load` writes another when it ends. */
 export class Client {
   readonly #child: ChildProcess;
   readonly #file: string;
@@ -60,7 +60,7 @@ export async function holdNames(prefix: string, count: number, timeoutMs: number
   return { client, inodes: client.report() as Inodes };
 }
 
-/** Returns the inodes of the namespaces that the daemon now gives for the names. */
+/** Returns the inodes of the namespaces that the daemon now has for the names. */
 export async function readNames(prefix: string, count: number, timeoutMs: number): Promise<Inodes> {
   const client = await Client.start("read", prefix, count, timeoutMs);
   return (await client.end()) as Inodes;

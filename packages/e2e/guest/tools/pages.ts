@@ -17,7 +17,7 @@ export interface Page {
   readonly snippets: readonly Snippet[];
 }
 
-/** Returns the texts that the packages have installed; README comes first. */
+/** Returns the documents that the packages have installed; README comes first. */
 export function readTexts(): Page[] {
   return readdirSync(TEXTS, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md"))
@@ -112,8 +112,8 @@ function runStatements(typed: string): Result {
 }
 
 /**
- * Runs the commands after a prompt and compares the output of each, ignoring line breaks of the
- * page.
+ * Runs each command after a prompt, and compares its output with the lines below it on the page,
+ * ignoring line breaks.
  */
 function runDialogue(typed: string, runBy = "") {
   let problem: string | undefined;

@@ -52,7 +52,7 @@ export function stopPrometheus(): void {
       }`);
 }
 
-/** Returns the number of samples that a recording rule has made of its only series. */
+/** Returns the number of samples that a recording rule has written to its only series. */
 export async function recordedSamples(series: string): Promise<number> {
   const { result } = await ask("query", `count_over_time(${series}[1h])`);
   return Number(result[0]?.value[1] ?? 0);

@@ -103,7 +103,8 @@ function textOf(pages: readonly Page[], language: string, beginning: string): st
 
 /**
  * Returns the surroundings, by the beginning of each snippet.
- * @param values values of words that the reader of a snippet replaces; some are added on the way
+ * @param values values of words that the reader of a snippet replaces; some are added while the
+ *   snippets run
  */
 export function surroundingsOf(
   texts: readonly Page[],
