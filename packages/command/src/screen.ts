@@ -31,7 +31,7 @@ function sizeOf({ columns = 0, rows = 0 }: Partial<Size>): Size {
 
 /**
  * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP arrives, or until the
- * output cannot be written, which output.ts reports. The terminal is restored in each case.
+ * output cannot be written, which output.ts reports. The terminal is restored in every case.
  * @throws the errors of `draw`
  */
 export async function watch(options: WatchOptions): Promise<void> {

@@ -16,7 +16,7 @@ const installed = readdirSync(join(root, "debian"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
-/** The bundles that people do not call, and what each prints if nobody gives it instructions. */
+/** The bundles that users do not call, and what each prints if it gets no instructions. */
 const INNER = new Map([
   ["packages/spawn/dist/cm4all-spawn-report.js", "JSON"],
   ["packages/spawn/dist/cm4all-spawn-script-host.js", "the daemon starts this program"],
