@@ -99,8 +99,8 @@ function writeTemporary(
 const RANDOM_DIGITS = 12;
 
 /**
- * The digits need not be secret, because the file is created with O_EXCL. Loading Node's crypto
- * module would take time.
+ * The digits need not be secret, because the file is created with O_EXCL. So they do not come from
+ * Node's crypto module, which takes time to load.
  */
 const randomDigits = (): string =>
   Math.floor(Math.random() * 16 ** RANDOM_DIGITS)

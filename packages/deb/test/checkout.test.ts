@@ -27,7 +27,7 @@ const OURS = "packages/deb/test/checkout.test.ts";
 const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
 const PAGES = ["README.md", "CONTRIBUTING.md", ...docs.map((name) => `docs/${name}`)];
 
-/** The remarks on snippets that hold no commands. */
+/** The remarks on snippets that contain no commands. */
 const NO_COMMANDS = /^(?:a line of the log|output of \w+|folders|layers|a drawing)$/;
 
 /** A command in a page, with the directory to which a `cd` before it has led. */

@@ -109,7 +109,7 @@ describe("units that start Node", () => {
     .filter((name) => /^Exec\w+=(?!\+\/usr\/bin\/systemctl )/m.test(textOf(name)));
 
   /**
-   * The variables of Node that change the behaviour of a program: those in its help, and others.
+   * Node's variables that change the behaviour of a program: those in Node's help, and others.
    */
   const help = spawnSync(process.execPath, ["--help"], { encoding: "utf8" }).stdout;
   const variables = new Set([
