@@ -18,7 +18,7 @@ function lister(program, kind) {
   if (kind !== "name") return undefined;
   if (program === "cm4all-spawn-netns")
     return "(ls /run/netns; ls /etc/cm4all/spawn/netns) 2>/dev/null | sed -n 's/\\.toml$//; /^[^.]*$/p' | sort -u";
-  // The list is empty for users other than root, because they may not ask the daemon.
+  // The list is empty for users other than root, because only root may ask the daemon.
   if (program.startsWith("cm4all-spawn"))
     return 'cm4all-spawn list --json 2>/dev/null | sed -n \'s/^    "name": "\\(.*\\)",$/\\1/p\'';
   return undefined;

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * `documentation.mjs DIRECTORY`: makes the pages of cm4all-spawn-doc, from the texts in the
- * repository and the manual pages. Debian's cmark-gfm and mandoc make the HTML.
+ * `documentation.mjs DIRECTORY`: makes the pages of cm4all-spawn-doc from Markdown files of
+ * the repository and from the manual pages. Debian's cmark-gfm and mandoc make the HTML.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -19,8 +19,8 @@ const GOAL = 3;
 
 /**
  * The number of times that each attack is made, on the floor and on the daemon in turn. The medians
- * of all rounds count: stalls of 10 ms in all, 1 % of a second, determine that second's p99, and a
- * shared machine now and then stalls for longer.
+ * of all rounds count: stalls that add up to 10 ms, 1 % of a second, determine that second's p99,
+ * and a shared machine stalls for longer now and then.
  */
 const ROUNDS = 7;
 
@@ -92,7 +92,7 @@ interface Waits {
   readonly eagain: number;
 }
 
-/** The waits, in microseconds, of a client that arrives at any moment, and some counts. */
+/** The waits, in microseconds, of a client that arrives at a random moment, and some counts. */
 interface Wait {
   readonly p50: number;
   readonly p99: number;
@@ -104,10 +104,10 @@ interface Wait {
 }
 
 /**
- * Returns the waits of all clients that might have arrived, one in each `restUs`. While a client
- * waits, it makes no further requests: if a second has one answer after 900 ms and 180 quick
- * answers, the median wait is short. But other clients would arrive in the meantime, and wait for
- * what is left of the 900 ms ("coordinated omission").
+ * Returns the waits of all clients that might have arrived, one every `restUs`. While a client
+ * waits, it makes no further requests: if it gets one answer after 900 ms and 180 quick answers
+ * within a second, its median wait is short. But other clients would arrive during the 900 ms, and
+ * would wait for what is left of them ("coordinated omission").
  */
 function* ofAllWhoCome({ waitsUs, restUs }: Waits): Generator<number> {
   for (const wait of waitsUs) for (let left = wait; left > 0; left -= restUs) yield left;
@@ -261,8 +261,8 @@ async function measureAttack(
 }
 
 /**
- * Waits until V8 has compiled the code that a spawner's requests run. This takes five seconds, once
- * in the life of a daemon, whether anybody attacks or not.
+ * Waits until V8 has compiled the code that handles a spawner's requests. This takes five seconds,
+ * once in the life of a daemon, whether anybody attacks or not.
  * @returns p99 of the first two seconds, in microseconds
  */
 async function measureStart(program: string, daemon: RunningServer): Promise<number> {
@@ -275,7 +275,7 @@ async function measureStart(program: string, daemon: RunningServer): Promise<num
 /** Returns the titles of all attacks. */
 export const attackTitles = () => ATTACKS.map(({ title }) => title);
 
-/** Returns the attacks whose titles contain a text; all attacks if the text is undefined. */
+/** Returns the attacks whose titles contain `only`; all attacks if it is undefined. */
 export const attacksCalled = (only?: string) =>
   ATTACKS.filter(({ title }) => only === undefined || title.includes(only));
 

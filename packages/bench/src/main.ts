@@ -69,7 +69,7 @@ function readCommandLine(): CommandLine | undefined {
 }
 
 /**
- * Does the part of a measurement for which another run of this program has started this process.
+ * Does a part of a measurement, if another run of this program has started this process for it.
  * @returns false if the arguments name no such part
  */
 async function runInside([what, argument = ""]: readonly string[]): Promise<boolean> {
@@ -99,7 +99,7 @@ async function main(): Promise<void> {
   printGoals();
 }
 
-// A process that dies of a signal does not call its listeners of "exit", which end the servers.
+// A process that is killed by a signal does not call its "exit" listeners, which end the servers.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => process.exit(128 + constants.signals[signal]));
 

@@ -53,7 +53,7 @@ interface Subject extends Work {
 }
 
 /**
- * How long to wait until memory is freed, in milliseconds. Each thread frees memory 5.5 to 11
+ * How long to wait for memory to be freed, in milliseconds. Each thread frees memory 5.5 to 11
  * seconds after its last work, and again 5.5 seconds later.
  */
 const FREEING_MS = 20_000;

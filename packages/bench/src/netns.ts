@@ -76,7 +76,7 @@ const ourDown = (name: string): Command[] => [[process.execPath, PROGRAM, "down"
 
 type Measured = () => Promise<void>;
 
-/** The name under which our program without the addon is printed. */
+/** The name under which the times of our program without the addon are printed. */
 const WITHOUT = "without the addon";
 
 interface Compared {

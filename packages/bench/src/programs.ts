@@ -52,7 +52,7 @@ process.once("exit", () => {
 });
 
 /**
- * Returns a process as a server, which is ended together with this process at the latest.
+ * Makes a server of a process, which is ended at the latest when this process exits.
  * @param held disposed of together with the server
  */
 function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {

@@ -222,8 +222,7 @@ export async function measureReaper(): Promise<void> {
     printWatching(watching);
     await using daemonWithout = await start("without", true);
     const without = reaperOf(scopeOf("without"), daemonWithout);
-    // The other daemon has done this work, too: V8 has then compiled as much code in the one as in
-    // the other.
+    // The other daemon does this work, too, so that V8 has compiled as much code in both.
     watch(without, WATCHED);
     const floorScope = scopeOf("floor");
     await using floor = await startReaperFloor(floorScope, handlerLog);

@@ -14,7 +14,7 @@ const SHIFTED = /[\u0100-\u01ff]/;
 const QUOTATION_MARK = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Returns the text for bytes in JSON. */
+/** Returns the string that represents bytes in JSON. */
 export function packBytes(bytes: ByteString): string {
   const text = latin1Of(bytes);
   if (!ESCAPED.test(text)) return text;
@@ -26,7 +26,7 @@ export function packBytes(bytes: ByteString): string {
   return units.toString("utf16le");
 }
 
-/** Returns the bytes for a text in JSON. */
+/** Returns the bytes that a string in JSON represents. */
 export function unpackBytes(text: string): ByteString {
   // Takes the lower byte of each code unit.
   return bytesOfLatin1(SHIFTED.test(text) ? Buffer.from(text, "latin1").toString("latin1") : text);

@@ -84,7 +84,7 @@ describe("io.stat", () => {
 });
 
 describe("single values", () => {
-  it("are integers, also above 32 bits, but not `max`", () => {
+  it("may be integers of more than 32 bits, but not `max`", () => {
     expect(parseSingleValue(read("linux-6.12", "memory.peak"))).toBe(5368709120);
     expect(parseSingleValue(read("linux-6.12", "memory.swap.peak"))).toBe(0);
     expect(parseSingleValue("max\n")).toBeUndefined();

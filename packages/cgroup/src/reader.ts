@@ -12,8 +12,8 @@ import { parseCpuTotalUsec, parseSingleValue, type Values } from "./parse.ts";
 type Usage = { -readonly [Name in FigureName]?: CgroupUsage[Name] };
 
 /**
- * For a file that every kernel has: the files of the same controller that only newer kernels have.
- * If the first file is missing, the cgroup does not have the controller, and the other files need
+ * Maps a file that every kernel has to the files of the same controller that only newer kernels
+ * have. If the former is missing, the cgroup does not have the controller, and the other files need
  * not be looked for.
  */
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {

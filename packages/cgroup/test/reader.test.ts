@@ -95,7 +95,7 @@ describe("a directory that looks like a cgroup with all controllers", () => {
     expect(complaints).toEqual(["memory.peak"]);
   });
 
-  it("throws instead of returning some figures while no more files can be opened", async () => {
+  it("throws instead of returning only some figures if no more files can be opened", async () => {
     const fd = openSync(directory, "r");
     const canOpen = () => {
       try {

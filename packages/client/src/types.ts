@@ -8,7 +8,7 @@ export interface ClientOptions {
 }
 
 /**
- * The texts for a user namespace's `uid_map` and `gid_map`: lines of `INSIDE OUTSIDE
+ * The contents of a user namespace's `uid_map` and `gid_map`: lines of `INSIDE OUTSIDE
  * COUNT`. @see user_namespaces(7)
  */
 export interface UserMap {

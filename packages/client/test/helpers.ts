@@ -57,12 +57,12 @@ export class Running {
     this.#child.stdin.end();
   }
 
-  /** Waits until standard output holds `text`. */
+  /** Waits until standard output contains `text`. */
   prints(text: string): Promise<void> {
     return this.#until(this.#child.stdout, () => this.stdout.includes(text));
   }
 
-  /** Waits until standard error holds `text`. */
+  /** Waits until standard error contains `text`. */
   logs(text: string): Promise<void> {
     return this.#until(this.#child.stderr, () => this.stderr.includes(text));
   }

@@ -224,7 +224,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       }
     });
 
-    it("finds a command in a PATH of any bytes, and names a command that it does not find", async () => {
+    it("finds a command on a PATH that is not UTF-8, and names one that is not found", async () => {
       const script = `cd "$(mktemp -d)" && mkdir "$(printf '\\377')" &&
         cp /bin/true "$(printf '\\377/M\\374')" &&
         PATH="$PATH:$PWD/$(printf '\\377')" "$@" "$(printf 'M\\374')" && "$@" "$(printf 'M\\375')"

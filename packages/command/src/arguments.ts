@@ -1,9 +1,10 @@
 /**
- * Arguments are bytes, and Node replaces bytes that are not UTF-8 with U+FFFD. So such arguments
- * are read from the kernel. While the command line is parsed, each byte that is not UTF-8 is
- * represented by the lone surrogate U+DC00 plus the value of the byte, as in Python's PEP 383; no
- * valid text contains a lone surrogate. An argument that may be any bytes is converted back with
- * `bytesOfArgument`; in every other argument, such a byte is a mistake.
+ * Arguments are bytes, and Node replaces bytes that are not UTF-8 with U+FFFD. If there are such
+ * bytes, the arguments are read from /proc/self/cmdline instead. While the command line is parsed,
+ * each byte that is not UTF-8 is represented by the lone surrogate U+DC00 plus the value of the
+ * byte, as in Python's PEP 383; no valid text contains a lone surrogate. An argument that may be
+ * any bytes is converted back with `bytesOfArgument`; in every other argument, such a byte is a
+ * mistake.
  */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";

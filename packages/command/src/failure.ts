@@ -13,7 +13,7 @@ export class CommandFailure extends Error {
   }
 }
 
-/** The errors of calls that were wrong in themselves, which shows a defect of the program. */
+/** Errors that mean that the call itself was wrong, which is a defect of the program. */
 const DEFECTS: ReadonlySet<string> = new Set(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK"]);
 
 /** The codes of Node's errors for a worker that gets no descriptor, thread or memory. */

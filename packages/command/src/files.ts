@@ -22,7 +22,7 @@ import { CommandFailure } from "./failure.ts";
 import { UnsuitableFileError } from "./regular-file.ts";
 import { EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_NOPERM } from "./sysexits.ts";
 
-/** Returns true if `error` is that of a failed system call with one of these errno names. */
+/** Returns true if `error` is from a system call that failed with one of these errno names. */
 export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
@@ -99,8 +99,8 @@ function writeTemporary(
 const RANDOM_DIGITS = 12;
 
 /**
- * The digits need not be secret, because the file is created with O_EXCL. Loading Node's crypto
- * module would take time.
+ * The digits need not be secret, because the file is created with O_EXCL. So they do not come from
+ * Node's crypto module, which takes time to load.
  */
 const randomDigits = (): string =>
   Math.floor(Math.random() * 16 ** RANDOM_DIGITS)

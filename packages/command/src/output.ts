@@ -5,9 +5,9 @@ import { EX_IOERR } from "./sysexits.ts";
 /**
  * Reports the first failure to write to standard output, for example to a file on a full disk: with
  * a line on standard error, and with the status EX_IOERR unless the command fails with another
- * status. The command finishes its work all the same. An output that has lost its reader is not a
- * failure, as with head(1) or a terminal that has hung up. This is the only place that reports the
- * error: other handlers, such as that of a pipeline, ignore it.
+ * status. The command finishes its work all the same. It is not a failure if the output has lost
+ * its reader, for example head(1) or a terminal that has hung up. This is the only place that
+ * reports the error: other handlers, such as that of a pipeline, ignore it.
  */
 export function watchOutput(name: string): void {
   const { stdout } = process;

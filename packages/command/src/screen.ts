@@ -13,8 +13,8 @@ const CONTROL_C = "\x03";
 
 export interface WatchOptions {
   /**
-   * Makes the lines of the next frame. It is not called again before it has returned or
-   * resolved.
+   * Makes the lines of the next frame. It is not called again before the previous call has
+   * returned or resolved.
    */
   readonly draw: () => readonly string[] | Promise<readonly string[]>;
   readonly intervalMs: number;
@@ -31,7 +31,7 @@ function sizeOf({ columns = 0, rows = 0 }: Partial<Size>): Size {
 
 /**
  * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP arrives, or until the
- * output cannot be written, which output.ts reports. The terminal is restored in each case.
+ * output cannot be written, which output.ts reports. The terminal is restored in every case.
  * @throws the errors of `draw`
  */
 export async function watch(options: WatchOptions): Promise<void> {
@@ -73,7 +73,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       const onResize = () => paint();
 
       for (const signal of signals) process.on(signal, onSignal);
-      // This listener stays: writing the last frame may fail after the end, if its reader has gone.
+      // This listener stays: if the reader has gone, writing the last frame may fail after the end.
       output.on("error", () => end());
       output.on("resize", onResize);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);

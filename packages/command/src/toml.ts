@@ -35,7 +35,7 @@ interface LocatedTable extends Located {
 /**
  * Parses `text`.
  * @param file the name for error messages
- * @throws ConfigError for a text that is not TOML
+ * @throws ConfigError if `text` is not TOML
  */
 export function parseToml(text: string, file: string): TomlTable {
   let program: AST.TOMLProgram;
@@ -62,9 +62,9 @@ function explain(text: string, { lineNumber, message }: ParseError): string {
 }
 
 /**
- * Returns the key and the value of `KEY=VALUE` as in unit files and shells; undefined unless the
- * value is a text without quotes that does not start with a bracket. A single regular expression for
- * the whole line would take quadratic time if the line had many blanks.
+ * Returns the key and the value of a line `KEY=VALUE`, as in unit files and shells; undefined for
+ * any other line, and if the value contains quotes or starts with a bracket. A single regular
+ * expression for the whole line would take quadratic time if the line had many blanks.
  */
 function tryUnquoted(line: string): [key: string, value: string] | undefined {
   const equals = line.indexOf("=");

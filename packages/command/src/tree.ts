@@ -235,8 +235,8 @@ export class Tree {
   }
 
   /**
-   * Returns the names in a directory and its real path; undefined if there is none. Two paths
-   * to the same directory give the same `path`.
+   * Returns the names in a directory and its real path; undefined if there is no such directory.
+   * Two paths to the same directory give the same `path`.
    * @throws the error of the failed system call
    */
   tryList(path: string): { path: string; names: string[] } | undefined {

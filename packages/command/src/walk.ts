@@ -39,9 +39,8 @@ export function join(directory: string, name: string): string {
 /**
  * Walks `path` below `root`.
  * @param missing `make` to create missing directories with mode 0755, including the last name
- * @returns the directory that holds the last name, which the caller closes, and the last name,
- * which is not a symbolic link and need not exist; if `path` leads to a directory, that directory
- * and no name
+ * @returns the last name, which is not a symbolic link and need not exist, and its directory, which
+ * the caller closes; if `path` leads to a directory, that directory and no name
  * @throws the error of the failed system call
  */
 export function walk(

@@ -27,7 +27,7 @@ const OURS = "packages/deb/test/checkout.test.ts";
 const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
 const PAGES = ["README.md", "CONTRIBUTING.md", ...docs.map((name) => `docs/${name}`)];
 
-/** The remarks on snippets that hold no commands. */
+/** The remarks on snippets that contain no commands. */
 const NO_COMMANDS = /^(?:a line of the log|output of \w+|folders|layers|a drawing)$/;
 
 /** A command in a page, with the directory to which a `cd` before it has led. */
@@ -56,7 +56,7 @@ const commands = PAGES.flatMap((page) =>
 
 const MEASUREMENT = /^npm run bench -- hostile --only /;
 
-/** Commands that are run as they stand, with this process in the place of PID. */
+/** Commands that are run as they stand, with this process's ID in place of PID. */
 const RUN = [
   /^npm run (?:build|typecheck|lint)$/,
   /^npx vitest(?: run(?: \S+\.test\.ts| -t .*)?)?$/,
@@ -176,7 +176,7 @@ function readNode(words: readonly string[]): string | undefined {
   return unknownOption === undefined ? undefined : `${bundle} has no option ${unknownOption}`;
 }
 
-/** Reads Vitest's options, whose names its help writes in camel case, and a file of its tests. */
+/** Reads Vitest's options, whose names its help writes in camel case, and the path of a test. */
 function readVitest(words: readonly string[], directory: string): string | undefined {
   const { stdout } = run("npx vitest --help", directory);
   const known = [...stdout.matchAll(/--(\w+)/g)].map(([, name]) => name);

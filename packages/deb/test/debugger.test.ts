@@ -16,7 +16,7 @@ const installed = readdirSync(join(root, "debian"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
-/** The bundles that people do not call, and what each prints if nobody gives it instructions. */
+/** The bundles that users do not call, and what each prints if it gets no instructions. */
 const INNER = new Map([
   ["packages/spawn/dist/cm4all-spawn-report.js", "JSON"],
   ["packages/spawn/dist/cm4all-spawn-script-host.js", "the daemon starts this program"],
@@ -109,7 +109,7 @@ describe("units that start Node", () => {
     .filter((name) => /^Exec\w+=(?!\+\/usr\/bin\/systemctl )/m.test(textOf(name)));
 
   /**
-   * The variables of Node that change the behaviour of a program: those in its help, and others.
+   * Node's variables that change the behaviour of a program: those in Node's help, and others.
    */
   const help = spawnSync(process.execPath, ["--help"], { encoding: "utf8" }).stdout;
   const variables = new Set([

@@ -1,4 +1,4 @@
-/** Tests the messages of an installation about drop-ins for the original's units. */
+/** Tests what an installation prints about drop-ins for units of the original package. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,7 +39,7 @@ test("there is no message without drop-ins, or about drop-ins for our own units"
   expect(install()).toBe("");
 });
 
-test("each drop-in for the original's units is named, with its present effect", () => {
+test("each drop-in for the original's units is named, with its current effect", () => {
   write(
     "cm4all-spawn-reaper.service.d/override.conf",
     "[Service]\nUser=me\nMemoryMax=100M\nEnvironment=A=b\nExecStart=\nExecStart=/usr/sbin/cm4all-spawn-reaper -v\n",

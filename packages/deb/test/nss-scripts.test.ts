@@ -1,4 +1,7 @@
-/** Tests when the scripts of libnss-cm4all-logname add the service, and when they remove it. */
+/**
+ * Tests when the maintainer scripts of libnss-cm4all-logname add the service to nsswitch.conf, and
+ * when they remove it.
+ */
 import { spawnSync } from "node:child_process";
 import {
   cpSync,

@@ -75,7 +75,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     for (const file of built.first.values()) expect(field(file, "Version")).toBe(version());
     const compared = spawnSync("dpkg", ["--compare-versions", version(), "gt", ORIGINAL]);
     expect(compared.status).toBe(0);
-    // These texts name that version.
+    // These files mention that version.
     for (const text of ["debian/changelog", "docs/differences.md"])
       expect(readFileSync(join(root, text), "utf8")).toContain(ORIGINAL);
   });
@@ -163,7 +163,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     }
   });
 
-  test("install the texts, whose links lead to installed files", () => {
+  test("install the Markdown files, whose links lead to installed files", () => {
     const directory = join(built.tree, "usr/share/doc/cm4all-spawn");
     const texts = readdirSync(directory, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".md"))
@@ -171,8 +171,8 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(texts).toEqual(
       expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
     );
-    // Manual pages are read with man(1). CHANGELOG.md is only in the HTML, because debhelper would
-    // install the text as the package's changelog. The repository's directory packages/ is not
+    // Manual pages are read with man(1). CHANGELOG.md is installed only as HTML, because debhelper
+    // would install the file itself as the package's changelog. The repository's packages/ is not
     // installed.
     const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
@@ -227,7 +227,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     const control = execFileSync("dpkg-deb", ["-I", path("cm4all-spawn"), "postinst"], {
       encoding: "utf8",
     });
-    // Before the service is started, because the service could not make it.
+    // The directory is made before the service is started, because the service could not make it.
     expect(control.indexOf("systemd-tmpfiles")).toBeGreaterThan(0);
     expect(control.indexOf("systemd-tmpfiles")).toBeLessThan(
       control.indexOf("deb-systemd-invoke $_dh_action"),
@@ -246,7 +246,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(status, stdout).toBe(0);
   });
 
-  // As README says about Debian 12.
+  // README says this about Debian 12.
   test("have units of which an older systemd ignores three lines, and a newer one none", () => {
     const units = readdirSync(join(root, "systemd")).map((name) => join(root, "systemd", name));
     const analyze = (...args: string[]) =>
