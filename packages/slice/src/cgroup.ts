@@ -12,7 +12,7 @@ import { parseFlatKeyed, parseSingleValue } from "@cm4all/cgroup/parse";
 import { isErrno } from "@cm4all/command/files";
 import { textOf } from "@cm4all/linux/byte-string";
 
-/** A limit of the kernel, but with `infinity` for its `max`, as in systemd's units. */
+/** A limit of the kernel; its `max` becomes `infinity`, as in systemd's units. */
 export type Limit = number | "infinity";
 
 export interface CgroupUsage {

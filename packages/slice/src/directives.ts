@@ -1,7 +1,7 @@
 /**
  * The directives of systemd.resource-control(5) that a slice can have: their grammar, and the
- * first version of systemd that has them. An older systemd ignores an unknown directive and
- * logs a warning.
+ * first version of systemd that has them. An older systemd ignores an unknown directive and logs a
+ * warning.
  *
  * `CPUAccounting=` is left out: it has no effect on cgroup2, and newer versions of systemd warn
  * about it.

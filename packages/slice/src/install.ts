@@ -26,7 +26,10 @@ export class UnitDirectory {
     return this.#tree.show(`${this.#path === "/" ? "" : this.#path}/${unit}`);
   }
 
-  /** Returns what exists by the unit's name: a file or something else. @throws CommandFailure */
+  /**
+   * Returns what is at the path of a unit: a file, something else or nothing.
+   * @throws CommandFailure
+   */
   look(unit: string): Found {
     const text = this.#try(`cannot read ${this.show(unit)}`, (directory) =>
       directory.look(unit, MAX_TEXT_FILE),

@@ -1,4 +1,4 @@
-/** Somebody replaces a directory of the image with a link while root installs units in it. */
+/** Somebody replaces a directory of the image with a link while root changes units below it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
