@@ -7,15 +7,15 @@ await bundle({
   outfile: "dist/cm4all-spawn.js",
   budgetKiB: 750,
   ffi: true,
-  // By default, V8 collects garbage on additional threads. On a busy machine these threads take
-  // CPU time from a spawner, or the namespace service waits, for up to 4 ms, for one of these
-  // threads that does not get a CPU. The option cannot be set later: after setFlagsFromString(),
-  // the next collection fails an assertion.
+  // By default, V8 collects garbage on additional threads. On a busy machine, these threads take
+  // CPU time from a spawner, or the namespace service waits up to 4 ms for such a thread that does
+  // not get a CPU. The option cannot be set later: after setFlagsFromString(), the next collection
+  // fails an assertion.
   nodeOptions: ["--single-threaded-gc"],
 });
 
-// A separate program, so that the daemon's threads do not load fengari, the Lua interpreter, and
-// the script host does not load the daemon's code.
+// A separate program: the daemon's threads do not load fengari (the Lua interpreter), and the
+// script host does not load the daemon's code.
 await bundle({
   entry: "src/accounting/script/host-main.ts",
   outfile: "dist/cm4all-spawn-script-host.js",

@@ -10,7 +10,7 @@ it("the kinds and their titles are in the order of the descriptors", () => {
   ]);
 });
 
-it("a record by kind has a value for each kind", () => {
+it("forEachKind returns a record with a value for each kind", () => {
   expect(forEachKind(({ title }) => title.length)).toEqual({ ipc: 3, pid: 3, user: 4 });
   expect(KINDS.pid).toBe(NAMESPACE_KINDS[1]);
 });

@@ -12,7 +12,7 @@ import { parseFlatKeyed, parseSingleValue } from "@cm4all/cgroup/parse";
 import { isErrno } from "@cm4all/command/files";
 import { textOf } from "@cm4all/linux/byte-string";
 
-/** A limit of the kernel; its `max` is `infinity`, as in systemd's units. */
+/** A limit of the kernel; its `max` becomes `infinity`, as in systemd's units. */
 export type Limit = number | "infinity";
 
 export interface CgroupUsage {
@@ -37,7 +37,7 @@ export interface CgroupNode {
 
 /**
  * Returns the mount point of cgroup2; undefined if it is not mounted.
- * @throws Error of Node if there is no /proc
+ * @throws Node's system error if there is no /proc
  */
 export function findCgroup2(): string | undefined {
   const mountPoint = tryFindCgroup2();

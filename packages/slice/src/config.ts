@@ -55,7 +55,7 @@ function readSettings(table: TomlTable, except?: string): Settings {
   return settings;
 }
 
-/** Returns the values of a directive as text, from the TOML type that fits it. */
+/** Returns the values of a directive as text. The directive determines their TOML type. */
 function readValues(table: TomlTable, key: string): string[] {
   const directive = findDirective(key);
   if (directive.perDevice) return (table.strings(key) ?? []).map(({ value }) => value);

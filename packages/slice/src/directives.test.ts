@@ -180,7 +180,7 @@ describe("parseValue", () => {
 });
 
 describe("findDirective", () => {
-  it("suggests the name in its right spelling", () => {
+  it("suggests the right spelling of a name", () => {
     expect(() => findDirective("memorymax")).toThrow("did you mean MemoryMax?");
   });
 
@@ -191,7 +191,7 @@ describe("findDirective", () => {
     expect(() => findDirective("__proto__")).toThrow("not a known directive");
   });
 
-  it("has each directive once", () => {
+  it("contains each directive once", () => {
     expect(new Set(directives.map(({ name }) => name)).size).toBe(directives.length);
   });
 });

@@ -1,7 +1,7 @@
 /**
  * The directives of systemd.resource-control(5) that a slice can have: their grammar, and the
- * first version of systemd that has them. An older systemd ignores an unknown directive, with a
- * warning in its journal.
+ * first version of systemd that has them. An older systemd ignores an unknown directive and logs a
+ * warning.
  *
  * `CPUAccounting=` is left out: it has no effect on cgroup2, and newer versions of systemd warn
  * about it.
@@ -43,7 +43,7 @@ export const OLDEST_SYSTEMD = 252;
 const limit = memory({ zero: false, percent: true });
 const protection = memory({ zero: true, percent: true });
 const zswap = memory({ zero: true, percent: false });
-/** CPU sets of systemd have at most 8192 CPUs, and the kernel has at most 1024 memory nodes. */
+/** systemd's CPU sets have at most 8192 CPUs, and the kernel has at most 1024 memory nodes. */
 const cpus = indices("CPUs", 8191);
 const nodes = indices("memory nodes", 1023);
 

@@ -79,7 +79,7 @@ function sizeOf(text: string, base: 1000 | 1024): number | undefined {
   return Math.floor(Number(`${whole}${fraction}`) * base ** " KMGTPE".indexOf(unit || " "));
 }
 
-/** The kernel treats this and more as "no limit", for which there is `infinity`. */
+/** The kernel treats this size and larger ones as "no limit", which is written `infinity`. */
 const SIZE_END = 2 ** 63;
 
 interface SizeOptions {
@@ -192,8 +192,8 @@ export function indices(what: string, max: number): Grammar {
 const DEVICE = /^\/[^\p{C}\p{Z}"']*$/u;
 
 /**
- * Returns the path as it is written in a unit file, where systemd unquotes backslashes and expands
- * `%`; undefined if the path is not allowed.
+ * Returns the path as it is written in a unit file, where systemd resolves backslash escapes and
+ * expands `%`; undefined if the path is not allowed.
  */
 function encodePath(path: string): string | undefined {
   const bytes = Buffer.byteLength(path);

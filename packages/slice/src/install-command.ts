@@ -27,7 +27,7 @@ export interface TargetOptions {
   readonly force?: boolean;
 }
 
-/** A tree with the directory of its units. */
+/** A directory tree, and the directory of its unit files. */
 interface Target {
   readonly tree: Tree;
   readonly path: string;

@@ -51,14 +51,14 @@ function install(text: string, options = gently): boolean {
 }
 
 describe("planInstall", () => {
-  it("makes the directory and the file, for everybody to read", () => {
+  it("creates the directory and the file, which everybody may read", () => {
     expect(install(PLAIN)).toBe(true);
     expect(readFileSync(path, "utf8")).toBe(PLAIN);
     expect(statSync(path).mode & 0o777).toBe(0o644);
     expect(readdirSync(directory)).toEqual([SLICE_UNIT]);
   });
 
-  it("leaves alone a unit that is already right", () => {
+  it("does not touch a unit that is already right", () => {
     install(LIMITED);
     const { ino, ctimeMs } = statSync(path);
     expect(install(LIMITED)).toBe(false);

@@ -1,5 +1,5 @@
 /**
- * Plans and makes changes of unit files. Without --force, only files that we have generated are
+ * Plans and makes changes to unit files. Without --force, only files that we have generated are
  * touched: anything else with the name of our unit is somebody's decision, such as a link to
  * /dev/null (`systemctl mask`).
  */
@@ -26,7 +26,10 @@ export class UnitDirectory {
     return this.#tree.show(`${this.#path === "/" ? "" : this.#path}/${unit}`);
   }
 
-  /** Returns what has the unit's name: a file, something else or nothing. @throws CommandFailure */
+  /**
+   * Returns what is at the path of a unit: a file, something else or nothing.
+   * @throws CommandFailure
+   */
   look(unit: string): Found {
     const text = this.#try(`cannot read ${this.show(unit)}`, (directory) =>
       directory.look(unit, MAX_TEXT_FILE),
@@ -51,7 +54,7 @@ export class UnitDirectory {
     }
   }
 
-  /** Writes a unit; makes the directory, too. @throws CommandFailure */
+  /** Writes a unit; creates the directory if it is missing. @throws CommandFailure */
   write(unit: string, text: string): void {
     try {
       using directory = this.#tree.makeDirectory(this.#path);
@@ -78,7 +81,7 @@ export interface Change {
 
 /**
  * Returns the text of our unit file; undefined if there is none.
- * @param force true if something else may be there, which is then replaced or removed
+ * @param force true to accept anything else there, which is then replaced or removed
  * @throws CommandFailure for a unit file that is not ours
  */
 function readOurs(directory: UnitDirectory, unit: string, force: boolean): string | undefined {

@@ -43,7 +43,7 @@ function readConfigFile({
 async function readConfig(options: SourceOptions): Promise<SliceConfig> {
   const found = options.config === false ? undefined : readConfigFile(options);
   if (found === undefined) return EMPTY_CONFIG;
-  // Loaded only here: the TOML parser takes start-up time.
+  // Loaded only here, because loading the TOML parser takes time.
   const { ConfigError, parseConfig } = await import("./config.ts");
   try {
     return parseConfig(found.text.toString(), found.file);

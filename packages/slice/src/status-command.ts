@@ -14,7 +14,7 @@ export interface StatusOptions {
   readonly json?: boolean;
   readonly watch?: boolean;
   readonly intervalMs: number;
-  /** The mount point of cgroup2; found if it is not given. */
+  /** The mount point of cgroup2; by default, the one in the mount table. */
   readonly cgroupRoot?: string;
 }
 

@@ -26,8 +26,8 @@ function encodeSetting(name: string, values: readonly string[]): string {
 /**
  * Returns the text of the unit of the slice, or of the slice `name` in it.
  *
- * It has no `Documentation=`: `systemd-analyze verify` reports a manual page that is not
- * installed as a mistake.
+ * It has no `Documentation=`, because `systemd-analyze verify` complains about manual pages that
+ * are not installed.
  * @see systemd.slice(5), systemd.special(7) for slices.target
  */
 export function encodeUnit(settings: Settings, name?: string): string {

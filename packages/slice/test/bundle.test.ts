@@ -122,7 +122,7 @@ describe("output that cannot be written", () => {
     [EX_USAGE, ["--bogus"]],
     [EX_USAGE, ["help", "bogus"]],
     [EX_CONFIG, ["generate", "web", "--no-config"]],
-  ])("leaves the exit status %i if messages cannot be written either", (status, args) => {
+  ])("leaves the exit status at %i if messages cannot be written either", (status, args) => {
     expect(redirected(">/dev/full 2>&1", args)).toEqual({ status, stderr: "" });
   });
 });
@@ -165,7 +165,7 @@ describe("generate", () => {
   it.each([
     ["README.md", snippetsOfText],
     ["docs/man/slice.toml.5", snippetsOfManual],
-  ])("accepts what %s shows", (path, snippetsOf) => {
+  ])("accepts the example in %s", (path, snippetsOf) => {
     const page = readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
     const shown = snippetsOf(page).filter(
       ({ language, text }) => language === "toml" && text.includes("[slice.batch]"),
@@ -179,7 +179,7 @@ describe("generate", () => {
 });
 
 describe("install and remove", () => {
-  it("write the units of the file, once, and remove them", () => {
+  it("write the units that the file configures, once, and remove them", () => {
     configure("MemoryHigh = '75%'\n[slice.web]\nCPUWeight = 200\n");
     const paths = [unitPath("system-cm4all.slice"), unitPath("system-cm4all-web.slice")];
 
@@ -215,7 +215,7 @@ describe("install and remove", () => {
     expect(existsSync(unitPath("system-cm4all.slice"))).toBe(true);
   });
 
-  it("touch only a nested slice if it is named", () => {
+  it("touch only the nested slice that is named", () => {
     slice("install", "--root", root);
     slice("install", "web", "--root", root, "-p", "TasksMax=5");
     expect(slice("install", "--root", root).stderr).toBe(
@@ -246,7 +246,7 @@ describe("install and remove", () => {
   it("follow links as they resolve inside the image", () => {
     mkdirSync(inRoot("srv/units"), { recursive: true });
     mkdirSync(inRoot("etc/systemd"), { recursive: true });
-    // On this system, the links would lead out of the image.
+    // Resolved on this system, the links would lead out of the image.
     symlinkSync("/srv/units", inRoot("etc/systemd/system"));
     expect(slice("install", "--root", root).status).toBe(0);
     expect(readdirSync(inRoot("srv/units"))).toEqual(["system-cm4all.slice"]);

@@ -183,7 +183,7 @@ describe("status --watch", () => {
     expect(lines.at(-1)).toMatchObject({ name: "system-cm4all.slice", tasks: 12 });
   });
 
-  it("ends when nobody reads it", async () => {
+  it("ends when nobody reads its output", async () => {
     makeTree();
     const child = start("-n", "0.1");
     const exited = once(child, "exit");

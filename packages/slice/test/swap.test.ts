@@ -1,4 +1,4 @@
-/** Somebody in the image puts a link in the place of a directory while root works there. */
+/** Somebody replaces a directory of the image with a link while root changes units below it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";

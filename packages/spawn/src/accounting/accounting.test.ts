@@ -287,7 +287,7 @@ async function turn(ms = 0): Promise<void> {
   vi.advanceTimersByTime(ms);
 }
 
-/** The disk as one daemon sees it: after the daemon was killed, nothing more is written. */
+/** The disk as one daemon sees it: after the daemon is killed, nothing more is written. */
 class Mount implements JournalDirectory {
   readonly #disk: SimulatedDisk;
   isDead = false;

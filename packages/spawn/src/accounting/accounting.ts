@@ -60,7 +60,7 @@ export class Accounting {
    */
   #isPromised: true | undefined;
 
-  /** Starts to open the journal, and to read what an earlier run has left in it. */
+  /** Starts opening the journal, and reading what an earlier run has left in it. */
   constructor({ sink, bootId, open, log }: AccountingParts, config: AccountingConfig) {
     this.#sink = sink;
     this.#log = log;
@@ -173,10 +173,10 @@ export class Accounting {
   }
 
   /**
-   * Follows the state of the script. Releases are let go without accounting only if it turns out
+   * Follows the state of the script. Cgroups are deleted without accounting only if it turns out
    * that there is no handler and none was expected. After a change from a script with a handler
-   * to `idle`, further releases are still accounted; once the change has reached the reaper, it
-   * sends only the releases of cgroups that its thread found empty at startup.
+   * to `idle`, further releases are still accounted; once the reaper knows of the change, it sends
+   * only the releases of cgroups that its thread found empty at startup.
    */
   #stateChanged(state: SinkState): void {
     const last = this.#lastState;
@@ -216,7 +216,7 @@ export class Accounting {
     this.#queue.configure(config.policy);
   }
 
-  /** Ends the pause of an outage, because the script was reloaded or its host will be replaced. */
+  /** Ends the pause of an outage: the script was reloaded, or its script host is being replaced. */
   reloaded(): void {
     this.#queue.probe();
   }

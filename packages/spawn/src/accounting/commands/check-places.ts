@@ -1,6 +1,6 @@
 /**
- * Finds sockets and directories of the configuration that the daemon could not make, for the
- * command `check`. Makes nothing itself: the daemon may be running, or have another mount
+ * Finds sockets and directories in the configuration that the daemon could not create, for the
+ * command `check`. Creates nothing itself: the daemon may be running, or have another mount
  * namespace.
  */
 import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
@@ -50,7 +50,7 @@ function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-/** Returns why a socket cannot be made in a directory that has to exist when the daemon starts. */
+/** Returns why a socket cannot be created in a directory that must exist when the daemon starts. */
 function socketMistake(path: string): string | undefined {
   const tooLong = lengthMistake(path);
   if (tooLong !== undefined) return tooLong;
@@ -60,8 +60,8 @@ function socketMistake(path: string): string | undefined {
 }
 
 /**
- * Returns the mistake in a path that is too long for a socket. With such a path for the control
- * socket or the metrics, the daemon starts nevertheless, and tries again.
+ * Returns a message if a path is too long for a socket. With such a path for the control socket or
+ * the metrics, the daemon starts nevertheless, and tries again.
  */
 function lengthMistake(path: string): string | undefined {
   try {
@@ -72,13 +72,13 @@ function lengthMistake(path: string): string | undefined {
   }
 }
 
-/** Returns the mistake if a path leads to anything but a socket. The daemon replaces a socket. */
+/** Returns a message if a path leads to anything but a socket. The daemon replaces a socket. */
 function otherFile(path: string): string | undefined {
   const isOther = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false;
   return isOther ? `${path} exists and is not a socket` : undefined;
 }
 
-/** Returns why a directory cannot be used or, if it is missing, why it cannot be made. */
+/** Returns why a directory cannot be used or, if it is missing, why it cannot be created. */
 function directoryMistake(path: string): string | undefined {
   return existsSync(path) ? existingMistake(path) : directoryMistake(dirname(path));
 }

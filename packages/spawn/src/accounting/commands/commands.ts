@@ -1,4 +1,4 @@
-/** Commands for authors of scripts, which need no running daemon. */
+/** Commands that need no running daemon, for authors of scripts. */
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import {
@@ -58,7 +58,7 @@ export function checkPlaces(config: Config): void {
   if (mistakes.length > 0) throw new CommandFailure(mistakes.join("\n"), EX_CONFIG);
 }
 
-/** Prints which scopes exist on this host, and why the metrics' address is unusable, if it is. */
+/** Prints which scopes exist on this host and, if the metrics' address is unusable, the reason. */
 export async function describeHost(config: Config): Promise<void> {
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);

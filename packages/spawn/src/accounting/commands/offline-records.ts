@@ -1,6 +1,6 @@
 /**
  * Shows the records in the journal's files while no daemon is running, and decides on them. Holds
- * the journal's lock while it is open, so that a daemon that starts meanwhile waits.
+ * the lock of the journal while the journal is open, so that a daemon that starts meanwhile waits.
  */
 import { CommandFailure, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_TEMPFAIL } from "@cm4all/command";
 import {
@@ -37,7 +37,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
 
   /**
    * Locks and opens the journal. The caller disposes of the result.
-   * @param warn called with a text for each damaged file
+   * @param warn called with a message for each damaged file
    * @throws CommandFailure if the journal does not exist, cannot be read, or is locked
    */
   static async open(

@@ -41,7 +41,7 @@ export class FailingRecords {
     return undefined;
   }
 
-  /** Restarts the time for which records have failed, because an outage was the cause. */
+  /** Forgets since when records have been failing, because an outage was the cause. */
   forgive(): void {
     for (const entry of this.#entries) entry.failedSinceMs = undefined;
   }

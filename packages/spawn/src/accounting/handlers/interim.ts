@@ -85,7 +85,7 @@ export class InterimReports {
   }
 
   /**
-   * Calls handlers for the waiting reports, as far as the host has room.
+   * Calls handlers for the waiting reports, as long as the script host has room.
    * @param batch the greatest number of reports in a list
    */
   pump(batch: number): void {

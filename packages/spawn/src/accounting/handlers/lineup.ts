@@ -1,14 +1,14 @@
 /**
  * Orders the records in memory, and picks the next ones. Does no I/O.
  *
- * Invariant: for each cgroup's id there is at most one record here; or there are two, one whose
- * handler runs and a later report that waits for that handler.
+ * Invariant: for each cgroup's id there is at most one record here, or there are two: one whose
+ * handler runs, and a later report that waits for that handler.
  */
 import type { Entry } from "./entry.ts";
 
 /**
- * If a record's handler has been interrupted this many times, it then runs alone: it may be the one
- * that makes the script host end.
+ * After this many interruptions, a record's handler runs alone: it may be the one that makes the
+ * script host end.
  */
 const SUSPICIOUS_INTERRUPTIONS = 2;
 
