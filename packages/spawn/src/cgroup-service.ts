@@ -209,7 +209,10 @@ export class CgroupService {
     return this.#sink.isOutdated;
   }
 
-  /** Resolves when the event loop of the reaper's thread has answered; at once without a thread. */
+  /**
+   * Resolves when the event loop of the reaper's thread has answered; at once if there is no
+   * thread.
+   */
   async ping(): Promise<void> {
     await this.#reaperStatus();
   }

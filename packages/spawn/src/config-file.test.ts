@@ -32,7 +32,7 @@ describe("ConfigFile", () => {
     expect(file.failedReloads).toBe(0);
   });
 
-  it("is current after changes to comments or to the time stamp, and after undone changes", () => {
+  it("is current after changes to comments or to the timestamp, and after changes that were undone", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     writeFileSync(path, "# Few.\n[namespaces]\nmax_names = 8\n");
     expect(state(file)).toBe("current");
@@ -44,7 +44,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("notices that the file was replaced by another one of the same size and time stamp", () => {
+  it("notices that the file was replaced by another one of the same size and timestamp", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     utimesSync(path, 0, 0);
     state(file);

@@ -40,7 +40,7 @@ export class ConfigFile {
   #isRefused = false;
 
   /**
-   * Reads the file for the start.
+   * Reads the file when the daemon starts.
    * @param file undefined for the default file, which may be missing
    * @param override called for each configuration that is read; returns it with the values of the
    *   command line, which take precedence

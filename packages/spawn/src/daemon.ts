@@ -67,13 +67,14 @@ export interface DaemonOptions {
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const log = openLog(options.verbose);
-  // Otherwise the thread has Node's name, because env(1) in the program's first line executes Node.
+  // Otherwise the thread would have Node's name, because env(1) in the program's first line
+  // executes Node.
   setThreadName("cm4all-spawn");
   checkRequirements();
   const file = new ConfigFile(options.configFile, options.override);
   const daemon = new Daemon(file, options.verbose, log);
   try {
-    // Both at once, because a signal may end the process while it starts.
+    // Both at once, because a signal may end the daemon while it is starting.
     await Promise.all([daemon.start(file.started).catch(ignoreThreadEnd), daemon.untilEnd()]);
   } catch (error) {
     // `exitImmediately`, because other threads would keep the process alive.
@@ -168,7 +169,10 @@ class Daemon {
     new Lull(QUIET_MS, freeMemory).worked();
   }
 
-  /** Has the service manager keep the store before any answer to a client can rely on that. */
+  /**
+   * Has the service manager keep the store of namespaces, before a client gets an answer that
+   * relies on this.
+   */
   async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
     if (this.#notifier === undefined || !isNew) return;
     const name = `FDNAME=${STORE_NAME}`;

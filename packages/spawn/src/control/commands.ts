@@ -100,7 +100,7 @@ const DEFINITIONS = {
   }),
 };
 
-/** The maximum number of records or names in an answer: other work waits while it is made. */
+/** The maximum number of records or names in an answer: making an answer holds up other work. */
 const MAX_PAGE = 500;
 
 function parseBoolean(value: unknown, field: string): boolean {
@@ -196,7 +196,7 @@ export type Ask = (request: object) => Promise<unknown>;
 
 /** Asks the running daemon. @throws CommandFailure (rejects), as `ask` does */
 export function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Promise<Answers[N]> {
-  // The daemon runs the same program, so the answer has this type.
+  // A daemon of the same version gives an answer of this type.
   return ask(requestOf(name, fields)) as Promise<Answers[N]>;
 }
 
@@ -224,7 +224,7 @@ async function inPages(
 
 /**
  * The maximum size of a list in a request, in bytes of JSON: the daemon limits the size of
- * requests, to 4096 bytes in earlier versions.
+ * requests, and earlier versions of it accept no more than 4096 bytes.
  */
 const PAGE_BYTES = 2048;
 

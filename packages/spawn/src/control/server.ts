@@ -59,7 +59,7 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
-    // If the server already listens, the next attempt would fail.
+    // The next attempt would fail if this server went on listening.
     server.close();
     const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });

@@ -2,7 +2,7 @@
  * Metrics are the numbers that the daemon counts and measures. Each metric is declared once, in the
  * module `metrics.ts` or `daemon-metrics.ts` of the part of the daemon that counts it. The output
  * of `cm4all-spawn status`, as text and as JSON, and the page for Prometheus are made from the
- * declarations. A new counter needs only its declaration and the statement that counts.
+ * declarations. A new counter needs only its declaration and the statement that increments it.
  *
  * A part keeps its counts in a plain object: to count is to increment a property, and the object
  * can be sent to other threads as it is.
@@ -39,7 +39,7 @@ export interface HistogramDeclaration extends Numeric {
   readonly bounds: readonly number[];
 }
 
-/** One of several states; the metric is 1 for the present state and 0 for every other. */
+/** One of several states; the metric is 1 for the current state and 0 for every other. */
 export interface StateDeclaration extends Common {
   readonly kind: "state";
   /** All states, with the text of `cm4all-spawn status` for each. */

@@ -23,8 +23,8 @@ export function formatMetrics(
 }
 
 /**
- * Formats the value of a metric: of histograms, the mean of all values; of numbers, each number, or
- * the total if the values of the label are not known in advance.
+ * Formats the value of a metric: for histograms, the mean of all values; for numbers, each number,
+ * or the total if the values of the label are not known in advance.
  */
 function formatValue(declaration: Declaration, current: AnyValue | undefined): string {
   if (declaration.kind === "state") return declaration.states[String(current)] ?? "";

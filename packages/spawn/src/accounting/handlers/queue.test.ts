@@ -49,7 +49,7 @@ class FakeSink implements AccountingSink {
     });
   }
 
-  /** Ends the handlers of these records, or all. */
+  /** Ends the handlers of these records, or all handlers. */
   end(outcome: Outcome, ...names: string[]): void {
     for (const name of names.length > 0 ? names : [...this.running.keys()]) {
       const { end } = this.running.get(name) ?? {};
@@ -373,7 +373,7 @@ describe("a failure without an effect", () => {
     expect(queue.counts).toMatchObject({ failedHandlers: 2, lostCgroups: 2 });
   });
 
-  it("parks no record if the host ends while several handlers run; after two such ends, the handler of each of these records runs alone", async () => {
+  it("parks no record if the script host ends while several handlers run; after the second time, the handler of each of these records runs alone", async () => {
     await release("a", "b", "guilty");
     for (let i = 0; i < 2; i++) {
       sink.end({ type: "interrupted", message: "killed", effect: "none" });
@@ -405,7 +405,7 @@ describe("a failure after an effect", () => {
     expect(sink.calls).toHaveLength(1);
   });
 
-  it("parks the record if the host has ended", async () => {
+  it("parks the record if the script host has ended", async () => {
     await release("a");
     sink.end({ type: "interrupted", message: "killed", effect: "unanswered" });
     await pass();
@@ -506,7 +506,7 @@ describe("an outage", () => {
     expect(records.count(GONE)).toBe(20);
   });
 
-  it("parks no record that waits alone, as in a night without other work", async () => {
+  it("parks no record that waits alone, as on a night without other work", async () => {
     open({ maxAgeMs: 10_000 });
     await release("a");
     for (let i = 0; i < 10; i++) {
@@ -629,7 +629,7 @@ describe("a handler of lists", () => {
     expect(sink.calls.slice(5)).toEqual(["e#1 f#1", "bad#1"]);
   });
 
-  it("gets lists no longer than the host can take, and no more is read ahead", async () => {
+  it("gets lists no longer than the script host can take, and no more records are read ahead", async () => {
     records.bytes = 2 ** 21;
     await release("a", "b", "c", "d", "e", "f");
     expect(sink.calls).toEqual(["a#1 b#1"]);
@@ -721,7 +721,7 @@ describe("interim reports", () => {
     expect(sink.calls).toEqual([]);
   });
 
-  it("are handed over at the same time as final ones, and dropped while no host is ready", async () => {
+  it("are handed over at the same time as final ones, and dropped while no script host is ready", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.state = "down";
     interim("early");

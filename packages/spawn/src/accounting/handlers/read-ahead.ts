@@ -1,4 +1,4 @@
-/** Reads records from the journal before handlers have room for them. */
+/** Reads records from the journal before the sink has room for them. */
 import type { DamagedRecord, RecordWindow, WaitingRecord } from "../journal/window.ts";
 import type { Lineup } from "./lineup.ts";
 

@@ -57,7 +57,7 @@ export class Repetition {
   /**
    * Hands records over again: `wait` after an outage, `halve` in two groups, `pause` after a
    * pause. A single record cannot be halved, and is paused instead.
-   * @param isInterrupted true if the host ended while their handler ran, which is counted
+   * @param isInterrupted true if the script host ended while their handler ran, which is counted
    */
   repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {
     const now = this.#parts.nowMs();

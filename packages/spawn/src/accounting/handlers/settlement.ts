@@ -96,7 +96,7 @@ export class Settlement {
     for (const entry of group) this.#settle(entry, RecordState.GONE);
   }
 
-  /** Settles a record whose figures a later report includes. */
+  /** Settles a record whose figures are included in a later report. */
   supersede(entry: Entry): void {
     this.counts.supersededReports++;
     this.#settle(entry, RecordState.GONE);

@@ -29,7 +29,7 @@ export interface IntakeParts {
   readonly window: Pick<RecordWindow, "extend" | "add" | "openBoot">;
   readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows" | "becameEmpty" | "wake">;
   /**
-   * Returns the records of cgroups when the journal is open.
+   * Waits until the journal is open, and returns the records of these cgroups.
    * @throws (rejects) system errors, JournalClosed
    */
   readonly find: (ids: ReadonlySet<string>) => Promise<Map<string, FoundRecord[]>>;
@@ -45,8 +45,8 @@ interface Deferred {
 }
 
 /**
- * How much CPU time a cgroup may gain after its record was handed over without being accounted
- * again: the kernel charges a process for its last moments after it has left the cgroup.
+ * A cgroup whose record was handed over is accounted again only if it has since used more CPU time
+ * than this: the kernel charges a process for its last moments after it has left the cgroup.
  */
 const ECHO_USEC = 200;
 
@@ -124,7 +124,7 @@ export class Intake {
   }
 
   /**
-   * Decides on the releases that have waited, once it is known whether they are accounted.
+   * Decides on the releases that have waited, once it is known whether to account them.
    * @param wanted true if there is or will be a handler; undefined while that is not known
    */
   setAccounting(wanted: boolean | undefined): void {

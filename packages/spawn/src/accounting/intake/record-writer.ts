@@ -16,7 +16,7 @@ const MAX_RECORDS = 1000;
 
 /**
  * The total size, in bytes, of the records that may wait for the disk. They are JSON, which may
- * take two bytes or more for a byte of an attribute.
+ * take two or more bytes for each byte of an attribute.
  */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
@@ -104,8 +104,8 @@ export class RecordWriter {
   }
 
   /**
-   * Marks a record as replaced if it still waits and its handler does not run. Returns its number,
-   * or undefined if it stays.
+   * Marks a record as replaced if it still waits and its handler is not running. Returns its
+   * number, or undefined if it stays.
    */
   async #replace(before: Tracked): Promise<number | undefined> {
     const { store, queue, tracked } = this.#parts;

@@ -1,6 +1,6 @@
 /**
  * Reports to the reaper's thread which of its releases are in the journal, and how many more bytes
- * it may send. Sends one message in each turn of the event loop.
+ * it may send. Sends at most one message in each turn of the event loop.
  */
 import { recordSize } from "@cm4all/cgroup";
 import type { Release } from "../../reaper/messages.ts";
@@ -47,7 +47,9 @@ export class Replies {
     this.flushLater();
   }
 
-  /** Lets the thread send more bytes: as many as were in this release, which has left the memory. */
+  /**
+   * Lets the thread send as many more bytes as were in this release, which is no longer in memory.
+   */
   letGo({ record }: Release, releaser: Releaser | undefined): void {
     if (releaser !== this.#releaser) return;
     this.#takenBytes += recordSize(record);

@@ -41,7 +41,7 @@ it("finds the records of cgroups, oldest first, with the fields that are compare
   );
 });
 
-it("is not misled by attributes of other cgroups, which are text of customers", async () => {
+it("is not misled by attributes of other cgroups, which contain text from customers", async () => {
   await append("boot:1", 1, 1, '"id":"boot:2"');
   expect(await findByIds(journal, new Set(["boot:2"]))).toEqual(new Map());
   expect([...(await findByIds(journal, new Set(["boot:1"]))).keys()]).toEqual(["boot:1"]);

@@ -190,7 +190,7 @@ describe("a file whose space cannot be freed", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     start();
     const numbers: number[] = [];
-    // More than a segment.
+    // Together, the records are larger than a segment.
     for (let i = 0; i < 30; i++) {
       const appended = store.append(record(40_000), wanted);
       await pass();

@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal, tryLockJournal } from "@cm4all/journal";
 import type { JournalConfig } from "../../config/accounting.ts";
 
-/** File systems that may not keep files across a restart, by their type. @see statfs(2) */
+/** File systems whose files may be lost at a restart, by their type. @see statfs(2) */
 const FORGETFUL = new Map([
   [0x01021994, "tmpfs"],
   [0x858458f6, "ramfs"],

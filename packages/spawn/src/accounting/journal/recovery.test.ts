@@ -28,7 +28,7 @@ describe("recovery at startup", () => {
     [true, PARKED, { parked: 1, doubtful: 0, lost: 0 }],
     [false, GONE, { parked: 0, doubtful: 0, lost: 1 }],
   ])(
-    "parks records that had begun, or loses them if retries are off (retry: %s)",
+    "parks records whose handlers had begun, or loses them if retries are off (retry: %s)",
     async (retry, state, counted) => {
       const number = await append(`${BOOT}:1`, BEGAN);
       expect(await recover(journal, { bootId: BOOT, retry })).toEqual(counted);
@@ -119,7 +119,7 @@ describe("recovery after damage", () => {
     for (let i = 0; i < 30; i++) numbers.push(await append(`other-boot:${i}`, WAITING));
     const [done = 0, waiting = 0] = numbers;
     journal = await restart();
-    // The second segment has no records left, only the marks that are damaged.
+    // The second segment has no records left, only the marks, one of which is damaged below.
     const other = await append("other-boot:x", WAITING);
     await journal.mark(done, GONE);
     await journal.mark(other, GONE);

@@ -32,8 +32,8 @@ export async function recover(
 ): Promise<Recovered> {
   const recovered: Recovered = { parked: 0, doubtful: 0, lost: 0 };
   const replaced: number[] = [];
-  // This makes no list of all records: a million may be parked. Records may be marked meanwhile,
-  // because a mark does not change other records.
+  // This makes no list of all records: a million may be parked. The loop can mark records as it
+  // goes, because a mark does not change other records.
   for (const { number, state } of journal.records()) {
     const file = journal.doubtfulFor(number);
     if (state === RecordState.WAITING && file !== undefined) {

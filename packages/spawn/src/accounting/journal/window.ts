@@ -112,7 +112,7 @@ export class RecordWindow {
     if (journal === undefined) return page;
     const begin = this.#cursor + 1;
     try {
-      // Perhaps none of the next records is still there, or each has a pause: then look further.
+      // Looks further if each of the next records has gone or has a pause.
       for (let mayBeMore = true; mayBeMore && isEmpty(page) && page.refusal === undefined; ) {
         const numbers = this.#next(journal, count, isTaken);
         mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;

@@ -50,7 +50,7 @@ beforeEach(() => {
   hosts = Array.from({ length: 5 }, () => new Host());
 });
 
-it("puts the successor in charge when it has read its script, and no other host", () => {
+it("puts only the successor in charge, once it has read its script", () => {
   succession.putInCharge(asHost(host(0)));
   succession.prepare(asHost(host(1)));
   expect([succession.inCharge, succession.successor]).toEqual([host(0), host(1)]);

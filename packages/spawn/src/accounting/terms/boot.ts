@@ -1,7 +1,7 @@
 /** The boot of a cgroup, and a clock that starts at the boot. */
 import { uptime } from "node:os";
 
-/** Returns whether the cgroup with this id is of the given boot. @param id see CgroupMeasurement */
+/** Returns whether a cgroup is from the given boot. @param id its id, see CgroupMeasurement */
 export function isOfBoot(id: string, bootId: string): boolean {
   return id.startsWith(`${bootId}:`);
 }

@@ -38,7 +38,7 @@ function parseId(text: string | undefined, line: string, file = "/etc/passwd"): 
 }
 
 /**
- * Returns the user of this name in /etc/passwd, where packages create system users.
+ * Returns the user with this name in /etc/passwd, where packages create system users.
  * @throws Error of `parseUser`; Node's system errors, but not ENOENT
  */
 export function findUser(name: string): SystemUser | undefined {
@@ -88,8 +88,8 @@ export function groupsOf(user: string): number[] {
 }
 
 /**
- * Returns whether systemd has started this very process. If a shell has, the groups of the
- * process are those of the user who typed the command, and not those of the unit.
+ * Returns whether systemd has started this very process. If a shell has started it, its
+ * groups are those of the user who typed the command, and not those of the unit.
  */
 function isService(env: NodeJS.ProcessEnv): boolean {
   return env["SYSTEMD_EXEC_PID"] === String(process.pid);

@@ -207,7 +207,7 @@ describe("drop", () => {
     expect(records.dropped).toBe(3);
   });
 
-  it("refuses all records if the handler of one runs, whether marked as begun or not", async () => {
+  it("refuses all records if the handler of one runs, whether or not it is marked as begun", async () => {
     const [waiting, running] = [await append("a", WAITING), await append("b", WAITING)];
     const began = await append("c", BEGAN);
     remember(running, "b", { isRunning: true });

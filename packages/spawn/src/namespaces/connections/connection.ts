@@ -24,7 +24,7 @@ const DISCARD_LIMIT = 4096;
 /**
  * The same limit for an untrusted peer; if more datagrams are left, the disposal (disposal.ts)
  * closes the socket. A peer that makes a request has sent one datagram, so its socket is closed at
- * once. To discard two datagrams costs about as much as one socket's share of a run of the
+ * once. Discarding two datagrams costs about as much as one socket's share of a run of the
  * disposal, which holds up other clients for a millisecond.
  */
 const UNTRUSTED_DISCARD_LIMIT = 2;
@@ -34,7 +34,7 @@ const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];
 
 /** Receives the events of a connection. Calls are never nested. */
 export interface ConnectionOwner {
-  /** True if other clients are served first. */
+  /** True if the peer is a stranger, who has to wait until other clients are served. */
   readonly isStranger: boolean;
   /**
    * Called before the connection is watched. The owner may take the socket with `release`, and

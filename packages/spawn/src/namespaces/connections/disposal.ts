@@ -9,9 +9,9 @@ const MAX_WAITING = 256;
 const DELAY_MS = 200;
 
 /**
- * Closes sockets whose closing may take as long as a stranger likes: a child process closes many
- * of them at once. The kernel bounds the number of sockets that hold descriptors, because a user
- * without privileges may have at most RLIMIT_NOFILE descriptors in flight.
+ * Closes sockets that may take as long to close as an untrusted peer likes: a child process closes
+ * many of them at once. The kernel bounds the number of sockets that hold descriptors, because a
+ * user without privileges may have at most RLIMIT_NOFILE descriptors in flight.
  */
 export class Disposal {
   readonly #loop: EventLoop;

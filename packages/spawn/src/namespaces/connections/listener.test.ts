@@ -55,7 +55,7 @@ const onError = (what: string) => expect.unreachable(what);
 interface Queue {
   /** The number of strangers that have connected before the spawner. */
   readonly before: number;
-  /** True if strangers are closed when they are served, not when they are accepted. */
+  /** True if connections of strangers are closed when served, not as soon as they are accepted. */
   readonly areLeft: boolean;
   /** Called whenever a stranger was accepted, with the number accepted so far. */
   readonly each: (count: number) => void;
@@ -113,7 +113,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
   return { served, turns };
 }
 
-describe("strangers that are closed when they are accepted", () => {
+describe("strangers whose connections are closed as soon as they are accepted", () => {
   it("free their descriptors at once, without a child process", () => {
     const spawner = open();
     let first = 0;
@@ -143,7 +143,7 @@ describe("a stranger that keeps sending", () => {
     }
   }
 
-  it("has a full socket until its connection is closed, and does not come back meanwhile", () => {
+  it("has a full socket until its connection is closed, and does not connect again meanwhile", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const stranger = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
@@ -200,7 +200,7 @@ describe("the queue of connections", () => {
   }
 
   it.each([
-    ["were closed unserved", true],
+    ["were turned away", true],
     ["came without a pause", false],
   ])(
     "is short after strangers %s, and long again after a calm second",
@@ -213,7 +213,7 @@ describe("the queue of connections", () => {
       const rooms: number[] = [];
       let accepted = 0;
       let isFlooded = areClosed;
-      // Each look is itself a flood, so the next look comes after a longer pause.
+      // Each look makes many connections, which is a flood, too; so the pauses between looks grow.
       const lookUntilCalm = (pauseMs: number) => {
         loop.after(pauseMs, () => {
           const now = room();
@@ -255,8 +255,8 @@ describe("the queue of connections", () => {
 describe("a spawner that makes a request", () => {
   it.each([
     ["are closed when they are served", true],
-    ["are closed when they are accepted", false],
-  ])("waits for only a few slow strangers, if strangers %s", (_, areLeft) => {
+    ["are closed as soon as they are accepted", false],
+  ])("waits for only a few slow strangers, if their connections %s", (_, areLeft) => {
     const spawner = open();
     const asksAfter = 100;
     const each = (count: number) => {
@@ -267,7 +267,7 @@ describe("a spawner that makes a request", () => {
     expect(served).toBeLessThan(asksAfter + FEW);
   });
 
-  it("does not wait a whole turn for each cheap stranger before it", () => {
+  it("does not wait a whole turn for each stranger before it that takes little time", () => {
     const spawner = open();
     const each = (count: number) => {
       if (count === STRANGERS) send(spawner.number, Buffer.from("request"));

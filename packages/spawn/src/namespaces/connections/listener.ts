@@ -19,8 +19,8 @@ import type { Shared } from "./shared.ts";
  * How long, in microseconds, the listener accepts connections in a turn before other events are
  * handled; the last connection may take longer. A client in the queue waits behind all strangers
  * before it, so the listener accepts as many as it can in this time: most strangers are only set
- * aside, others are closed. Without the limit a turn might never end, because strangers come back
- * as fast as they are accepted.
+ * aside, others are closed. Without the limit a turn might never end, because strangers connect
+ * again as fast as they are accepted.
  */
 const ACCEPT_US = 250;
 
