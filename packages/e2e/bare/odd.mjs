@@ -1,4 +1,6 @@
 // @ts-check
+import { randomUUID } from "node:crypto";
+
 /** Hosts that lack something. On each, the suite works, or prints in one line what it needs. */
 
 /**
@@ -19,8 +21,11 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
-/** The machine shares the host's network namespace with others that may run at the same time. */
-const ADDRESS = `@odd-${process.pid}`;
+/**
+ * The machine shares the host's network namespace with others that may run at the same time. Each
+ * has a PID namespace of its own, so a PID would not tell them apart.
+ */
+const ADDRESS = `@odd-${randomUUID()}`;
 /** Writes a description of a network namespace to a tmpfs, which ends with the mount namespace. */
 const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
@@ -60,7 +65,7 @@ export const oddities = {
     // The daemon serves clients nevertheless.
     line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen ${ADDRESS}'`,
     status: 0,
-    says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd-\d+\n/,
+    says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd-\S+\n/,
   },
   "read-only /run: netns": {
     setup: `mount -t tmpfs -o ro none /run; ${WEB}`,
