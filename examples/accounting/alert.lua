@@ -18,8 +18,7 @@ local function tell(customer)
   return client:send(client:build():fade_children(customer))
 end
 
--- The name comes from somebody else: it must not look like another line of the log or be
--- unreadable.
+-- The name is not trusted: it must not look like another line of the log or be unreadable.
 local function printable(bytes)
   return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end

@@ -48,7 +48,7 @@ local CHARACTERS = {
   "^\244[\128-\143][\128-\191][\128-\191]$",
 }
 
--- An attribute may have any bytes, but text in the database must be valid UTF-8.
+-- An attribute may contain any bytes, but text in the database must be valid UTF-8.
 local function printable(bytes)
   return (bytes:gsub("[%c\128-\255][\128-\191]*", function(sequence)
     for _, character in ipairs(CHARACTERS) do

@@ -10,10 +10,10 @@ CREATE TABLE IF NOT EXISTS customer_usage (
   PRIMARY KEY (customer, day)
 );
 
--- The figures of each cgroup that customer_usage contains, and when they were measured. A row may
--- be deleted when its cgroup cannot be reported again: without interim_seconds, when the row is
--- older than every cgroup on every host; with interim_seconds, when the row is older than the
--- longest time for which a host may be cut off from the database.
+-- For each cgroup, the figures that customer_usage already includes, and the day on which they were
+-- measured. A row may be deleted when its cgroup cannot be reported again: without interim_seconds,
+-- when the row is older than every cgroup on every host; with interim_seconds, when the row is
+-- older than the longest time for which a host may be cut off from the database.
 CREATE TABLE IF NOT EXISTS customer_cgroup (
   host text NOT NULL,
   id text NOT NULL,

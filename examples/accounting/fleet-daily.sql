@@ -1,4 +1,4 @@
--- The daily work on the tables of fleet.sql. Run it by cron or a timer, as a member of
+-- The daily work on the tables of fleet.sql. Run it from cron or a timer, as a member of
 -- fleet_owner:
 --
 --   psql -d accounting -f fleet-daily.sql

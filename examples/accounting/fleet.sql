@@ -10,7 +10,7 @@
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
--- Fails rather than wait for a long query, because all hosts would wait for this transaction.
+-- Fail rather than wait for a long query, because all hosts would wait for this transaction.
 SET LOCAL lock_timeout = '5s';
 
 -- fleet_owner owns the tables, fleet_reader reads them, fleet_host may only report. Each host has a
@@ -56,7 +56,7 @@ SET LOCAL ROLE fleet_owner;
 SET LOCAL search_path = public;
 
 -- The last figures of a cgroup on each day (UTC) on which it was measured, counted from the
--- cgroup's creation. NULL: the host's kernel or cgroup2 has no such figure.
+-- cgroup's creation. NULL: the host's kernel or cgroup2 hierarchy has no such figure.
 CREATE TABLE IF NOT EXISTS fleet_usage (
   cpu_seconds double precision NOT NULL,
   io_bytes bigint NOT NULL,
@@ -119,7 +119,8 @@ CREATE TABLE IF NOT EXISTS fleet_bill_host (
   PRIMARY KEY (day, host, is_nobodys)
 ) WITH (fillfactor = 70);
 
--- Computes the sums of a day for all hosts, because those of a few hosts would read as many rows.
+-- Computes the sums of a day for all hosts, because computing them for a few hosts would read as
+-- many rows.
 CREATE OR REPLACE FUNCTION sum_fleet_bills(one date) RETURNS void LANGUAGE sql
 SET search_path = public, pg_temp AS $$
   INSERT INTO fleet_bill_host (day, host, is_nobodys, cgroups, cpu_seconds, io_bytes,
@@ -156,8 +157,9 @@ BEGIN
     name, one, one + 1);
 END $$;
 
--- In an earlier version of this file, each row also had the figures that had been counted before.
--- These were wrong for late rows. Views computed the bills from the rows at each query.
+-- In an earlier version of this file, each row also had the figures that had been counted on
+-- earlier days. These were wrong if a report arrived late. Views computed the bills from the rows
+-- at each query.
 DO $$ BEGIN
   IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'fleet_usage'::regclass
       AND attname = 'cpu_seconds_before' AND NOT attisdropped) THEN
@@ -200,9 +202,10 @@ BEGIN
   END LOOP;
 END $$;
 
--- Returns the statements that drop the partitions of billed days more than `back` days ago;
--- fleet-daily.sql executes them one after the other. DETACH ... CONCURRENTLY waits for readers such
--- as pg_dump, and nobody waits for it, but it cannot be used in a function.
+-- Returns the statements that drop the partitions of days more than `back` days ago whose reports
+-- are all billed; fleet-daily.sql executes the statements one after the other.
+-- DETACH ... CONCURRENTLY waits for readers such as pg_dump, and nobody waits for it, but it cannot
+-- be used in a function.
 CREATE OR REPLACE FUNCTION fleet_days_to_drop(back integer) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
 BEGIN
@@ -274,7 +277,7 @@ BEGIN
   INSERT INTO fleet_usage AS known (host, id, day, first_day, path, customer, cpu_seconds,
     io_bytes, memory_peak_bytes, pids_peak, oom_kills, refused_forks)
   SELECT from_host, id, day,
-    -- The difference between two times of the same clock is right even if the clock is wrong.
+    -- The difference between two readings of the same clock is right even if the clock is wrong.
     CASE WHEN measured_at >= created_at
       THEN day - least(floor(measured_at / 86400) - floor(created_at / 86400), 3650)::int END,
     path, customer, coalesce(cpu_seconds, 0), io_bytes, memory, pids, kills, refusals
@@ -297,12 +300,13 @@ DECLARE
   hosts text[];
   so_far bigint[];
 BEGIN
-  -- This lock excludes only another call of this function.
+  -- This lock blocks other calls of this function, but no readers.
   LOCK TABLE fleet_bill IN SHARE UPDATE EXCLUSIVE MODE;
   SELECT array_agg(host), array_agg(reports) INTO hosts, so_far
   FROM fleet_host_day WHERE day = one AND reports > billed;
 
-  -- Reports that arrive from here on may already be in this bill; the next bill includes them.
+  -- Reports that arrive after the query above may already be in this bill; the next bill includes
+  -- them in any case.
   INSERT INTO fleet_bill AS known (day, customer, host, cgroups, cpu_seconds, io_bytes,
     memory_peak_bytes, pids_peak, oom_kills, refused_forks)
   SELECT one, customer, host, sum(cgroups), sum(cpu_seconds), sum(io_bytes),

@@ -11,7 +11,7 @@ local FIGURES = {
   "pids_peak", "pids_events_max", "io_read_bytes", "io_write_bytes",
 }
 
--- The names come from somebody else: none may look like another line of the log or be unreadable.
+-- The names are not trusted: none may look like another line of the log or be unreadable.
 local function quote(text)
   local escaped = text:gsub('[%c"\\\128-\255]', function(c) return ("\\x%02x"):format(c:byte()) end)
   return '"' .. escaped .. '"'

@@ -32,7 +32,7 @@ local STATEMENT = [[
     io_write_bytes = greatest(known.io_write_bytes, EXCLUDED.io_write_bytes)
 ]]
 
--- The name of a cgroup may have any bytes, but text in the database must be valid UTF-8.
+-- The name of a cgroup may contain any bytes, but text in the database must be valid UTF-8.
 local function printable(path)
   return (path:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end

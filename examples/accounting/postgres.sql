@@ -16,9 +16,10 @@ CREATE TABLE IF NOT EXISTS cgroup_usage (
   day date NOT NULL,
   measured timestamptz NOT NULL,
   path text NOT NULL,
-  report integer NOT NULL,       -- above 1 if it was populated again after it had become empty
+  report integer NOT NULL,       -- above 1 if the cgroup was populated again after it became empty
   age_seconds double precision,
-  -- These count from the cgroup's creation. NULL: the host's kernel or cgroup2 has no such figure.
+  -- These count from the cgroup's creation. NULL: the host's kernel or cgroup2 hierarchy has no
+  -- such figure.
   cpu_seconds double precision,
   cpu_user_seconds double precision,
   cpu_system_seconds double precision,

@@ -222,7 +222,7 @@ static void attack(const char *mode, int count)
 		} else if (!strcmp(mode, "linger")) {
 			for (int i = 0; i < count; i++) fds[i] = lingering_socket();
 			send_rights(s, fds, count);
-			/* The child keeps copies, because the last close of a socket would wait here. */
+			/* The child keeps copies, because the last close of a socket would otherwise wait here. */
 			if (fork() == 0) { alarm(2); sleep(1); kill(getpid(), SIGKILL); }
 			for (int i = 0; i < count; i++) close(fds[i]);
 			while (waitpid(-1, NULL, WNOHANG) > 0) {}

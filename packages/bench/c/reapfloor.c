@@ -1,4 +1,4 @@
-/* reapfloor: does the least that any reaper has to do, as a floor for ours.
+/* reapfloor: does the least that any reaper has to do, as a floor for the daemon's reaper.
 
        reapfloor SCOPE LOG FILE...
 
@@ -35,7 +35,7 @@ struct cgroup {
 
 static int scope, log_fd, inotify, file_count;
 static char **files;
-/* Indexed by the watch of cgroup.events; the kernel numbers watch descriptors upwards. */
+/* Indexed by the watch of cgroup.events; the kernel assigns ascending watch descriptors. */
 static struct cgroup *by_watch[4 * MAX_CGROUPS];
 static struct { struct cgroup *cgroup; long at_ms; } queue[MAX_CGROUPS];
 static unsigned head, tail;

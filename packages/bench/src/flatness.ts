@@ -1,7 +1,7 @@
 /**
  * Measures the cost of a request, a new name and a cgroup among few and many other names or
- * cgroups. The cost is also given as a multiple of the floor's, and both are measured in turn,
- * because the speed of a machine may change by more than a fifth within minutes.
+ * cgroups. The cost is also given as a multiple of the floor's. The daemon and the floor are
+ * measured in turn, because the speed of a machine may change by more than a fifth within minutes.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -75,7 +75,10 @@ async function compareWithNewFloor(
   );
 }
 
-/** Prints the ratio of our CPU time to the floor's at each level, and how much this ratio grows. */
+/**
+ * Prints the ratio of the daemon's CPU time to the floor's at each level, and how much this ratio
+ * grows.
+ */
 function printLevels(title: string, levels: readonly Level[]): void {
   const times = levels.map(({ ours, floor }) => ours / floor);
   const growth = (Math.max(...times) / Math.min(...times) - 1) * 100;

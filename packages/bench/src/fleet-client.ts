@@ -28,7 +28,7 @@ export interface FleetOrder {
 }
 
 export interface FleetResult {
-  /** For each list, the time from the moment at which it was due until it is in the database. */
+  /** For each list, the time from the moment at which it was due until it was in the database. */
   readonly latenciesMs: readonly number[];
   readonly cpuSeconds: number;
 }

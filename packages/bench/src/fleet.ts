@@ -207,7 +207,7 @@ async function measureRun(run: Run): Promise<void> {
     rows: rows / run.processes,
     rowsPerSecond: rowsPerSecond === undefined ? undefined : rowsPerSecond / run.processes,
   };
-  // Warm up, so that neither the server's planning in each session nor V8's compiling is measured.
+  // Warm up: neither the server's planning in each session nor V8's compilation is to be measured.
   const warmUp = { batch, rows: WARM_UP_ROWS / run.processes };
   await Promise.all(processes.map((one) => one.carryOut(warmUp)));
 
