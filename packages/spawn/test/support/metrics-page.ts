@@ -9,7 +9,7 @@ const TITLES: { readonly [P in Part]: string } = {
   accounting: "Accounting and its journal",
 };
 
-const HEAD = String.raw`.\" Made from the declarations in packages/spawn by metrics-page.test.ts.
+const HEAD = String.raw`.\" Generated from the declarations in packages/spawn by metrics-page.test.ts.
 .TH CM4ALL\-SPAWN\-METRICS 7 "2026-11" "cm4all-spawn" "Miscellaneous"
 .SH NAME
 cm4all\-spawn\-metrics \- metrics of the cm4all\-spawn daemon
@@ -18,7 +18,7 @@ The daemon serves the metrics below to Prometheus if
 .B [metrics]
 in
 .BR spawn.toml (5)
-sets an address. The text in parentheses after each metric has its type, its label if it has one,
+sets an address. The text in parentheses after each metric gives its type, its label if it has one,
 its row in the output of
 .BR "cm4all\-spawn status" ,
 and its place in the output of
@@ -44,11 +44,11 @@ Only Prometheus gets the following metrics; the command
 does not show them.
 .TP
 .B cm4all_spawn_build_info
-Always 1; the label has the version of the running daemon.
+Always 1; the label gives the version of the running daemon.
 (gauge; label version)
 .TP
 .B nodejs_version_info
-Always 1; the labels have the version of Node.
+Always 1; the labels give the version of Node.
 (gauge; labels version, major, minor, patch)
 .TP
 .B process_cpu_seconds_total
