@@ -44,8 +44,8 @@ function prepareCrossBuild(architecture) {
   const known = spawnSync("dpkg", ["--print-foreign-architectures"], { encoding: "utf8" }).stdout;
   if (packages.length > 0 && !known.split("\n").includes(architecture))
     fail(
-      `The packages' dependencies come from the libraries of ${architecture}. Please tell apt ` +
-        `about them first: dpkg --add-architecture ${architecture} && apt-get update`,
+      `The packages' dependencies are determined from the libraries of ${architecture}. ` +
+        `Make these known to apt first: dpkg --add-architecture ${architecture} && apt-get update`,
     );
   installDebianPackages(packages);
 }

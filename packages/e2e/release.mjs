@@ -55,7 +55,7 @@ async function bare(cell, name) {
 async function booted(machine, architecture, only, packages = builtPackages, suite = "trixie") {
   prepareBoot(architecture, packages !== builtPackages);
   const state = await runCases({ machine, suite, architecture, packages, only });
-  return state ?? { passed: 0, failed: 0, skipped: 0, failures: ["it did not come to an end"] };
+  return state ?? { passed: 0, failed: 0, skipped: 0, failures: ["it did not finish"] };
 }
 
 /** Builds the arm64 packages on a bare Debian, and boots an arm64 virtual machine with them. */

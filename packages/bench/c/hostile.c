@@ -231,7 +231,7 @@ static void attack(const char *mode, int count)
 			static const char get[] = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
 			send(s, get, sizeof get - 1, MSG_NOSIGNAL);
 			while (!strcmp(mode, "http") && recv(s, buffer, sizeof buffer, 0) > 0) {}
-		} else if (strcmp(mode, "connect")) { fprintf(stderr, "hostile: no mode %s\n", mode); exit(64); }
+		} else if (strcmp(mode, "connect")) { fprintf(stderr, "hostile: unknown mode %s\n", mode); exit(64); }
 		close(s);
 	}
 }

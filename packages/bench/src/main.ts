@@ -64,7 +64,7 @@ function readCommandLine(): CommandLine | undefined {
     throw new Error(`${unknown} is not measured; choose from ${Object.keys(SUBJECTS).join(", ")}`);
   const { only } = values;
   if (only !== undefined && attacksCalled(only).length === 0)
-    throw new Error(`no attack is called ${only}; choose from ${attackTitles().join("; ")}`);
+    throw new Error(`no attack's title contains ${only}; choose from ${attackTitles().join("; ")}`);
   return { subjects: positionals.length === 0 ? USUAL : positionals, only };
 }
 

@@ -94,12 +94,12 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
     isRunning = false;
   });
   while (isRunning) {
-    console.log(describe("while names end", measure(nsbench, daemon, { mode: "rt", count: 5000 })));
+    console.log(
+      describe("while names are ended", measure(nsbench, daemon, { mode: "rt", count: 5000 })),
+    );
     await sleep(1);
   }
-  console.log(
-    `ending the names took ${Math.round(await ended)} ms, clients being served meanwhile`,
-  );
+  console.log(`ending the names took ${Math.round(await ended)} ms, while clients were served`);
 }
 
 /**

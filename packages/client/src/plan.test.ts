@@ -60,8 +60,8 @@ it.each([
   ["0 100000 65536", undefined],
   ["0 1", "three numbers"],
   ["0 x 1", "three numbers"],
-  ["0 100000 99999999999", "ids end at 4294967294"],
-  ["4294967295 0 1", "ids end at"],
+  ["0 100000 99999999999", "the largest id is 4294967294"],
+  ["4294967295 0 1", "the largest id is"],
   ["0 0 0", "no id is mapped"],
   ["4294967294 4294967294 1", undefined],
 ])("mapProblem(%j)", (line, problem) => {

@@ -49,7 +49,7 @@ export function mapProblem(line: string): string | undefined {
   if (count === 0) return "COUNT is 0: no id is mapped";
   for (const first of [inside, outside])
     if (first + count - 1 > MAX_ID)
-      return `ids end at ${MAX_ID}: a COUNT of ${count} from ${first} on goes beyond that`;
+      return `the largest id is ${MAX_ID}, which a COUNT of ${count} from ${first} exceeds`;
   return undefined;
 }
 

@@ -99,7 +99,7 @@ function inside<T>(namespace: Handle, type: NamespaceType, work: () => T): () =>
     } catch (error) {
       if (!isErrno(error, "EPERM")) throw error;
       const what = `cannot enter the ${type} namespace`;
-      throw new CommandFailure(`${what}: EPERM: this takes CAP_SYS_ADMIN`, EX_NOPERM, {
+      throw new CommandFailure(`${what}: EPERM: this requires CAP_SYS_ADMIN`, EX_NOPERM, {
         cause: error,
       });
     }

@@ -45,7 +45,7 @@ describe("a wrong command line ends with EX_USAGE and one line", () => {
     [["request", "foo"], `ask for ${KINDS.join(", ")} or --lease`],
     [["request", "foo", "--uid-map", "0 0 1"], "--uid-map and --gid-map need --user"],
     [["request", "foo", "--ipx"], "unknown option '--ipx' (did you mean --ipc?)"],
-    [["request", "a\tb", "--ipc"], "It holds a byte that is not allowed: 0x09."],
+    [["request", "a\tb", "--ipc"], "It contains a byte that is not allowed: 0x09."],
     [["request", "", "--ipc"], "It is empty."],
     [["request", "foo", "--ipc", "--timeout", "x"], "Expected a number of seconds above 0"],
     [["request", "foo", "--ipc", "--socket", ""], "a socket address has 1 to 107 bytes"],

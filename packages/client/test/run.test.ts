@@ -266,7 +266,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       ]);
       const { status, stderr } = await running.result;
       expect(stderr).toBe(
-        "cm4all-spawn-client: cannot enter the ipc namespace: EPERM: this takes CAP_SYS_ADMIN\n",
+        "cm4all-spawn-client: cannot enter the ipc namespace: EPERM: this requires CAP_SYS_ADMIN\n",
       );
       expect(status).toBe(77);
     });

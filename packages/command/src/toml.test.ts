@@ -46,12 +46,12 @@ describe("parseToml", () => {
     [
       "MemoryMax=1G # pasted\n",
       (t: ReturnType<typeof parse>) => t,
-      'f.toml:1: TOML wants text in quotes: MemoryMax = "1G"',
+      'f.toml:1: TOML requires quotes around text: MemoryMax = "1G"',
     ],
     [
       "[Slice]\nDescription=all of it\n",
       (t: ReturnType<typeof parse>) => t,
-      'f.toml:2: TOML wants text in quotes: Description = "all of it"',
+      'f.toml:2: TOML requires quotes around text: Description = "all of it"',
     ],
     [
       "[t]\nenabled = yes\n",

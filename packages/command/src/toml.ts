@@ -58,7 +58,7 @@ function explain(text: string, { lineNumber, message }: ParseError): string {
   if (key === undefined) return message;
   if (/^(yes|no|on|off|true|false)$/i.test(value ?? ""))
     return `${key} must be true or false, not ${value}`;
-  return `TOML wants text in quotes: ${key} = ${JSON.stringify(value)}`;
+  return `TOML requires quotes around text: ${key} = ${JSON.stringify(value)}`;
 }
 
 /**

@@ -48,10 +48,10 @@ test("each drop-in for the original's units is named, with its current effect", 
   write("cm4all-spawn-accessory.service.d/x y.conf", "[Service]\nNice=1\n");
   const said = install().split("\n");
   expect(said).toEqual([
-    "cm4all-spawn: drop-in of the original: cm4all-spawn-accessory.service.d/override.conf: it applies to all of cm4all-spawn.service",
+    "cm4all-spawn: drop-in for the original daemon: cm4all-spawn-accessory.service.d/override.conf: it applies to all of cm4all-spawn.service",
     "    LimitNOFILE=9: limits the namespace service and the reaper together",
-    "cm4all-spawn: drop-in of the original: cm4all-spawn-accessory.service.d/x y.conf: it applies to all of cm4all-spawn.service",
-    "cm4all-spawn: drop-in of the original: cm4all-spawn-reaper.service.d/override.conf: it applies to the accounting script",
+    "cm4all-spawn: drop-in for the original daemon: cm4all-spawn-accessory.service.d/x y.conf: it applies to all of cm4all-spawn.service",
+    "cm4all-spawn: drop-in for the original daemon: cm4all-spawn-reaper.service.d/override.conf: it applies to the accounting script",
     "    User=me: must be the same as accounting.user in spawn.toml, if that is set",
     "    MemoryMax=100M: must be at least 256 MiB more than accounting.memory_mib in spawn.toml",
     "    ExecStart=/usr/sbin/cm4all-spawn-reaper -v: the original's programs are no longer installed",

@@ -160,7 +160,7 @@ describe.each([
       expect(Object.keys(RUN_BY), `${path}:${line}`).toContain(language);
       expect(text, `${path}:${line}`).not.toBe("");
       if (testedBy !== undefined)
-        expect(read(testedBy), `${path}:${line}: ${testedBy} takes it from there`).toContain(
+        expect(read(testedBy), `${path}:${line}: ${testedBy} reads it from this page`).toContain(
           `${basename(path)}"`,
         );
       expect(notRun ?? "it is run", `${path}:${line}: a reason`).toMatch(/\w{5}|\w+ \w+/);

@@ -98,5 +98,5 @@ if (await step("prepare", prepare))
     const work = known[name];
     if (work !== undefined) await step(name, work);
     else if (name === "odd") await tryOddities();
-    else await step(name, () => Promise.reject(new Error("no such command of the newcomer")));
+    else await step(name, () => Promise.reject(new Error("unknown command")));
   }

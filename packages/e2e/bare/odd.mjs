@@ -65,7 +65,7 @@ export const oddities = {
     // The daemon serves clients nevertheless.
     line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen ${ADDRESS}'`,
     status: 0,
-    says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd-\S+\n/,
+    says: /cannot listen on \/run\/\S+: .*; trying again\n\S+ listening on @odd-\S+\n/,
   },
   "read-only /run: netns": {
     setup: `mount -t tmpfs -o ro none /run; ${WEB}`,

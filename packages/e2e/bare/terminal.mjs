@@ -96,7 +96,7 @@ export class Terminal {
     try {
       await untilPrinted(running, AT_WORK);
       if (!/^ {2}cgroup .*\n(?:.*\n)*? {2}shop /m.test(running.printed))
-        throw new Error("it prints no table");
+        throw new Error("npm start printed no table");
       this.#request(running.pid);
     } finally {
       running.kill("SIGINT");

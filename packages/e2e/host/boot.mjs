@@ -104,7 +104,7 @@ export async function runCases({ machine, suite, architecture, packages, only })
   }
   const result = join(output, "result.json");
   if (!existsSync(result)) {
-    console.log(`the cases did not come to an end; see ${output}`);
+    console.log(`the cases did not finish; see ${output}`);
     return undefined;
   }
   const { passed, failed, skipped } = JSON.parse(readFileSync(result, "utf8"));

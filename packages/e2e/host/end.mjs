@@ -18,7 +18,7 @@ export class Ended extends Error {
  */
 export async function withEnd(seconds, output, work) {
   const end = new AbortController();
-  const timer = setTimeout(() => end.abort("its time was up"), seconds * 1000);
+  const timer = setTimeout(() => end.abort("the time limit was reached"), seconds * 1000);
   /** @param {string} signal */
   const abort = (signal) => end.abort(signal);
   for (const signal of SIGNALS) process.on(signal, abort);
@@ -28,7 +28,7 @@ export async function withEnd(seconds, output, work) {
     return result;
   } catch (error) {
     if (!end.signal.aborted) throw error;
-    throw new Ended(`ended before it was through: ${end.signal.reason}; see ${output}`);
+    throw new Ended(`ended early: ${end.signal.reason}; see ${output}`);
   } finally {
     clearTimeout(timer);
     for (const signal of SIGNALS) process.off(signal, abort);

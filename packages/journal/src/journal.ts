@@ -171,7 +171,9 @@ export class Journal {
         return reject(new JournalError(`a record of ${payload.length} bytes is too large`));
       const { limitBytes } = this.#options;
       if (this.bytes + this.#queuedRecordBytes + size > limitBytes - MARK_BYTES)
-        return reject(new JournalFull(`the journal holds as much as it may: ${limitBytes} bytes`));
+        return reject(
+          new JournalFull(`the journal has reached its size limit: ${limitBytes} bytes`),
+        );
       this.#queuedRecordBytes += size;
       this.#writer.add({
         frame: (active) => ({ kind: FrameKind.RECORD, number: takeNumber(active), payload }),

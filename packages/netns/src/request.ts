@@ -161,7 +161,7 @@ export function hostNames({ name, description }: UpRequest): string[] {
 
 /**
  * Replaces `servers = "auto"` by the resolver of the host.
- * @throws CommandFailure if none listens at the host's end of the pair
+ * @throws CommandFailure if none listens on the host's end of the pair
  */
 export function findResolver(description: Description): Description {
   const { dns } = description;
@@ -172,7 +172,7 @@ export function findResolver(description: Description): Description {
   const servers = addresses.filter(({ bytes }) => resolverListensAt(bytes)).map(formatIpAddress);
   if (servers.length === 0)
     throw new CommandFailure(
-      `${dns.origin}: no resolver listens at the host's end of the pair (${addresses.map(formatIpAddress).join(", ") || "it has no address"}); ` +
+      `${dns.origin}: no resolver listens on the host's end of the pair (${addresses.map(formatIpAddress).join(", ") || "it has no address"}); ` +
         "127.0.0.53 cannot be reached from inside: list servers, or let systemd-resolved listen there (DNSStubListenerExtra= in resolved.conf)",
       EX_CONFIG,
     );

@@ -1,4 +1,4 @@
-/** Finds out whether a resolver of the host listens at an address that a namespace can reach. */
+/** Finds out whether a resolver of the host listens on an address that a namespace can reach. */
 import { readFileSync } from "node:fs";
 import { isErrno } from "@cm4all/linux";
 

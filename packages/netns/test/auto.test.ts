@@ -161,7 +161,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
     expect(run("up", "web").stderr).toContain(`${DIRECTORY}/default.toml:3: inside.mtu`);
   });
 
-  it("uses the host's resolver only if it listens at the host's end of the pair", async () => {
+  it("uses the host's resolver only if it listens on the host's end of the pair", async () => {
     configure('[pool]\nipv4 = "10.213.0.0/24"\n');
     sandbox.writeDescription("web", `${AUTO}[dns]\nservers = "auto"\nsearch = ["a"]\n`);
     const resolver = (address: string) =>
@@ -177,7 +177,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
       const { status, stderr } = run(command, "web");
       expect(status).toBe(78);
       expect(stderr).toMatch(
-        /web\.toml:4: no resolver listens at the host's end of the pair \(10\.213/,
+        /web\.toml:4: no resolver listens on the host's end of the pair \(10\.213/,
       );
     }
     expect(list()).toEqual([]);

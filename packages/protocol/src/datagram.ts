@@ -53,7 +53,7 @@ export class PacketReader {
       throw new ProtocolError(
         "short",
         length,
-        `datagram of ${length} bytes is too short: its header has ${DATAGRAM_HEADER_SIZE}`,
+        `datagram of ${length} bytes is too short: the header alone has ${DATAGRAM_HEADER_SIZE}`,
       );
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, length);
     this.#length = length;

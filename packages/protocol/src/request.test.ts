@@ -173,8 +173,8 @@ describe("encodeRequest", () => {
   it.each([
     ["", "NAME is empty"],
     ["x".repeat(4081), "NAME is longer than 4080 bytes"],
-    ["naïve", "NAME holds a byte that is not allowed: 0xc3"],
-    ["a\n", "NAME holds a byte that is not allowed: 0x0a"],
+    ["naïve", "NAME contains a byte that is not allowed: 0xc3"],
+    ["a\n", "NAME contains a byte that is not allowed: 0x0a"],
   ])("refuses the name %j", (name, message) => {
     expect(() => encodeRequest({ name, ...NOTHING, ipc: true })).toThrow(new RangeError(message));
     expect(findNameProblem(name)).toBe(message.replace("NAME ", ""));

@@ -136,7 +136,7 @@ function problemOf(bytes: Uint8Array, start: number, end: number): string | unde
   for (let i = start; i < end; ++i) {
     const byte = bytes[i];
     if (byte === undefined || byte < 0x20 || byte > 0x7f)
-      return `holds a byte that is not allowed: 0x${byte?.toString(16).padStart(2, "0")}`;
+      return `contains a byte that is not allowed: 0x${byte?.toString(16).padStart(2, "0")}`;
   }
   return undefined;
 }

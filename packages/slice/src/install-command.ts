@@ -90,7 +90,7 @@ function diffOf({ path, before, after }: Change): string {
 }
 
 function tellUnchanged({ path, after }: Change): string {
-  return after === undefined ? `${path} is not there` : `unchanged ${path}`;
+  return after === undefined ? `${path} does not exist` : `unchanged ${path}`;
 }
 
 function tellChange({ path, before, after }: Change): string {

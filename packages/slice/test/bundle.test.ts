@@ -201,7 +201,7 @@ describe("install and remove", () => {
       stderr: "",
     });
     expect(readdirSync(inRoot("etc/systemd/system"))).toEqual([]);
-    expect(slice("remove", "--root", root).stdout).toBe(`${paths[0]} is not there\n`);
+    expect(slice("remove", "--root", root).stdout).toBe(`${paths[0]} does not exist\n`);
   });
 
   it("change nothing in a dry run, and print only a diff", () => {

@@ -63,7 +63,7 @@ export const subject: Subject = {
     if (answer === "") return;
     const value: unknown = JSON.parse(answer);
     if (typeof value !== "object" || value === null || !("command" in value || "error" in value))
-      throw new Error(`a strange answer: ${answer}`);
+      throw new Error(`an unexpected answer: ${answer}`);
   },
   close: () => {
     server?.close();

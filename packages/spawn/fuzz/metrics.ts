@@ -34,7 +34,7 @@ export const subject: Subject = {
     const answer = await exchange(path, input);
     // The server's answer to a request, or Node's own answer to input that is not HTTP.
     if (answer !== "" && !/^HTTP\/1\.1 (100|200|400|404|408|413|414|417|431) /.test(answer))
-      throw new Error(`a strange answer: ${answer.slice(0, 200)}`);
+      throw new Error(`an unexpected answer: ${answer.slice(0, 200)}`);
   },
   close: () => {
     server?.close();

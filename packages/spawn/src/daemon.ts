@@ -95,7 +95,10 @@ function tryOpenNotifier(log: Logger): Notifier | undefined {
   try {
     return Notifier.open(address);
   } catch (error) {
-    log(LOG_WARNING, `going on without a service manager at ${address}: ${errorText(error)}`);
+    log(
+      LOG_WARNING,
+      `cannot reach the service manager at ${address}, going on without it: ${errorText(error)}`,
+    );
     return undefined;
   }
 }

@@ -126,7 +126,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
   });
 
   it.each([
-    ["nobody listens at its socket", undefined, /connect\(address="\S+"\): ENOENT/],
+    ["nobody listens on its socket", undefined, /connect\(address="\S+"\): ENOENT/],
     ["it ends at once", { command: "exit 1" }, /its unit has ended/],
     [
       "it runs as another user",
@@ -151,7 +151,9 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(hosts.pids).toEqual([]);
     const [line = "", ...others] = host.daemon.log
       .split("\n")
-      .filter((text) => text.includes("the script gets no unit of its own, but a child process"));
+      .filter((text) =>
+        text.includes("the script runs in a child process of the daemon, not in a unit of its own"),
+      );
     expect(line).toMatch(reason);
     expect(others).toEqual([]);
     await host.daemon.untilLogged("accounting.lua in a child process");

@@ -289,7 +289,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     [["lua", "x.lua", "--recorded", "/etc/passwd"], 65, "/etc/passwd: Unexpected token"],
     [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 65, "cannot open /nonexistent.lua"],
     [["lua", "/etc", "--cgroup", "a/job"], 65, "cannot read /etc: Is a directory"],
-    [["--listen", "/nonexistent/x", "--control", ""], 73, "cannot listen at /nonexistent/x: "],
+    [["--listen", "/nonexistent/x", "--control", ""], 73, "cannot listen on /nonexistent/x: "],
     [["check", "surplus"], 64, 'Try "cm4all-spawn check --help".'],
   ])("%j ends with status %d and without a stack trace", (args, status, text) => {
     const result = run(...args);

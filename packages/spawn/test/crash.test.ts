@@ -51,7 +51,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that start
       const daemon = await TestDaemon.start({ options: ["--control", control] });
       using client = daemon.connect();
       client.inodes("name", { ipc: true });
-      await until(() => daemon.log.includes(`cannot listen at ${control}: `), "it is logged");
+      await until(() => daemon.log.includes(`cannot listen on ${control}: `), "it is logged");
       if (control === places[0]) {
         renameSync(control, `${control}.away`);
         await until(() => existsSync(control), "it listens");
@@ -67,7 +67,9 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that start
 
   it("without the service manager that NOTIFY_SOCKET names says so in one line", async () => {
     const daemon = await TestDaemon.start({ env: { NOTIFY_SOCKET: "/nowhere/notify" } });
-    await daemon.untilLogged(/^\S+ going on without a service manager at \/nowhere\/notify: .*\n/);
+    await daemon.untilLogged(
+      /^\S+ cannot reach the service manager at \/nowhere\/notify, going on without it: .*\n/,
+    );
     await daemon.stop();
     expect(daemon.log).not.toMatch(/(?:\n| \|) *at /);
   });

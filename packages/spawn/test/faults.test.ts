@@ -252,7 +252,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
         await peer.endAll();
       });
       expect(peer.run([], daemon.address, ALL)[0]).toBe("handles");
-      await daemon.untilLogged(`the queue of connections keeps its length: listen`);
+      await daemon.untilLogged(`cannot change the length of the queue of connections: listen`);
       expect(daemon.log).not.toMatch(/crashed|(?:\n| \|) *at /);
     },
   );

@@ -445,7 +445,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       expect(readFileSync(file, "utf8")).toBe("mine");
       expect(await ask(one, ...args, join(directory, "missing/socket"))).toMatchObject({
         status: 73,
-        stderr: expect.stringMatching(/^\S+ cannot listen at .*ENOENT.*\n$/),
+        stderr: expect.stringMatching(/^\S+ cannot listen on .*ENOENT.*\n$/),
       });
     } finally {
       rmSync(directory, { recursive: true });

@@ -96,7 +96,7 @@ export const install: Case = {
     const [daemon, script] = [exposure(SERVICE), exposure(SCRIPT_UNIT)];
     // The limits are those of packages/deb: systemd 252 and 257 compute the same figures.
     assert.ok(daemon <= 3.9 && script <= 1.2, `${daemon} ${script}`);
-    note(`systemd ${systemdVersion()}, exposure ${daemon}, of scripts ${script}`);
+    note(`systemd ${systemdVersion()}, exposure of the daemon ${daemon}, of scripts ${script}`);
     assertNoDebugger(SERVICE);
     const status = attempt("cm4all-spawn status");
     // With status 1, the daemon runs, and the output names what the host lacks.

@@ -24,7 +24,7 @@ async function tryIn(
   const run = () => {
     const { problem, printed } = runSnippet(snippet, values, reader);
     if (problem !== undefined) return problem;
-    return prints?.test(printed) === false ? `it has not printed ${prints}` : undefined;
+    return prints?.test(printed) === false ? `did not print ${prints}` : undefined;
   };
   let problem: string | undefined;
   try {

@@ -26,7 +26,7 @@ export const replaceOriginal: Case = {
     sh("systemctl start cm4all-spawn-netns@old.service");
 
     const said = sh("apt-get -q -y install /e2e/in/packages/*.deb 2>&1");
-    const dropIn = `drop-in of the original: ${units}/cm4all-spawn-`;
+    const dropIn = `drop-in for the original daemon: ${units}/cm4all-spawn-`;
     assert.ok(said.includes(`${dropIn}accessory.service.d/nice.conf: it applies to all of`));
     assert.ok(said.includes(`${dropIn}reaper.service.d/override.conf: it applies to the acc`));
     assert.match(sh("! cm4all-spawn-reaper 2>&1"), /is now a part of cm4all-spawn/);

@@ -57,7 +57,7 @@ export const scriptLimits: Case = {
       assert.notEqual(kills, 0);
       assert.notEqual(refusals, 0);
       assert(pidsOf(unit).length <= 40);
-      note(`${kills} killed, ${refusals} not forked`);
+      note(`${kills} OOM kills, ${refusals} refused forks`);
 
       // The handlers had effects before they failed, so an administrator decides.
       const parked = listRecords();

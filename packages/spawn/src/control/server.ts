@@ -62,7 +62,7 @@ export async function listenForControl(
     // The next attempt would fail if this server went on listening.
     server.close();
     const reason = errorText(error);
-    throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
+    throw new CommandFailure(`cannot listen on ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
   }
 }
 
@@ -126,7 +126,7 @@ export async function askDaemon(
       throw new CommandFailure(`only root may ask the daemon (${path})`, EX_NOPERM);
     if (isErrno(error, "ENOENT", "ECONNREFUSED"))
       throw new CommandFailure(
-        `the daemon is not running (nobody listens at ${path})`,
+        `the daemon is not running (nobody listens on ${path})`,
         EX_UNAVAILABLE,
       );
     if (isErrno(error, "EAGAIN"))

@@ -169,9 +169,9 @@ const STATUS = object(
     metrics: object(
       {
         address: text("The configured address."),
-        isListening: truth("Whether the daemon is listening at the address."),
+        isListening: truth("Whether the daemon is listening on the address."),
         problem: text(
-          "Why the daemon could not listen at the address; missing if there was no failure.",
+          "Why the daemon could not listen on the address; missing if there was no failure.",
         ),
       },
       ["problem"],

@@ -127,7 +127,7 @@ export const REAPER_METRICS = {
   },
   missedChanges: {
     kind: "counter",
-    help: "Changes of cgroups that only the periodic check found, because events were missed.",
+    help: "Changes to cgroups that only the periodic check found, because events were missed.",
     row: "watching",
     text: "{} changes missed",
   },

@@ -269,7 +269,7 @@ export class Reaper {
     if (limited !== record)
       this.#complaints.complain(
         "path",
-        "a cgroup's path is longer than 1 MiB: its record has the path of a cgroup above it, but its own figures",
+        "a cgroup's path is longer than 1 MiB: its record has the path of a cgroup above it, but the cgroup's own figures",
       );
     return encodeRecord(limited);
   }

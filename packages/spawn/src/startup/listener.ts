@@ -32,7 +32,7 @@ export function openListener(address: string): Fd {
     fd.close();
     if (error instanceof CommandFailure) throw error;
     const reason = errorText(error);
-    throw new CommandFailure(`cannot listen at ${address}: ${reason}`, EX_CANTCREAT, {
+    throw new CommandFailure(`cannot listen on ${address}: ${reason}`, EX_CANTCREAT, {
       cause: error,
     });
   }

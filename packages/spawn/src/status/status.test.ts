@@ -27,7 +27,7 @@ describe("formatStatus", () => {
     expect(formatStatus(status())).toEqual([
       "daemon          cm4all-spawn 1.2.3, pid 42, up 1.5 h",
       "accounting      script is ready, 2 waiting, the oldest for 12 s, 0 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
-      "handlers        succeed, 1 running of at most 10, 1 begun, 0 cgroups fail, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports, 0 ends of the script host",
+      "handlers        succeed, 1 running of at most 10, 1 begun, 0 cgroups fail, 4 failed, 3 called again, 1 lost, 12 s in all, 0 interim reports, 0 restarts of the script host",
       "journal         takes records, 9 records, 0 unreadable, 0 damaged files, 2.0 MiB of at most 1024.0 MiB",
       "script          /etc/cm4all/spawn/accounting.lua",
       "journal in      /var/lib/cm4all-spawn",

@@ -70,7 +70,7 @@ export async function addressRemark(address: string): Promise<string | undefined
   } catch (error) {
     return isErrno(error, "EADDRINUSE")
       ? `${address} is in use: by the daemon if it is running, and otherwise by another program`
-      : `${address} cannot be used now; the daemon tries it again: ${errorText(error)}`;
+      : `${address} cannot be used now; the daemon will try again: ${errorText(error)}`;
   } finally {
     server.close();
   }

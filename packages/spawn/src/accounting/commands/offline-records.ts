@@ -96,7 +96,8 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
 
   async drop(numbers: readonly number[]): Promise<number> {
     for (const number of numbers)
-      if (!isListed(this.#journal.state(number))) throw new RecordRefused(number, "is not there");
+      if (!isListed(this.#journal.state(number)))
+        throw new RecordRefused(number, "is not in the journal");
     await this.#mark(numbers, RecordState.GONE);
     return numbers.length;
   }

@@ -31,7 +31,7 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
   accounting
     .command("list")
     .description("list the records, oldest first, with the reasons of those that are parked")
-    .option("--json", "as a JSON array, one record a line")
+    .option("--json", "as a JSON array, one record per line")
     .action(async ({ json }: { readonly json?: boolean }) => {
       await print(await listOf(await open(), json === true ? listAsJson : listAsTable));
     });

@@ -128,7 +128,7 @@ describe("a journal that takes no records", () => {
     expect(store.gauges.journal).toBe("ready");
     expect(log).toEqual([
       "/j: the journal is filling up: 14 of 16 MiB, see journal_mib",
-      "/j: cgroups' directories stay: the journal holds as much as it may: 16777216 bytes",
+      "/j: cgroups' directories stay: the journal has reached its size limit: 16777216 bytes",
       "/j: the journal has room again",
     ]);
   });

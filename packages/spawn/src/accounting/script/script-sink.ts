@@ -182,7 +182,10 @@ export class ScriptSink implements AccountingSink {
       this.#loading.end();
     });
     host.on("child", (reason) =>
-      this.#log(LOG_WARNING, `the script gets no unit of its own, but a child process: ${reason}`),
+      this.#log(
+        LOG_WARNING,
+        `the script runs in a child process of the daemon, not in a unit of its own: ${reason}`,
+      ),
     );
     host.on("unusable", (said, traceback) => {
       const message = explainUnusable(said, config);
@@ -207,7 +210,7 @@ export class ScriptSink implements AccountingSink {
     );
     host.on("notice", (text) => this.#log(LOG_INFO, inOneLine(text)));
     host.on("outputLost", (reason) =>
-      this.#log(LOG_WARNING, `what the accounting script prints is lost: ${reason}`),
+      this.#log(LOG_WARNING, `the output of the accounting script is lost: ${reason}`),
     );
     host.on("leftOut", (count) =>
       this.#log(LOG_WARNING, `${count} messages of the script were left out: it prints too much`),

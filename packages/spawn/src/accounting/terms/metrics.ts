@@ -72,7 +72,7 @@ export const ACCOUNTING_METRICS = {
   },
   begunCgroups: {
     kind: "gauge",
-    help: "Waiting cgroups whose handler runs and may have taken effect.",
+    help: "Waiting cgroups whose handler is running and may have had an effect.",
     row: "handlers",
     text: "{} begun",
   },
@@ -98,7 +98,7 @@ export const ACCOUNTING_METRICS = {
     kind: "counter",
     help: "Cgroups that are not accounted: an administrator dropped them, or their handlers failed and retry is off.",
     row: "handlers",
-    text: "{} cgroups lost",
+    text: "{} lost",
   },
   handlerSeconds: {
     kind: "counter",
@@ -117,7 +117,7 @@ export const ACCOUNTING_METRICS = {
     kind: "counter",
     help: "Number of times that the script host ended by itself and was started again.",
     row: "handlers",
-    text: "{} ends of the script host",
+    text: "{} restarts of the script host",
   },
   journal: {
     kind: "state",
@@ -146,7 +146,7 @@ export const ACCOUNTING_METRICS = {
   },
   damagedFiles: {
     kind: "gauge",
-    help: "Files of the journal that are damaged in part; they are kept, and their other records are used.",
+    help: "Journal files that are partly damaged; they are kept, and their other records are used.",
     row: "journal",
     text: "{} damaged files",
   },

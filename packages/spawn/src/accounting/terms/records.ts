@@ -55,7 +55,8 @@ export interface AccountingRecords {
    */
   find(idOrNumber: string): Promise<FoundRecord[]>;
   /**
-   * Has the handlers of parked records called again, and returns the number of these records.
+   * Makes the daemon call the handlers of parked records again, and returns the number of these
+   * records.
    * `"all"` leaves out those that cannot be retried.
    * @throws RecordRefused if one of the records cannot be retried; then none is retried
    */

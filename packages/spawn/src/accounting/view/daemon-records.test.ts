@@ -227,7 +227,7 @@ describe("drop", () => {
     ];
     for (const number of [accounted, 999])
       await expect(records.drop([waiting, number])).rejects.toThrow(
-        `record ${number} is not there`,
+        `record ${number} is not in the journal`,
       );
     expect(journal.state(waiting)).toBe(WAITING);
   });

@@ -114,7 +114,7 @@ export class DaemonRecords implements AccountingRecords {
       if (state === RecordState.BEGAN || queue.find(number)?.isRunning === true)
         throw new RecordRefused(number, "is not dropped: its handler runs");
       if (state !== RecordState.WAITING && state !== RecordState.PARKED)
-        throw new RecordRefused(number, "is not there");
+        throw new RecordRefused(number, "is not in the journal");
     }
     for (const number of numbers) queue.tryWithdraw(number);
     this.dropped += numbers.length;

@@ -192,7 +192,7 @@ export class Listener {
       listen(fd, backlog);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.#onError("the queue of connections keeps its length", error);
+      this.#onError("cannot change the length of the queue of connections", error);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Decides when names end: some time after their last use. */
+/** Decides when names expire: some time after their last use. */
 import { type EventLoop, monotonicMs, type Timer } from "../../thread/event-loop.ts";
 import type { Registry } from "../names/registry.ts";
 import type { NameEnder } from "./name-ender.ts";
