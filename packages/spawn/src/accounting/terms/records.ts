@@ -56,8 +56,7 @@ export interface AccountingRecords {
   find(idOrNumber: string): Promise<FoundRecord[]>;
   /**
    * Makes the daemon call the handlers of parked records again, and returns the number of these
-   * records.
-   * `"all"` leaves out those that cannot be retried.
+   * records. `"all"` leaves out those that cannot be retried.
    * @throws RecordRefused if one of the records cannot be retried; then none is retried
    */
   retry(numbers: readonly number[] | "all"): Promise<number>;
