@@ -38,7 +38,7 @@ export function tryGetXattr(
 /**
  * Returns the names of all attributes, each with its namespace (`user.account`); none if the file
  * system has no attributes.
- * @throws SyscallError E2BIG: the kernel cannot list so many
+ * @throws SyscallError E2BIG: there are more than the kernel can list
  */
 export function listXattrs(fd: number): ByteString[] {
   for (const lengthBytes of LIST_BYTES) {

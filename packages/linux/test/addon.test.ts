@@ -16,7 +16,7 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
     return addon;
   }
 
-  it("makes no call but those on its list", () => {
+  it("makes only the calls on its list", () => {
     const { call, numbers } = load();
     // getpid, execve, fork or clone, kill
     const others = process.arch === "x64" ? [39, 59, 57, 62] : [172, 221, 220, 129];
@@ -49,7 +49,7 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
     for (const fd of [reader, writer]) fd.close();
   });
 
-  it("needs no newer libc than Node, and can be loaded by each thread", () => {
+  it("needs no newer libc than Node does, and can be loaded by each thread", () => {
     const { stdout } = spawnSync("readelf", ["--dyn-syms", "--wide", path], { encoding: "utf8" });
     const versions = [...stdout.matchAll(/@GLIBC_(\d+)\.(\d+)/g)].map(
       ([, a, b]) => Number(a) * 100 + Number(b),

@@ -1,4 +1,4 @@
-/** Tests of build.mjs, which builds the addon, in directories of their own. */
+/** Tests of build.mjs, which builds the addon. Each build has a directory of its own. */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

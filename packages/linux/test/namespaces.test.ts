@@ -41,7 +41,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(linux.ownNamespaceInode("uts")).toBe(before);
   });
 
-  it("of mounts keep their mounts to themselves", () => {
+  it("mount namespaces keep their mounts to themselves", () => {
     const cwd = process.cwd();
     const before = linux.ownNamespaceInode("mnt");
     const directory = mkdtempSync(join(tmpdir(), "cm4all-linux-"));
@@ -57,7 +57,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("of users are made without leaving a process behind", () => {
+  it("user namespaces are made without leaving a process behind", () => {
     const maps = { uidMap: "0 1000 1\n", gidMap: "0 100 1\n" };
     const fds = Array.from({ length: 50 }, () => linux.createUserNamespace(maps));
     expect(new Set(fds.map(inode)).size).toBe(50);
@@ -65,13 +65,13 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(readFileSync("/proc/thread-self/children", "utf8")).toBe("");
   });
 
-  it("of users report a refused map with its errno, and leave nothing behind", () => {
+  it("user namespaces report a refused map with its errno, and leave nothing behind", () => {
     const maps = { uidMap: "rubbish", gidMap: undefined };
     expect(() => linux.createUserNamespace(maps)).toThrow("EINVAL");
     expect(readFileSync("/proc/thread-self/children", "utf8")).toBe("");
   });
 
-  it.skipIf(missing("catatonit") !== undefined)("of processes get an init", () => {
+  it.skipIf(missing("catatonit") !== undefined)("PID namespaces get an init", () => {
     using own = linux.openOwnNamespace("pid");
     linux.unshare(linux.CLONE_NEWPID);
     let pid: number;
@@ -87,8 +87,8 @@ describe.skipIf(noRoot)("namespaces", () => {
       linux.setns(own.number, linux.CLONE_NEWPID);
     }
     using pidfd = linux.pidfdOpen(pid);
-    // posix_spawn returns when the child stops using our memory, shortly before the kernel has
-    // replaced its command line.
+    // posix_spawn returns when the child stops using our memory, shortly before the kernel
+    // replaces its command line.
     while (readFileSync(`/proc/${pid}/cmdline`, "latin1") === "");
     expect(readFileSync(`/proc/${pid}/cmdline`, "latin1")).toBe("init test\0-P\0");
     expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^NSpid:\t\d+\t1$/m);
@@ -100,7 +100,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(linux.tryPidfdOpen(pid)).toBeUndefined();
   });
 
-  it("have a parent", () => {
+  it("user namespaces have a parent", () => {
     using user = linux.createUserNamespace({ uidMap: undefined, gidMap: undefined });
     using parent = linux.namespaceParent(user.number);
     expect(parent === undefined ? undefined : inode(parent)).toBe(

@@ -5,7 +5,7 @@ export type CheckResult =
   | { usable: true; warning?: string }
   | { usable: false; message: string; traceback?: string };
 
-/** Runs the script's main chunk in a host of its own, and ends the host. */
+/** Runs the script's main chunk in a script host of its own, and then stops the script host. */
 export async function checkScript(options: ScriptHostOptions): Promise<CheckResult> {
   const host = new ScriptHost(options);
   try {

@@ -9,8 +9,8 @@ import { bytesOfLatin1, setEnvironmentVariable } from "@cm4all/linux";
 const VARIABLE = "CM4ALL_ENVIRONMENT";
 
 /**
- * Returns the additional variable for the host, made from the environment of this process; nothing
- * if all its variables are UTF-8.
+ * Returns the additional variable for the script host, made from the environment of this process;
+ * nothing if all its variables are UTF-8.
  * @see proc_pid_environ(5)
  */
 export function undecodableVariables(): NodeJS.ProcessEnv {
@@ -25,7 +25,7 @@ function isText(bytes: Buffer): boolean {
   return Buffer.from(bytes.toString()).equals(bytes);
 }
 
-/** Sets, in the host, the variables that `undecodableVariables` has passed. */
+/** Sets, in the script host, the variables that `undecodableVariables` has passed. */
 export function restoreEnvironment(): void {
   const encoded = process.env[VARIABLE];
   if (encoded === undefined) return;

@@ -9,7 +9,7 @@ import { HOST_FD } from "./host-fd.ts";
 import { MessageReader } from "./message-reader.ts";
 import { encodeMessage, MAX_REQUEST_BYTES, type Reply, type Request } from "./protocol.ts";
 
-/** The interval at which a host that blocks looks for an answer. */
+/** The interval at which a script host that blocks looks for an answer. */
 const LOOK_MS = 1;
 
 export class HostChannel {

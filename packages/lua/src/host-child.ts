@@ -15,7 +15,7 @@ export interface ChildOptions {
   /** Supplementary groups, by default none; ignored without a uid. */
   groups?: readonly number[] | undefined;
   env?: NodeJS.ProcessEnv | undefined;
-  /** The size of the host's heap, in MiB. */
+  /** The size of the script host's heap, in MiB. */
   memoryMiB: number;
   /** Standard output of the script; by default ours. */
   stdout?: "inherit" | number | undefined;

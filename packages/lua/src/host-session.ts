@@ -9,7 +9,8 @@
  * while none is due, there is no timer, so that an idle daemon sleeps. The data that waits to be
  * sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. An answer makes
  * room for the next request, and carries the number of the request that it answers. Numbers are
- * random, so that a host that does not read its requests cannot make room by guessing numbers.
+ * random, so that a script host that does not read its requests cannot make room by guessing
+ * numbers.
  */
 import { randomInt } from "node:crypto";
 import { EventEmitter } from "node:events";
@@ -34,9 +35,9 @@ import type { Handlers } from "./run-kinds.ts";
 import { TextBudget } from "./text-budget.ts";
 
 export interface SessionOptions extends HostSettings {
-  /** The size of the host's heap, in MiB. */
+  /** The size of the script host's heap, in MiB. */
   memoryMiB: number;
-  /** A host that sends nothing for this time while an answer is due is killed. */
+  /** A script host that sends nothing for this time while an answer is due is killed. */
   answerTimeoutMs: number;
 }
 
@@ -350,7 +351,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     if (this.#running.size === 0) this.#onIdle?.();
   }
 
-  /** Passes on unsolicited texts, unless there are too many. */
+  /** Calls `tell` to pass on an error or a notice, unless there have been too many. */
   #say(texts: readonly (ByteString | undefined)[], tell: () => void): void {
     const nowMs = performance.now();
     const leftOut = this.#texts.takeLeftOut(nowMs);

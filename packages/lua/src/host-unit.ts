@@ -1,11 +1,11 @@
 /**
  * A script host as a unit of its own: systemd starts an instance of a template for each
- * connection to a socket with Accept=yes. The connection is the host's descriptor 3.
+ * connection to a socket with Accept=yes. The connection is descriptor 3 of the script host.
  *
- * The peer credentials of this connection are systemd's. So the host sends its pid before it reads
- * a script, and the unit of that pid is read from the kernel: systemd has put the process into the
- * unit, and a process without privileges cannot leave its unit. A host that hangs is ended through
- * its pidfd; then systemd ends whatever the host has started.
+ * The peer credentials of this connection are systemd's. So the script host sends its pid before it
+ * reads a script, and the unit of that pid is read from the kernel: systemd has put the process
+ * into the unit, and a process without privileges cannot leave its unit. A script host that hangs
+ * is killed through its pidfd; then systemd ends whatever the script host has started.
  * @see systemd.socket(5), cgroups(7)
  */
 import { EventEmitter } from "node:events";
@@ -33,7 +33,7 @@ export interface UnitOptions {
   readonly uid: number | undefined;
 }
 
-/** The time that a host is given to end after it has closed its connection. */
+/** The time that a script host is given to end after it has closed its connection. */
 const END_MS = 1000;
 
 export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements HostProcess {
@@ -46,7 +46,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   #isKilled = false;
 
   /**
-   * Connects, whereupon systemd starts the host.
+   * Connects, whereupon systemd starts the script host.
    * @throws SyscallError ENOENT, ECONNREFUSED if the socket does not exist or nobody listens on
    * it
    */
@@ -96,7 +96,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
       wantedUid: this.#uid,
       neededMiB: mostMiB(this.#memoryMiB),
     });
-    // The host has nothing to do yet, and ends with the connection.
+    // The script host has nothing to do yet, and ends with the connection.
     if (misfit !== undefined) this.#forget();
     else this.#pid = pid;
     return misfit;
@@ -105,13 +105,13 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   kill(): void {
     this.#isKilled = true;
     this.#end();
-    // A host that has not greeted runs no script, and ends with the connection.
+    // A script host that has not greeted runs no script, and ends with the connection.
     this.socket.destroy();
   }
 
   #closed(): void {
-    // The host is about to exit, which does not count as a failure of the unit. If it hangs, it is
-    // killed.
+    // The script host is about to exit, which does not count as a failure of the unit. If it
+    // hangs, it is killed.
     if (!this.#isKilled) setTimeout(() => this.#end(), END_MS).unref();
     const unit = this.#unit?.name ?? "cm4all-spawn-accounting@*";
     const how = `its unit has ended; see journalctl -u '${unit}'`;

@@ -30,8 +30,8 @@ import { Runtime, ScriptError, type ScriptFailure } from "./runtime/index.ts";
 
 const SIGKILL = 9;
 /**
- * The number of runs in a row without enough memory after which the host ends, so that a fresh
- * host is started.
+ * After this many runs in a row without enough memory, the script host exits, so that a new one is
+ * started.
  */
 const STARVED_RUNS = 3;
 
@@ -57,7 +57,7 @@ class Host {
     this.#channel.send({ type: "hello", pid: process.pid });
   }
 
-  /** Has the daemon log a text. */
+  /** Has the daemon log a message. */
   tell(text: string): void {
     this.#channel.send({ type: "notice", text: cutText(bytesOfText(text)) });
   }

@@ -19,7 +19,7 @@ describe("Liveness", () => {
     return { liveness, ping, condemn };
   }
 
-  it("condemns a host that is silent", () => {
+  it("condemns a script host that is silent", () => {
     const { liveness, condemn } = watcher();
     liveness.watch();
     vi.advanceTimersByTime(10_000);
@@ -55,7 +55,7 @@ describe("Liveness", () => {
     expect([idle.ping.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
   });
 
-  it("condemns a host that uses more memory than its heap and what Node needs", () => {
+  it("condemns a script host that uses more memory than its heap and what Node needs", () => {
     const { liveness, condemn } = watcher({ memoryMiB: -256 });
     liveness.watch();
     vi.advanceTimersByTime(1000);

@@ -1,19 +1,19 @@
 /**
- * Watches a host that has work: its signs of life, and the memory that it uses. Without work,
- * there is no timer.
+ * Watches a script host that has work: its signs of life, and the memory that it uses. Without
+ * work, there is no timer.
  */
 import { mostMiB, residentBytes } from "./host-process.ts";
 
 export interface LivenessOptions {
-  /** If the host is silent for longer than this, `condemn` is called. */
+  /** If the script host is silent for longer than this, `condemn` is called. */
   timeoutMs: number;
-  /** The size of the host's heap, in MiB. */
+  /** The size of the script host's heap, in MiB. */
   memoryMiB: number;
   pid(): number | undefined;
   /** Asks for a sign of life. */
   ping(): void;
   isBusy(): boolean;
-  /** Has the host killed. @param verdict the reason, for the log */
+  /** Has the script host killed. @param verdict the reason, for the log */
   condemn(verdict: string): void;
 }
 
@@ -30,7 +30,7 @@ export class Liveness {
     this.#options = options;
   }
 
-  /** Notes that the host was given something to do. */
+  /** Notes that the script host has been given something to do. */
   watch(): void {
     if (this.#timer !== undefined) return;
     this.#lastHeardMs = performance.now();
@@ -39,7 +39,7 @@ export class Liveness {
     this.#timer = setInterval(() => this.#check(), intervalMs);
   }
 
-  /** Notes that the host has sent something, whatever it was. */
+  /** Notes that the script host has sent something, whatever it was. */
   heard(): void {
     this.#lastHeardMs = performance.now();
   }

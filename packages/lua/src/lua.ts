@@ -128,7 +128,7 @@ export function raiseError(L: LuaState, error: unknown): never {
   return raise(L, latin1Of(bytesOfText(errorText(error))));
 }
 
-/** Raises an error whose message is the text, without a position. */
+/** Raises an error with this message, and no position before it. */
 export function raisePlain(L: LuaState, message: string): never {
   pushText(L, message);
   return lua.lua_error(L);

@@ -1,4 +1,4 @@
-/** The script host as a program of its own, for tests; the daemon's bundle includes the host. */
+/** The script host as a program of its own, for tests; the daemon's bundle includes it, too. */
 import { runHost } from "./host.ts";
 
 runHost();

@@ -74,7 +74,7 @@ describe("parseReply", () => {
       }
   });
 
-  it.each(ALL)("refuses $type with a field that is absent, wrong or one too many", (reply) => {
+  it.each(ALL)("refuses $type with a missing, wrong or additional field", (reply) => {
     for (const path of paths(reply)) {
       const isOptional = ["warning", "traceback"].includes(path.at(-1) ?? "");
       expect([path, isAccepted(changed(reply, path, undefined))]).toEqual([path, isOptional]);
@@ -97,7 +97,7 @@ describe("parseReply", () => {
     expect(isAccepted(JSON.parse(withPrototype))).toBe(false);
   });
 
-  it("refuses texts that are too long, or not bytes", () => {
+  it("refuses strings that are too long, or not bytes", () => {
     const notice = (characters: string) => ({ type: "notice", text: characters });
     expect(isAccepted(notice("x".repeat(MAX_TEXT + 3)))).toBe(true);
     expect(isAccepted(notice("x".repeat(MAX_TEXT + 4)))).toBe(false);

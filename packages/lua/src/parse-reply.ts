@@ -1,6 +1,6 @@
 /**
- * Checks the replies of a script host. The host is not trusted: a script may have taken over its
- * process. So a reply is built anew from fields that were checked, and has no other fields. Pure.
+ * Checks the replies of a script host. It is not trusted: a script may have taken over its process.
+ * So a reply is built anew from fields that were checked, and has no other fields. Pure.
  */
 import { type ByteString, bytesOfLatin1 } from "@cm4all/linux";
 import { MAX_TEXT, ProtocolError, type Reply } from "./protocol.ts";
@@ -10,7 +10,7 @@ import type { Effect, FailureCause } from "./runtime/effects.ts";
 const SHAPES: readonly HandlerShape[] = ["none", "one", "list"];
 const EFFECTS: readonly Effect[] = ["none", "taken", "unanswered"];
 const CAUSES: readonly FailureCause[] = ["script", "connection"];
-/** `cutText` puts three dots at the end of a text that it has cut. */
+/** `cutText` puts three dots at the end of a string that it has cut. */
 const MAX_CUT_TEXT = MAX_TEXT + 3;
 /** A character that stands for no byte. */
 const NO_BYTE = /[\u0100-\uffff]/;

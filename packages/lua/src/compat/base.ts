@@ -144,7 +144,7 @@ function finishXpcall(L: LuaState, status: number): number {
   return 2;
 }
 
-/** Adds the position of the caller to a message that is text; another value is raised as it is. */
+/** Adds the caller's position to a message that is a string; raises other values as they are. */
 function assert(L: LuaState): number {
   lauxlib.luaL_checkany(L, 1);
   if (lua.lua_toboolean(L, 1)) return lua.lua_gettop(L);

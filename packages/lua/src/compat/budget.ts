@@ -17,12 +17,12 @@ export const budget = {
 
 /** The number of bytes that can be read or copied at the cost of one instruction. */
 const BYTES_PER_INSTRUCTION = 64;
-/** The smallest length, in bytes, of a text that the budget is charged for. */
+/** The smallest length, in bytes, of a string that the budget is charged for. */
 const COUNTED = 1024;
 
 /**
- * Charges the budget for a text that a function has read or copied. Throws nothing, so that it can
- * be called anywhere: the next instruction finds that the budget is used up.
+ * Charges the budget for a string that a function has read or copied. Throws nothing, so that it
+ * can be called anywhere: the next instruction finds that the budget is used up.
  */
 export function spendBytes(length: number): void {
   if (length >= COUNTED) budget.left -= length / BYTES_PER_INSTRUCTION;

@@ -16,7 +16,7 @@ import {
 
 import { spend } from "./budget.ts";
 
-/** Watches what scripts do with coroutines, some of which belong to the host. */
+/** Watches what scripts do with coroutines, some of which belong to the script host. */
 export interface CoroutineWatcher {
   /**
    * Called when a script resumes a thread. The watcher calls `run`, which resumes the thread, and

@@ -75,7 +75,10 @@ export function setEnvironment(L: LuaState): void {
   if (index === -1 || lua.lua_setupvalue(L, -2, index + 1) === null) lua.lua_pop(L, 1);
 }
 
-/** Gives the precompiled function on top of the stack new upvalues: globals, and nil for others. */
+/**
+ * Gives the precompiled function on top of the stack new upvalues. The one for globals gets the
+ * global table, all others get nil.
+ */
 export function renewUpvalues(L: LuaState): void {
   const closure = lua.lua_topointer(L, -1) as LuaClosure;
   for (const i of closure.upvals.keys()) closure.upvals[i] = new lobject.TValue(lua.LUA_TNIL, null);

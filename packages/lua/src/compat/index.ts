@@ -81,7 +81,7 @@ export function newState({
   return L;
 }
 
-/** Turns a fault of the host, such as a stack overflow, into an error of the script. */
+/** Turns a JavaScript error, such as a stack overflow, into an error of the script. */
 function describeNativeError(L: LuaState): number {
   const error = lua.lua_touserdata(L, 1);
   if (error instanceof RangeError && /call stack/.test(error.message))

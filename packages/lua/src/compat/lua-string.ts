@@ -18,12 +18,12 @@ export function latin1(bytes: LuaBytes): string {
 }
 
 /**
- * Up to this length, in bytes, a part of a text may keep the whole text in memory: V8's substrings
- * refer to the whole text.
+ * The greatest length, in bytes, of a string that any of its substrings may keep in memory: V8's
+ * substrings refer to the whole string.
  */
 const RETAINED = 65_536;
 
-/** Returns a part of a text, from `start` up to `end`. */
+/** Returns a part of a string, from `start` up to `end`. */
 export function cut(text: string, start: number, end: number): string {
   const part = text.slice(start, end);
   if (text.length <= RETAINED || part.length > text.length / 2) return part;

@@ -97,7 +97,7 @@ Object.assign(ltable, table);
 // and setfenv() relies on that.
 Object.defineProperty(lfunc.Proto.prototype, "cache", { get: () => null, set: () => {} });
 
-// The texts of errors: scripts match them, and people search for them.
+// The wording of error messages: scripts match it, and people search for it.
 const { luaO_pushvfstring } = lobject;
 lobject.luaO_pushvfstring = (L, format, args) => {
   // LuaJIT names a library function only by the name that the calling code uses.

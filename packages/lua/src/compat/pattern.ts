@@ -17,7 +17,7 @@ const OPEN = -1;
 const POSITION = -2;
 const MAX_CAPTURES = 32;
 const MAX_DEPTH = 200;
-/** The number of steps that are counted at once. */
+/** Steps are passed to `spend` once there are this many. */
 const STEPS = 4096;
 
 const code = (c: string) => c.charCodeAt(0);

@@ -68,8 +68,8 @@ function startArgument(L: LuaState, index: number, length: number): number {
 }
 
 /**
- * The greatest length, in bytes, of a text that is cheap to search for: in the worst case, the time
- * that V8 takes grows with the product of both lengths.
+ * The greatest length, in bytes, of a string that is cheap to search for: in the worst case, the
+ * time that V8 takes grows with this length times the length of the text that is searched.
  */
 const LONG = 256;
 const COMPARISONS = 4096;

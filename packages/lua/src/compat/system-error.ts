@@ -1,7 +1,7 @@
 /** Errors of Node's file system functions in the words of strerror(3). */
 import { getSystemErrorMap } from "node:util";
 
-// libuv has its own texts for these; scripts and people know those of the C library.
+// libuv has its own messages for these; scripts and people expect those of the C library.
 const words: Record<string, string> = {
   ENOENT: "No such file or directory",
   EACCES: "Permission denied",

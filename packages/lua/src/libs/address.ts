@@ -26,7 +26,7 @@ export interface SocketAddress {
   readonly text: string;
 }
 
-/** Thrown if a text is not an address, or if its name cannot be resolved. */
+/** Thrown if a string is not an address, or if its name cannot be resolved. */
 export class AddressError extends Error {
   override name = "AddressError";
 }
@@ -36,7 +36,7 @@ export function parseAddress(text: string): ParsedAddress {
   if (text.startsWith("/") || text.startsWith("@")) return { kind: "unix", path: text };
   const match =
     /^\[([^\]%]*)(?:%([^\]]+))?\]/.exec(text) ??
-    // A text with two colons is an IPv6 address; without brackets, the address cannot have a port.
+    // A string with two colons is an IPv6 address, which cannot have a port without brackets.
     /^([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:]*)(?:%([0-9a-zA-Z._-]+))?/.exec(text) ??
     /^([0-9a-zA-Z.*-]*)/.exec(text);
   const host = match?.[1] ?? "";

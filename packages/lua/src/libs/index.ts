@@ -6,7 +6,7 @@ import { openControlClient } from "./control-client.ts";
 import { openSockets } from "./socket.ts";
 import { openSodium } from "./sodium.ts";
 
-/** Adds the libraries that the original's scripts have besides Lua's own. */
+/** Adds the libraries that the original daemon gives its scripts besides Lua's own. */
 export function openLibraries(L: LuaState, runtime: Runtime): void {
   openPg(L, runtime);
   openSockets(L, runtime);

@@ -36,7 +36,7 @@ function complete(
   defaultPort: number,
   found: string[],
 ): Resolved {
-  // As in the original: IPv6 first, then the resolver's order.
+  // As in the original daemon: IPv6 first, then the resolver's order.
   const address = found.find((candidate) => candidate.includes(":")) ?? found[0];
   const resolved = address && ipAddress(address, portNumber(port, defaultPort));
   if (resolved) return resolved;
@@ -46,7 +46,7 @@ function complete(
 }
 
 /**
- * Calls `use` with the address in argument `index`, which is an object or a text. In a
+ * Calls `use` with the address in argument `index`, which is an object or a string. In a
  * coroutine, the look-up of a host name suspends the coroutine; elsewhere the look-up blocks.
  * @param use pushes the results and returns their number
  */

@@ -12,12 +12,12 @@ export class ArrayError extends Error {
   override name = "ArrayError";
 }
 
-/** Returns the text of an array. @param elements quoted elements, or texts of inner arrays */
+/** Returns an array in text form. @param elements quoted elements, or inner arrays in text form */
 export function joinElements(elements: readonly string[]): string {
   return `{${elements.join(",")}}`;
 }
 
-/** Returns a text as an element of an array, in quotes. */
+/** Returns a string as an element of an array, in quotes. */
 export function quoteElement(text: string): string {
   if (!SPECIAL.test(text)) return `"${text}"`;
   let quoted = "";
