@@ -157,7 +157,7 @@ class Host {
     if (takeRefusal()) this.#starved++;
     else if (hasSucceeded) this.#starved = 0;
     if (this.#starved < STARVED_RUNS) return;
-    writeFully(2, "the script keeps so much that there is no memory for its handlers\n");
+    writeFully(2, "the script holds so much memory that none is left for its handlers\n");
     this.#channel.end(() => process.exit(1));
   }
 

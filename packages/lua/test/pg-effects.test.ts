@@ -275,7 +275,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       );
       await expect
         .poll(() => running.printed)
-        .toBe("nil\ta transaction outside of a handler: rolled back\n\ntrue\n");
+        .toBe("nil\ta transaction that was begun outside a handler: rolled back\n\ntrue\n");
       expect(await rows()).toEqual([1]);
     });
   });

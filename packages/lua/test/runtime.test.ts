@@ -251,7 +251,10 @@ describe("a part of LuaJIT that we do not have", () => {
   it.each([
     ["require 'ffi'", /ffi is a part of LuaJIT that the script host does not have/],
     ["require 'cjson'", /modules written in C cannot be loaded/],
-    ["debug.sethook(print, 'l')", /debug\.sethook is not available: the host counts instructions/],
+    [
+      "debug.sethook(print, 'l')",
+      /debug\.sethook is not available: the script host counts instructions/,
+    ],
     ["debug.debug()", /debug\.debug is not available/],
     ["loadstring('\\27LJ') ()", /attempt to call a nil value/],
   ])("is reported as missing: %s", async (code, message) => {

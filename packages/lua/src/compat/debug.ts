@@ -237,11 +237,14 @@ function gethook(L: LuaState): number {
 function sethook(L: LuaState): number {
   // Without a function, sethook removes the script's hook, and a script has none.
   if (lua.lua_isnoneornil(L, 1)) return 0;
-  return raise(L, "debug.sethook is not available: the host counts instructions with the hook");
+  return raise(
+    L,
+    "debug.sethook is not available: the script host counts instructions with the hook",
+  );
 }
 
 function debug(L: LuaState): number {
-  return raise(L, "debug.debug is not available: the host has no terminal");
+  return raise(L, "debug.debug is not available: the script host has no terminal");
 }
 
 /** Adds the library `debug` with the functions that LuaJIT has. */

@@ -21,6 +21,6 @@ export function runShell(command: string, { stdin, stdout }: Streams): ExitReaso
   const argv = ["sh", "-c", Buffer.from(cText(command), "latin1")];
   const pid = spawn({ path: "/bin/sh", argv, stdio: [stdin, stdout, 2] });
   const reason = reap(P_PID, pid);
-  if (reason === undefined) throw new Error("somebody else has waited for the shell");
+  if (reason === undefined) throw new Error("something else has already waited for the shell");
   return reason;
 }

@@ -227,7 +227,10 @@ export class PgConnection {
     this.#owner = session.inTransaction ? run : undefined;
     // The next statement is the ROLLBACK.
     if (!this.#owner?.isOver || "error" in outcome) return outcome;
-    return { error: "a transaction outside of a handler: rolled back\n", cause: "script" };
+    return {
+      error: "a transaction that was begun outside a handler: rolled back\n",
+      cause: "script",
+    };
   }
 
   #rollBack(session: ServerSession): void {
