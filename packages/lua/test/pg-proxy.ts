@@ -1,4 +1,4 @@
-/** Stands between a client and PostgreSQL, and can cut the connection in the middle of an answer. */
+/** Stands between a client and PostgreSQL, and can cut the connection during an answer. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
@@ -32,8 +32,8 @@ export class PgProxy implements AsyncDisposable {
   }
 
   /**
-   * Waits for the next message that contains this text, passes on only this number of bytes of the
-   * answer, and ends the session. If the number is negative, the message is not passed on either.
+   * Ends a session at the next message that contains this text, after passing on this number of
+   * bytes of the answer. If the number is negative, the message itself is not passed on.
    */
   cutAt(text: string, bytes: number): void {
     this.#cut = { text, bytes };

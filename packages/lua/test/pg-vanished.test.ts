@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       execFileSync("ip", ["link", "set", "v0", "up"]);
       ip("link set v1 up");
       const [{ address }] = JSON.parse(String(ip("-json link show v1")));
-      // With permanent ARP entries, as behind a router, it is not noticed that an address is gone.
+      // Permanent ARP entries: as behind a router, nothing reports that an address is gone.
       for (const each of [THEIRS, STANDBY])
         execFileSync("ip", ["neigh", "add", `${each}`, "lladdr", address, "dev", "v0"]);
       ip(`addr add ${STANDBY}/24 dev v1`);

@@ -402,7 +402,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       );
     });
 
-    it("reports errors of callbacks, and works again after the session has broken", async () => {
+    it("reports errors of callbacks, and works again after the session is lost", async () => {
       using running = script(`
         db:listen('chan', function(_, payload) if payload == 'bad' then error('callback', 0) end print(payload) end)
         function cgroup_released(c)

@@ -42,7 +42,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     undefined,
   ],
   ["local t = {} for i = 1, 20000 do table.insert(t, 1, i) end", undefined],
-  // The work of library functions counts towards the budget.
+  // The work of library functions counts as instructions.
   ["table.insert({1, 2, 3}, 0/0, 1)", STOPPED],
   ["table.move({1}, 1, 2^30, 2)", STOPPED],
   [

@@ -95,7 +95,7 @@ describe("handlers", () => {
     await expect(printedBy("error(setmetatable({}, {}))")).rejects.toThrow("table");
   });
 
-  it("are stopped by the instruction budget, with a message that names cgroup and line", async () => {
+  it("are stopped by the instruction budget, with a message naming cgroup and line", async () => {
     using script = new TestScript(
       "function cgroup_released(c)\n  local x = 1\n  while true do x = x + 1 end\nend",
       {
@@ -439,7 +439,7 @@ describe("the cgroup", () => {
 });
 
 describe("the time of the measurement and the attributes", () => {
-  it("are available, the time with fractions", async () => {
+  it("are available, the time with fractions of a second", async () => {
     const figures = { measuredMs: 1_700_000_000_123.5 };
     expect(await printedBy("print(('%.4f'):format(cgroup.measured))", {}, figures)).toBe(
       "1700000000.1235\n",

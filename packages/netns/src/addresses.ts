@@ -14,7 +14,7 @@ import {
 
 /**
  * Returns the flags of a new address. Both ends of a veth pair are ours, so nobody else can have
- * the address: without duplicate address detection, an IPv6 address can be used at once.
+ * the address: an IPv6 address can be used at once, without duplicate address detection.
  * @param shared true if the link leads to a network with other hosts
  */
 export function addressFlags(prefix: IpPrefix, shared: boolean): number {

@@ -15,8 +15,9 @@ export type Family = "ipv4" | "ipv6";
 const SYS = "/proc/sys";
 
 /**
- * This setting exists since Linux 6.17. Without it, IPv6 packets are forwarded for all links or for
- * none: a link's IPv6 `forwarding` only selects whether the host behaves as a router on that link.
+ * This setting has existed since Linux 6.17. Without it, IPv6 packets are forwarded for all links
+ * or for none: a link's IPv6 `forwarding` only selects whether the host behaves as a router on that
+ * link.
  */
 const FORCE_FORWARDING = "net/ipv6/conf/default/force_forwarding";
 const IPV6_ALL = "net/ipv6/conf/all/forwarding";
