@@ -101,7 +101,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
     return { sent: await recorded(), message: normal(said) };
   }
 
-  /** Returns what was recorded, without what psql adds of its own. */
+  /** Returns what was recorded, without what psql itself adds. */
   async function recorded(): Promise<Recorded[]> {
     const all = await recorder.take();
     const first = JSON.stringify(all[0]);

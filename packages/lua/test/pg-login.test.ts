@@ -127,7 +127,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("only to the server that is meant", async () => {
+  it("only to the intended server", async () => {
     const host = `host=localhost hostaddr=127.0.0.1 port=${server.port} dbname=postgres user=encrypted`;
     const verify = (mode: string, cert: string, to = host) =>
       attempt(`${to} sslmode=${mode} sslrootcert='${cert}'`, encrypted);
@@ -197,7 +197,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("to no server that asks for GSS, which not every PostgreSQL has", async () => {
+  it("to no server that asks for GSS, which not every PostgreSQL supports", async () => {
     // AuthenticationGSS, whatever the startup message says.
     const asking = createServer((socket) => {
       socket.on("error", () => {});
@@ -213,7 +213,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     asking.close();
   });
 
-  it("bound to the channel", async () => {
+  it("with channel binding", async () => {
     const scram = `password='s c:r\\\\a\\'m' channel_binding=require`;
     const as = (user: string, more: string) => attempt(tcp(user, more), "select current_user");
     expect(await as("scram", `${scram} sslmode=require`)).toBe("scram");
@@ -262,7 +262,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     const values = () => {
       if (client === undefined) throw new Error("no session");
       const { stream } = rawClient(client).connection;
-      // With TLS, the options are those of the socket below.
+      // With TLS, the options are those of the underlying socket.
       const below = stream instanceof TLSSocket ? Reflect.get(stream, "_parent") : stream;
       const handle = below._handle ?? Reflect.get(stream, "_handle");
       const tcpOption = (option: number) => getSocketOption(handle.fd, 6, option, 4).readInt32LE();

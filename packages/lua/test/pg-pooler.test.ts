@@ -31,7 +31,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     for (const schema of ["public", ...SCHEMAS]) await observer.query(`TRUNCATE ${schema}.t`);
   });
 
-  /** Returns a script with a schema, whose handler has this body. */
+  /** Returns a script that uses this schema, and whose handler has this body. */
   function script(conninfo: string, schema: string, body: string): TestScript {
     return new TestScript(
       `db = pg:new([[${conninfo}]], '${schema}')
@@ -125,7 +125,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({});
   });
 
-  it("texts that begin or end a transaction are refused", async () => {
+  it("SQL strings that begin or end a transaction are refused", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = "INSERT INTO t VALUES ('s1', 1)";
     for (const sql of [
@@ -185,7 +185,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({ "s1 in s1": 2, "s2 in s2": 1 });
   });
 
-  it("strings end where they end for the server", async () => {
+  it("a string literal ends where it ends for the server", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = "INSERT INTO t VALUES ($$s1$$, 1)";
     const after = async (sql: string) => {
@@ -336,7 +336,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     60_000,
   );
 
-  it("a statement has the effect of its transaction", async () => {
+  it("a statement has taken effect if its transaction has", async () => {
     await using proxy = await PgProxy.start(server);
     const after = async (body: string) => {
       using running = script(`${proxy.conninfo} pool_mode=transaction`, "s1", body);

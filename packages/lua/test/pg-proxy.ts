@@ -1,4 +1,4 @@
-/** Stands between a client and PostgreSQL, and cuts the connection at a byte of the answer. */
+/** Stands between a client and PostgreSQL, and can cut the connection during an answer. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
@@ -32,8 +32,8 @@ export class PgProxy implements AsyncDisposable {
   }
 
   /**
-   * Lets this number of bytes of the answer to the next message with this text pass, then ends the
-   * session. If the number is negative, ends the session instead of passing the message on.
+   * Ends a session at the next message that contains this text, after passing on this number of
+   * bytes of the answer. If the number is negative, the message itself is not passed on.
    */
   cutAt(text: string, bytes: number): void {
     this.#cut = { text, bytes };

@@ -20,7 +20,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
   () => {
     let server: Postgres;
     let observer: Client;
-    /** The network namespaces of this process, which stays in its own, and of the server. */
+    /** The network namespace of this process, and that of the server. */
     let own: Fd;
     let other: Fd;
     const forwarded = new Set<Socket>();
@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       execFileSync("ip", ["link", "set", "v0", "up"]);
       ip("link set v1 up");
       const [{ address }] = JSON.parse(String(ip("-json link show v1")));
-      // As behind a router: nobody asks whether the address still exists.
+      // Permanent ARP entries: as behind a router, nothing reports that an address is gone.
       for (const each of [THEIRS, STANDBY])
         execFileSync("ip", ["neigh", "add", `${each}`, "lladdr", address, "dev", "v0"]);
       ip(`addr add ${STANDBY}/24 dev v1`);

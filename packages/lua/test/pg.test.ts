@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("passes channel and payload, and of the notifications during a call only the last", async () => {
+    it("passes channel and payload; of the notifications during a call, only the last", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)
@@ -402,7 +402,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       );
     });
 
-    it("reports errors of callbacks, and works again after a break", async () => {
+    it("reports errors of callbacks, and works again after the session is lost", async () => {
       using running = script(`
         db:listen('chan', function(_, payload) if payload == 'bad' then error('callback', 0) end print(payload) end)
         function cgroup_released(c)
@@ -460,7 +460,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("keeps the statements that wait, during an outage of the server", async () => {
+  it("keeps waiting statements during an outage of the server", async () => {
     using running = script(`
       function cgroup_released(c)
         local r, m = db:execute('select $1::int', {c.report})
@@ -485,7 +485,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     }
   });
 
-  it("withdraws statements of handlers that do not wait any longer", async () => {
+  it("withdraws statements of handlers that no longer wait", async () => {
     await printed("assert(db:execute('create table late(n int)'))");
     // On a busy machine, even a quick statement may take longer than a handler's time here, so the
     // last run is repeated until it succeeds.

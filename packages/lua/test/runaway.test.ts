@@ -1,6 +1,7 @@
 /**
  * Scripts that go wrong in one library function: the handler fails, or ends in good time. The
- * host, in which other handlers run, survives. It is a real host, with limits on memory and time.
+ * script host, in which other handlers run, survives. It is a real process, with limits on memory
+ * and time.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ScriptHost } from "../src/script-host.ts";
@@ -41,7 +42,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     undefined,
   ],
   ["local t = {} for i = 1, 20000 do table.insert(t, 1, i) end", undefined],
-  // The work of libraries counts.
+  // The work of library functions counts as instructions.
   ["table.insert({1, 2, 3}, 0/0, 1)", STOPPED],
   ["table.move({1}, 1, 2^30, 2)", STOPPED],
   [
@@ -87,7 +88,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["local s, t = ('\"'):rep(2^20), {} for i = 1, 1000 do t[i] = s end pg:encode_array(t)", STOPPED],
   ["pg:decode_array('{' .. ('1,'):rep(2^22) .. '1}')", STOPPED],
   ["pg:decode_array('{{' .. ('1,'):rep(2^22) .. '1}}')", STOPPED],
-  // The place of the invalid byte is found before the statement is sent.
+  // The position of the invalid byte is found before the statement is sent.
   ["assert(not pg:new(''):execute(('\\195\\164xxxxx'):rep(3.4e6) .. '\\255'))", undefined],
   // A syntax error ends the first of these soon.
   ["assert(not load(function() return 'x ' end))", undefined],
@@ -104,7 +105,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     "local t = {} for i = 1, 1990 do t = setmetatable({}, {__index = t}) end while true do t.foo = t.foo end",
     STOPPED,
   ],
-  // Many digits or blanks and another character are not a number, and this is found quickly.
+  // Many digits or blanks with another character are not a number, and this is noticed quickly.
   ["tonumber(('1'):rep(3e5) .. 'x') tonumber('x' .. (' '):rep(3e5) .. 'x')", undefined],
   // Stacks.
   ["local function f(n) return 1 + f(n + 1) end f(1)", OVERFLOW],

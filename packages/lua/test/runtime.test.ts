@@ -48,7 +48,7 @@ describe("loading", () => {
     );
   });
 
-  it("warns if there is no handler, and runs then do nothing", async () => {
+  it("warns if there is no handler, and does nothing when one should run", async () => {
     using script = new TestScript("");
     expect(script.warning).toMatch(/script\.lua: function 'cgroup_released' not found/);
     expect(await script.handle()).toBe("");
@@ -62,7 +62,7 @@ describe("loading", () => {
     expect(await script.handle()).toBe("first\n");
   });
 
-  it("skips a first line for the shell", async () => {
+  it("skips a shebang line", async () => {
     using script = new TestScript("#!/usr/bin/lua\nfunction cgroup_released() error('x') end");
     await expect(script.handle()).rejects.toThrow("script.lua:2: x");
   });
@@ -95,7 +95,7 @@ describe("handlers", () => {
     await expect(printedBy("error(setmetatable({}, {}))")).rejects.toThrow("table");
   });
 
-  it("are stopped by the instruction budget, with cgroup and line", async () => {
+  it("are stopped by the instruction budget, with a message naming cgroup and line", async () => {
     using script = new TestScript(
       "function cgroup_released(c)\n  local x = 1\n  while true do x = x + 1 end\nend",
       {
@@ -147,7 +147,7 @@ describe("handlers", () => {
     );
   });
 
-  it("cannot wait if nothing can be suspended, and can catch that error", async () => {
+  it("cannot wait where they cannot be suspended, and can catch that error", async () => {
     expect(
       await printedBy(
         `print(pcall(table.sort, {2, 1}, function() wait(1) end))
@@ -278,7 +278,7 @@ describe("precompiled code", () => {
   const FUNCTION =
     "function(a) local t = { a, 'x', 1.5 } for i, v in ipairs(t) do print(v) end end";
 
-  it("that is damaged in any byte is a mistake that a script can handle", async () => {
+  it("with any one byte damaged causes an error that a script can handle", async () => {
     const script = `
       local code = string.dump(${FUNCTION})
       local other = 0
@@ -378,7 +378,7 @@ describe("the cgroup", () => {
     expect(none.match(/=nil$/gm)).toHaveLength(26);
   });
 
-  it("is an object without anything else", async () => {
+  it("is an object that supports nothing but reading its fields", async () => {
     const said = await printedBy(`
       print(type(cgroup), tostring(cgroup):match('^userdata: 0x%x+$') ~= nil, cgroup == cgroup)
       print(cgroup[1], cgroup[1.5])
@@ -423,7 +423,7 @@ describe("the cgroup", () => {
     );
   });
 
-  it("becomes stale with its handler, and can be closed by hand", async () => {
+  it("becomes stale when its handler ends, and can be closed by hand", async () => {
     using script = new TestScript(`
       function cgroup_released(c)
         if not kept then kept, parent = c, c.parent return end
@@ -442,7 +442,7 @@ describe("the cgroup", () => {
 });
 
 describe("the time of the measurement and the attributes", () => {
-  it("are there, the time with fractions", async () => {
+  it("are available, the time with fractions of a second", async () => {
     const figures = { measuredMs: 1_700_000_000_123.5 };
     expect(await printedBy("print(('%.4f'):format(cgroup.measured))", {}, figures)).toBe(
       "1700000000.1235\n",
@@ -450,7 +450,7 @@ describe("the time of the measurement and the attributes", () => {
     expect(await printedBy("print(cgroup.parent.measured)")).toBe("nil\n");
   });
 
-  it("are those of the record, nearest first, whoever has the path now", async () => {
+  it("are those of the record, nearest first, whichever cgroup has the path now", async () => {
     const xattrs = [
       { "user.account": "old" },
       {},
@@ -492,7 +492,7 @@ describe("the time of the measurement and the attributes", () => {
     );
   });
 
-  it("become stale with the handler", async () => {
+  it("become stale when the handler ends", async () => {
     using script = new TestScript(
       "function cgroup_released(c) if x then print(pcall(function() return x.y end)) else x = c.xattr end end",
     );
@@ -559,7 +559,7 @@ describe("running cgroups", () => {
     expect(await script.handleRunning()).toBe("");
   });
 
-  it("need handlers that are functions, and a mark for repetition that is a boolean", () => {
+  it("need handlers that are functions, and a boolean that allows repetition", () => {
     expect(loadError("handlers_bear_repetition = 'yes'").message).toMatch(
       /'handlers_bear_repetition' is not a boolean, but a string$/,
     );

@@ -13,8 +13,8 @@ import {
 } from "@cm4all/linux";
 
 /**
- * Returns the flags of a new address. Both ends of a pair are ours, so nobody else can have the
- * address. Duplicate address detection is left out there: an IPv6 address can be used at once.
+ * Returns the flags of a new address. Both ends of a veth pair are ours, so nobody else can have
+ * the address: an IPv6 address can be used at once, without duplicate address detection.
  * @param shared true if the link leads to a network with other hosts
  */
 export function addressFlags(prefix: IpPrefix, shared: boolean): number {

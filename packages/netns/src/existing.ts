@@ -1,4 +1,4 @@
-/** Finds out what already exists under a name, and who has made it. */
+/** Finds out what already exists under a name, and who made it. */
 import { getLinks, type Link, parseLink, type RtnetlinkSocket, readBootId } from "@cm4all/linux";
 import { plainVeth } from "./description.ts";
 import { type Holdings, isPair, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
@@ -42,7 +42,7 @@ function findByProcess(known: NamespaceRecord | undefined): Namespace | undefine
 
 /**
  * Finds everything that has the name now. The caller disposes of `remains.namespace`.
- * @param record the record of the name; if it is of an earlier boot, only its existence counts
+ * @param record the record of the name; if it is from an earlier boot, only its existence counts
  * @param hostNames the names of the links that are to be made on the host
  */
 export function findExisting(
@@ -61,7 +61,7 @@ export function findExisting(
     if (problem !== undefined) return { remains, problem };
     remains.attached = true;
   } else if (file === "file") {
-    // The file is ours if there is a record of the name, even of an earlier boot.
+    // The file is ours if there is a record of the name, even from an earlier boot.
     if (record === undefined)
       return { remains, problem: `${namespacePath(name)} exists, but is not a network namespace` };
     remains.attached = true;
@@ -111,7 +111,7 @@ function isPairWith(link: Link, namespace: Namespace | undefined): boolean {
 }
 
 /**
- * Finds everything that `down` removes, whoever has made it. The caller disposes of the
+ * Finds everything that `down` removes, whoever made it. The caller disposes of the
  * namespace.
  * @returns the parts that exist, and a warning if a link is left alone
  */

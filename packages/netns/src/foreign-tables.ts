@@ -143,7 +143,10 @@ function names(expression: Json, link: string): boolean {
   );
 }
 
-/** Returns the commands that let packets out, and answers and published ports in. */
+/**
+ * Returns commands that let packets out and answers in. Except for those of nft(8), they also let
+ * connections to published ports in.
+ */
 function remedies(ruleset: Ruleset, chain: Chain, link: string): string[] {
   const { family, table, name } = chain;
   const iptables = family === "ip6" ? "ip6tables" : "iptables";

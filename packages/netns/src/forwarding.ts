@@ -15,8 +15,9 @@ export type Family = "ipv4" | "ipv6";
 const SYS = "/proc/sys";
 
 /**
- * Has existed since Linux 6.17. A link's IPv6 `forwarding` only makes the host behave as a router
- * on that link: without this setting, IPv6 packets are forwarded for all links or for none.
+ * This setting has existed since Linux 6.17. Without it, IPv6 packets are forwarded for all links
+ * or for none: a link's IPv6 `forwarding` only selects whether the host behaves as a router on that
+ * link.
  */
 const FORCE_FORWARDING = "net/ipv6/conf/default/force_forwarding";
 const IPV6_ALL = "net/ipv6/conf/all/forwarding";
@@ -34,7 +35,7 @@ function settingPath(link: string, family: Family): string | undefined {
 
 const hasForceForwarding = (): boolean => existsSync(join(SYS, FORCE_FORWARDING));
 
-/** Returns the reason why the host cannot forward IPv6 for single links; undefined if it can. */
+/** Returns the reason why the host cannot forward IPv6 link by link; undefined if it can. */
 export function ipv6ForwardingProblem(): string | undefined {
   if (hasForceForwarding() || read(IPV6_ALL) === "1") return undefined;
   return (

@@ -1,4 +1,4 @@
-/** Checks that a namespace is still as `up` has made it. Pure. */
+/** Checks that a namespace is still as `up` made it. Pure. */
 import type { Link } from "@cm4all/linux";
 import { isPair } from "./holdings.ts";
 import type { NamespaceRecord } from "./record-text.ts";

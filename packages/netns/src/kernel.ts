@@ -217,8 +217,8 @@ export class Kernel implements Executor {
   }
 
   /**
-   * Makes the host forward for a link of ours. The setting needs no undo, because it ends with the
-   * link. Tries again if the link is renamed meanwhile.
+   * Makes the host forward packets of a link of ours. The setting needs no undo, because it
+   * vanishes with the link. Tries again if the link is renamed meanwhile.
    */
   #forwardOwn(made: string, families: StepOf<"forward">["families"]): void {
     for (let tries = 1; ; tries++)

@@ -41,7 +41,7 @@ export interface ListedNamespace {
   readonly name: string;
   /** All namespaces except "foreign" ones are ours. */
   readonly state: NamespaceRecord["state"] | "foreign";
-  /** Differences from what `up` has made, a line for each; empty if there are none. */
+  /** Differences from what `up` made, a line for each; empty if there are none. */
   readonly problems: readonly string[];
   /** The host's end of the first pair. */
   readonly hostLink?: { readonly name: string; readonly state: string } | undefined;

@@ -25,7 +25,7 @@ export function ifOfType<T>(read: () => T): T | undefined {
 export class Mistakes {
   readonly found: ConfigError[] = [];
 
-  /** Calls `read`; if it throws a mistake, notes the mistake and returns undefined. */
+  /** Calls `read`; if it throws a ConfigError, notes the mistake and returns undefined. */
   collect<T>(read: () => T): T | undefined {
     try {
       return read();

@@ -20,8 +20,7 @@ export function nameProblem(name: string): string | undefined {
   if (name.includes("\ufffd")) return "the name is not UTF-8";
   const forbidden = /[/:%]/.exec(name)?.[0];
   if (forbidden !== undefined) return `the name contains ${JSON.stringify(forbidden)}`;
-  // The kernel reads bytes as Latin-1, in which A0 is a space: this includes the second byte of
-  // "à".
+  // The kernel reads bytes as Latin-1, in which A0 is a space. The second byte of "à" is A0, too.
   if (/\s/.test(name) || bytes.includes(0xa0)) return "the name contains white space";
   if (bytes.some((byte) => byte < 0x20 || byte === 0x7f))
     return "the name contains a control character";

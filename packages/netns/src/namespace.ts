@@ -95,8 +95,8 @@ export class NetworkNamespace {
 }
 
 /**
- * Returns what the file of that name is; "file" if no namespace is mounted on it, undefined if
- * it does not exist.
+ * Returns "namespace" if a namespace is mounted on the file of that name, "file" if none is, and
+ * undefined if the file does not exist.
  */
 export function namespaceFile(name: string): "namespace" | "file" | undefined {
   try {
