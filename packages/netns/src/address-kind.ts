@@ -9,13 +9,13 @@ export function addressProblem({ family, bytes }: IpAddress): string | undefined
   const [first = 0] = bytes;
   if (family === AF_INET) {
     if (first >= 224 && first < 240) return "a multicast address";
-    if (first === 0) return "the address of no host";
+    if (first === 0) return "not the address of a host";
     if (first === 127) return "a loopback address";
     return bytes.every((byte) => byte === 0xff) ? "the broadcast address" : undefined;
   }
   if (first === 0xff) return "a multicast address";
   if (bytes.subarray(0, 15).some((byte) => byte !== 0)) return undefined;
-  if (bytes[15] === 0) return "the address of no host";
+  if (bytes[15] === 0) return "not the address of a host";
   return bytes[15] === 1 ? "a loopback address" : undefined;
 }
 

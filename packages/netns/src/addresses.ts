@@ -48,7 +48,7 @@ export async function awaitAddresses(
     const failed = addresses.find(({ flags }) => (flags & IFA_F_DADFAILED) !== 0);
     if (failed !== undefined)
       throw new CommandFailure(
-        `somebody else has the address ${formatIpAddress(failed.prefix.address)}`,
+        `another host has the address ${formatIpAddress(failed.prefix.address)}`,
         EX_CANTCREAT,
       );
     if (addresses.every(({ flags }) => (flags & IFA_F_TENTATIVE) === 0)) return;

@@ -31,7 +31,7 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
     using _namespace = remains.namespace;
     if (problem !== undefined) all.push(new CommandFailure(problem, EX_CANTCREAT));
     if (remains.attached || record !== undefined)
-      lines.push("remove what an unfinished up or down has left");
+      lines.push("remove what an unfinished up or down has left behind");
   } else {
     all.push(new CommandFailure(`process ${busy} is at work on ${name} now`, EX_TEMPFAIL));
   }

@@ -91,7 +91,7 @@ function makeProgram(): Command {
     .description(
       "Deletes the links, moves links of the host back, removes NAT and firewall rules of the " +
         "namespace from the host, and deletes the namespace, even if another program has created " +
-        "it. Processes in it keep running without a network. It is no error if some or all of " +
+        "it. Processes in it keep running without a network. It is not an error if some or all of " +
         "these no longer exist.",
     )
     .argument("<name>", "the name of the namespace")

@@ -199,7 +199,7 @@ options = ["edns0"]
     // Impossible addresses and gateways.
     ["addresses", '"224.0.0.5/24"', "224.0.0.5/24 is a multicast address"],
     ["addresses", '"ff02::5/64"', "ff02::5/64 is a multicast address"],
-    ["addresses", '"0.0.0.0/8"', "is the address of no host"],
+    ["addresses", '"0.0.0.0/8"', "is not the address of a host"],
     ["addresses", '"127.0.0.2/8"', "is a loopback address"],
     ["addresses", '"::1/128"', "is a loopback address"],
     ["gateway", '"224.0.0.1"', "the gateway 224.0.0.1 is a multicast address"],

@@ -97,7 +97,7 @@ function namespaceProblem(
 ): string | undefined {
   const exists = `the network namespace ${name} exists already`;
   if (known === undefined || namespace?.cookie !== known.cookie)
-    return `${exists}, made by somebody else (${namespacePath(name)})`;
+    return `${exists}; another program made it (${namespacePath(name)})`;
   return known.state === "complete" ? `${exists}; "down ${name}" deletes it` : undefined;
 }
 

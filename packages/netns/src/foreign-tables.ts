@@ -143,10 +143,7 @@ function names(expression: Json, link: string): boolean {
   );
 }
 
-/**
- * Returns commands that let packets out and answers in. Except for those of nft(8), they also let
- * connections to published ports in.
- */
+/** Returns the commands that let packets out, and answers and published ports in. */
 function remedies(ruleset: Ruleset, chain: Chain, link: string): string[] {
   const { family, table, name } = chain;
   const iptables = family === "ip6" ? "ip6tables" : "iptables";
@@ -164,8 +161,10 @@ function remedies(ruleset: Ruleset, chain: Chain, link: string): string[] {
     return [`ufw route allow in on ${link}`, `ufw route allow out on ${link}`];
   if (ruleset.sibling(chain, "DOCKER-USER")) return insert("DOCKER-USER");
   if (family !== "inet" && table === "filter" && name === "FORWARD") return insert("FORWARD");
+  const insertRule = `nft insert rule ${family} ${table} ${name}`;
   return [
-    `nft insert rule ${chain.family} ${table} ${name} iifname "${link}" accept`,
-    `nft insert rule ${chain.family} ${table} ${name} oifname "${link}" ct state established,related accept`,
+    `${insertRule} iifname "${link}" accept`,
+    `${insertRule} oifname "${link}" ct state established,related accept`,
+    `${insertRule} oifname "${link}" ct status dnat accept`,
   ];
 }

@@ -32,7 +32,8 @@ export function findProblems(
       problems.push(`the host's end of ${link} is no longer on the host`);
   }
   if (undo.some(({ kind }) => kind === "delete-table")) {
-    if (tables === undefined) problems.push("nft(8) cannot say whether the table is there");
+    if (tables === undefined)
+      problems.push("nft(8) fails, so it is unknown whether the table exists");
     else if (!tables.has(tableName(name)))
       problems.push(`the nftables table ${tableName(name)} is gone`);
   }

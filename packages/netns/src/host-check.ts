@@ -87,7 +87,7 @@ function portProblems({ port }: VethDescription, host: RtnetlinkSocket): Command
   if (link.kind !== "bridge") return fail(`${bridge} is not a bridge`);
   if ((vlan !== undefined || taggedVlans.length > 0) && link.bridge?.vlanFiltering !== true)
     return fail(
-      `the bridge ${bridge} does not look at VLANs; "ip link set ${bridge} type bridge vlan_filtering 1" makes it do so, or VLANFiltering=yes in its .netdev file`,
+      `the bridge ${bridge} does not filter VLANs; run "ip link set ${bridge} type bridge vlan_filtering 1", or set VLANFiltering=yes in its .netdev file`,
     );
   return [];
 }
@@ -166,7 +166,7 @@ function obstacles(link: string, families: readonly Family[], origin: string): s
   const listed = tables.map(({ family, table }) => listJson("table", family, table));
   return findObstacles(listed, link, families).map(
     ({ chain, remedies }) =>
-      `${origin}: the nftables chain "${chain}" of somebody else drops what is forwarded; needed there: ${remedies.join(" ; ")}`,
+      `${origin}: the nftables chain "${chain}" of another program drops forwarded packets; to let them through: ${remedies.join(" ; ")}`,
   );
 }
 

@@ -142,7 +142,7 @@ function conflicts(
   if (dns !== undefined && resolvConfOwner(name) === "somebody else")
     found.push(
       new CommandFailure(
-        `${dns.origin}: ${etcResolvConf(name)} exists already, made by somebody else`,
+        `${dns.origin}: ${etcResolvConf(name)} exists already; another program made it`,
         EX_CANTCREAT,
       ),
     );

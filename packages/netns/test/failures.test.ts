@@ -236,7 +236,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(fail("up", "web")).toMatchObject({
         status: 73,
         lines: [
-          "cm4all-spawn-netns: the network namespace web exists already, made by somebody else (/run/netns/web)",
+          "cm4all-spawn-netns: the network namespace web exists already; another program made it (/run/netns/web)",
         ],
       });
       expect(fail("check", "web").status).toBe(73);

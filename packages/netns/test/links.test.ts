@@ -104,7 +104,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     const { status, stderr } = run("up", "web");
     expect(status).toBe(73);
     expect(stderr).toBe(
-      `cm4all-spawn-netns: ${TOML}:5: somebody else has the address 2001:db8::1; everything has been undone\n`,
+      `cm4all-spawn-netns: ${TOML}:5: another host has the address 2001:db8::1; everything has been undone\n`,
     );
   });
 
@@ -243,7 +243,7 @@ name = "web-back"
     ['[link]\nname = "lo"\n', "2: link.name: lo is the loopback device"],
     ['[outside]\nbridge = "nope"\n', "2: there is no bridge nope on the host"],
     ['[outside]\nbridge = "eth0"\n', "2: eth0 is not a bridge"],
-    ['[outside]\nbridge = "br0"\nvlan = 7\n', "2: the bridge br0 does not look at VLANs"],
+    ['[outside]\nbridge = "br0"\nvlan = 7\n', "2: the bridge br0 does not filter VLANs"],
     ["[outside]\nvlan = 7\n", "2: outside.vlan: is a setting of a bridge's port"],
     [
       '[outside]\nbridge = "br0"\naddresses = ["10.0.5.1/24"]\n',

@@ -307,6 +307,30 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(run("check", "web").stdout).not.toContain("warning");
     });
 
+    it("names rules that let answers and published ports in, and nothing else", async () => {
+      sandbox.writeDescription("web", ends);
+      sandbox.output(
+        "nft",
+        "table inet mine { chain passing { type filter hook forward priority 0; policy drop; } ; }",
+      );
+      const { stderr } = run("up", "web");
+      await listen("world", 7000);
+      for (const port of [80, 81]) await listen("web", port);
+      sandbox.output("ip", "-n", "world", "route", "add", "10.0.5.0/24", "via", "192.0.2.2");
+      const answers = () => [
+        ask("web", "192.0.2.1", 7000),
+        ask("world", "192.0.2.2", 8080),
+        ask("world", "10.0.5.2", 81),
+      ];
+      expect(answers()).toEqual([undefined, undefined, undefined]);
+      const [, commands = ""] = /to let them through: (.*)\n/.exec(stderr) ?? [];
+      sandbox.output("sh", "-ec", commands);
+      expect(answers()).toEqual(["192.0.2.2", "192.0.2.1", undefined]);
+      expect(run("check", "web").stdout).not.toContain("warning");
+      sandbox.output("sh", "-c", "kill $(ip netns pids web) $(ip netns pids world)");
+      succeed("down", "web");
+    });
+
     it("names the rule also for a bridge's port, whose packets br_netfilter shows to the chain", () => {
       sandbox.output("ip", "link", "add", "br0", "type", "bridge");
       sandbox.writeDescription("web", '[outside]\nbridge = "br0"\n');
@@ -323,7 +347,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
         expect(set.status).toBe(0);
         const { stdout } = run("check", "web");
         if (sandbox.run("test", "-e", call).status === 0 && expected !== "")
-          expect(stdout).toContain(`${expected} of somebody else`);
+          expect(stdout).toContain(`${expected} of another program`);
         else expect(stdout).not.toContain("warning");
       }
       expect(run("check", "web").stdout).not.toContain('iifname "web"');
