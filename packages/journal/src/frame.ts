@@ -17,7 +17,7 @@
  * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
  * multiple of 8. MAGIC begins with a zero byte, which JSON text never contains, so a payload of
  * JSON cannot look like a frame: after a damaged frame, a reader may look for the next MAGIC
- * without being misled by text that a stranger chose.
+ * without being misled by text that an untrusted process chose.
  */
 import { crc32 } from "node:zlib";
 
