@@ -10,8 +10,8 @@
  *     20      u32   size of the payload in bytes
  *     24            the payload, then zeros up to a multiple of 8
  *
- * A batch is a set of frames that are written and synced together: if one of its frames is
- * there, everything before the batch was on the disk. In frames that older versions wrote, the
+ * A batch is a set of frames that are written and synced together: if one of its frames is in
+ * the file, everything before the batch was on the disk. In frames that older versions wrote, the
  * distance is 0; a gap before such a frame counts as damage.
  *
  * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
