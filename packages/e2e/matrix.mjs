@@ -20,7 +20,7 @@ import { places } from "./bare/places.mjs";
 
 /** @typedef {Result & { commit: string, date: string }} DatedResult */
 
-/** The machines that are not bare: our packages are installed there. */
+/** The machines that are not bare: our packages are installed on them. */
 export const CONTAINER = "container";
 export const VM = "virtual machine";
 export const ARM64_VM = "arm64 virtual machine";

@@ -122,7 +122,7 @@ describe("a segment that cannot be rewritten", () => {
     ["open", FIRST],
     ["create", `${FIRST}.tmp`],
     ["rename", `${FIRST}.tmp`],
-  ])("because %s fails holds up no other, and is tried again after a while", async (call, name) => {
+  ])("because %s fails does not delay others, and is retried after a while", async (call, name) => {
     disk.fail = (aCall, aName) => {
       if (aCall !== call || aName !== name) return undefined;
       tries++;
@@ -156,7 +156,7 @@ describe("a segment that cannot be rewritten", () => {
     expect(journal.state(numbers[0] ?? 0)).toBe(RecordState.WAITING);
   });
 
-  it("is rewritten later, although the failed rewrite has left its temporary file", async () => {
+  it("is rewritten later, although the failed rewrite left its temporary file behind", async () => {
     disk.fail = (call, name) =>
       name === `${FIRST}.tmp` && ["rename", "remove"].includes(call) ? "EIO" : undefined;
     await finishMost();

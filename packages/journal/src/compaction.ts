@@ -113,7 +113,7 @@ export class Compaction {
   #pause(segment: Segment, error: unknown): void {
     segment.isStale = true;
     segment.pausedUntilMs = performance.now() + PAUSE_MS;
-    // A full disk is reported by writes.
+    // A full disk is reported when a write fails.
     if (isDiskFull(error)) this.#lackRoom.add(segment);
     else this.#onFailure(segment, errorText(error));
   }

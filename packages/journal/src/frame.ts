@@ -10,14 +10,14 @@
  *     20      u32   size of the payload in bytes
  *     24            the payload, then zeros up to a multiple of 8
  *
- * A batch is a set of frames that are written and synced together: if one of its frames is
- * there, everything before the batch was on the disk. In frames that older versions wrote, the
+ * A batch is a set of frames that are written and synced together: if one of its frames is in
+ * the file, everything before the batch was on the disk. In frames that older versions wrote, the
  * distance is 0; a gap before such a frame counts as damage.
  *
  * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
  * multiple of 8. MAGIC begins with a zero byte, which JSON text never contains, so a payload of
  * JSON cannot look like a frame: after a damaged frame, a reader may look for the next MAGIC
- * without being misled by text that a stranger chose.
+ * without being misled by text that an untrusted process chose.
  */
 import { crc32 } from "node:zlib";
 

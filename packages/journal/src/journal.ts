@@ -294,7 +294,8 @@ export class Journal {
       const isNeeded = isIdle || this.bytes > this.#options.limitBytes / 2;
       return isNeeded && (await this.#compaction.tryRewrite(active));
     } catch {
-      // The next step tries again to sync the directory. A faulty disk is reported by writes.
+      // The next step tries again to sync the directory. Disk errors are reported when a write
+      // fails.
       return false;
     }
   }

@@ -102,7 +102,7 @@ describe("on a full disk", () => {
     expect(journal.bytes).toBeLessThan(1000);
   });
 
-  it("no reserve is made if it would leave little space for others", async () => {
+  it("no reserve is made if it would leave little space for other files", async () => {
     await journal.close();
     disk = new SimulatedDisk(() => 0.5);
     disk.capacityBytes = 10_000;

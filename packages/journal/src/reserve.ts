@@ -1,10 +1,10 @@
 /**
  * Space on the disk that is kept for marks: the outcome of handlers has to be recorded even if
- * the disk is full. Otherwise no handler could be called, even if the handlers write only to a
- * remote database.
+ * the disk is full. Without this space, no handler could be called then, not even one that writes
+ * only to a remote database.
  *
  * The reserve is a file whose blocks are allocated. When the disk is full it becomes a segment,
- * and marks overwrite its zeros. If its blocks were freed instead, others could take them.
+ * and marks overwrite its zeros. If its blocks were freed instead, other files could take them.
  */
 import { isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
@@ -56,7 +56,7 @@ export class Reserve {
     try {
       return (await this.#directory.freeBytes()) >= this.#bytes;
     } catch {
-      // Errors of the disk are reported by writes.
+      // Disk errors are reported when a write fails.
       return false;
     }
   }
@@ -78,7 +78,7 @@ export class Reserve {
       await this.#directory.sync();
       this.#isThere = true;
     } catch {
-      // Errors of the disk are reported by writes.
+      // Disk errors are reported when a write fails.
       await this.#directory.remove(name).catch(() => undefined);
     }
     return this.#isThere;

@@ -287,6 +287,6 @@ async function tryCut(directory: JournalDirectory, { name, bytes }: Segment): Pr
       await file.close();
     }
   } catch {
-    // Errors of the disk are reported by writes.
+    // Disk errors are reported when a write fails.
   }
 }

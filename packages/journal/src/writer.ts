@@ -8,7 +8,7 @@
  *   the kernel considers written, and a second write would not report that (fsync(2), NOTES). A
  *   new segment is begun.
  * - Records that a failed append may have left on the disk are marked as gone, on the disk,
- *   before anything else is written. So no record is there twice.
+ *   before anything else is written. So no record is in the journal twice.
  * - Only marks are written to the reserve.
  */
 import { errorText, isErrno } from "@cm4all/linux";
@@ -62,7 +62,7 @@ export class Writer {
   #queue: Operation[] = [];
   /** The numbers of records that a failed append may have left on the disk. */
   #disowned: number[] = [];
-  /** Set while the disk is full, as far as is known: then no record is even tried. */
+  /** Set while the disk is full, as far as is known: then no append is even attempted. */
   #fullError: Error | undefined;
 
   constructor(
@@ -101,9 +101,9 @@ export class Writer {
   /**
    * Returns the sequence numbers of segments that have to stay until waiting marks are written.
    * Dropping a record that is gone has the same effect as writing its mark. This effect must not
-   * come before that of an earlier mark, still waiting, of a record in an older segment: if a record
-   * that replaces an older one were dropped first, the older record would come back. Only later
-   * segments are affected, so the oldest segment may always be removed.
+   * come before that of an earlier mark that is still waiting and is about a record in an older
+   * segment: if a record that replaces an older one were dropped first, the older record would come
+   * back. Only later segments are affected, so the oldest segment may always be removed.
    */
   overtaking(): ReadonlySet<number> {
     const found = new Set<number>();

@@ -9,7 +9,7 @@
  * and no set*id, for which libc does work of its own. A double has to hold each integer exactly.
  * The caller is responsible for the meaning of the integers, above all for addresses.
  *
- * The list has only calls that exist on every Linux architecture: epoll_pwait, not epoll_wait.
+ * The list has only calls that exist on both x86-64 and arm64: epoll_pwait, not epoll_wait.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -15,7 +15,7 @@ import {
 const every = Buffer.from([...Array(256).keys()]);
 
 describe("byte strings", () => {
-  it("hold every byte", () => {
+  it("can hold any byte", () => {
     expect(bufferOf(bytesOf(every))).toEqual(every);
     expect(latin1Of(bytesOf(every)).length).toBe(256);
   });
@@ -27,13 +27,13 @@ describe("byte strings", () => {
     expect(latin1Of(bytes)).toBe("b");
   });
 
-  it("are text as far as they are UTF-8", () => {
+  it("can be converted from and to UTF-8 text", () => {
     expect(latin1Of(bytesOfText("ä€"))).toBe("\xc3\xa4\xe2\x82\xac");
     expect(textOf(bytesOfText("ä€"))).toBe("ä€");
     expect(textOf(bytesOfLatin1("a\xff"))).toBe("a\ufffd");
   });
 
-  it("are joined, also as paths", () => {
+  it("can be joined, and split if they are paths", () => {
     const path = joinPath(bytesOfText("/a"), bytesOfLatin1("\xe9"));
     expect(latin1Of(path)).toBe("/a/\xe9");
     expect(splitPath(path)).toEqual({ directory: "/a", name: "\xe9" });

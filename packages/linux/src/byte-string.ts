@@ -1,5 +1,5 @@
 /**
- * Strings of bytes. Names and paths of the kernel, and strings of Lua, may have any bytes and
+ * Strings of bytes. Names and paths of the kernel, and strings of Lua, may contain any bytes and
  * need not be UTF-8. Text is for people, and for Node's own calls, which encode it as UTF-8. The
  * two look alike but must not be mixed, so they have different types.
  */

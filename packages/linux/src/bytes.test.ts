@@ -38,7 +38,7 @@ describe("ByteWriter and ByteReader", () => {
     expect(reader.offset).toBe(0);
   });
 
-  it("write zeros between other bytes, and keep what was written when they need more memory", () => {
+  it("write zeros between other bytes, and keep what was written when they grow", () => {
     const writer = new ByteWriter(2).u8(1).zeros(2).u8(2);
     for (let n = 3; n < 100; n++) writer.u8(n);
     const expected = [1, 0, 0, ...Array.from({ length: 98 }, (_, n) => n + 2)];

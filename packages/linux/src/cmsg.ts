@@ -13,8 +13,8 @@ const CMSG_ALIGNMENT = 8;
 export const SCM_MAX_FD = 253;
 
 /**
- * Returns the size of a control message with `payloadBytes` in the control buffer, as CMSG_SPACE
- * does.
+ * Returns the space, in the control buffer, of a control message with a payload of `payloadBytes`,
+ * as CMSG_SPACE does.
  */
 export function controlSpace(payloadBytes: number): number {
   return CMSG_HEADER_BYTES + align(payloadBytes, CMSG_ALIGNMENT);

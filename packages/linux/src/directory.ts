@@ -83,7 +83,7 @@ const TEXT_BYTES = 64 * 1024;
 let text: NativeMemory | undefined;
 
 /**
- * Returns the text, at most 64 KiB, of a file that the kernel generates at the first read, with
+ * Returns the text of a file that the kernel generates when it is first read: at most 64 KiB, with
  * one character for each byte. Returns undefined if there is no such file, if it is removed before
  * it is read (ENODEV), or if the kernel was started without the feature to which the file belongs
  * (EOPNOTSUPP).

@@ -36,7 +36,7 @@ describe("SyscallError", () => {
 
   it("supports numbers without a name", () => {
     expect(errnoName(9999)).toBe("errno 9999");
-    // Node's constants lack some names, the messages of libuv lack others.
+    // Node's constants lack some names, and libuv's messages lack others.
     expect([8, 108, 112].map(errnoName)).toEqual(["ENOEXEC", "ESHUTDOWN", "EHOSTDOWN"]);
   });
 });
@@ -47,7 +47,7 @@ it("a lack of descriptors or memory is a shortage, and a full disk is not", () =
   expect(failures.map(isShortage)).toEqual([true, true, true, false]);
 });
 
-it("whatever is thrown has a text", () => {
+it("errorText returns a text for anything that is thrown", () => {
   expect(errorText(new RangeError("too far"))).toBe("too far");
   expect(errorText("a string")).toBe("a string");
   expect(errorText(undefined)).toBe("undefined");

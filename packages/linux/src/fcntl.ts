@@ -21,9 +21,9 @@ export function setCloseOnExec(fd: number): void {
 }
 
 /**
- * Closes the descriptors from `first` on that programs started by this process would inherit. To be
- * called before anything else opens descriptors that are not close-on-exec: Node opens all of its
- * own close-on-exec.
+ * Closes the descriptors from `first` on that programs started by this process would inherit. Must
+ * be called before this process opens descriptors without close-on-exec; those that Node itself
+ * opens all have the flag.
  */
 export function closeInherited(first: number): void {
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
@@ -36,8 +36,8 @@ export function closeInherited(first: number): void {
 }
 
 /**
- * Makes calls that would have to wait fail with EAGAIN. This applies to all users of the open file
- * description.
+ * Makes calls fail with EAGAIN if they would have to wait. This applies to all users of the open
+ * file description.
  */
 export function setNonBlocking(fd: number): void {
   const flags = check(libc.fcntl(fd, F_GETFL, 0), "fcntl(F_GETFL)", { fd });

@@ -6,12 +6,12 @@ import { intFunction } from "./libc.ts";
 const libc = { malloc_trim: intFunction("malloc_trim", 1) };
 
 /**
- * How long, in milliseconds, a thread should have been idle before it frees memory, and then before
- * it frees memory once more. A garbage collection gives back the space for short-lived objects only
- * if less than 1,000 bytes a millisecond were allocated in the five seconds before. The first
- * collection often does not give it back, because V8 counts all memory that has been allocated
- * since the previous collection, however long ago that was; this can be up to 16 MB. The second
- * collection comes more than five seconds after the first.
+ * The time, in milliseconds, for which a thread should be idle before it frees memory, and again
+ * before it does so a second time. A garbage collection gives back the space for short-lived
+ * objects only if fewer than 1,000 bytes per millisecond were allocated in the five seconds before.
+ * The first collection often does not give it back, because V8 counts all memory that has been
+ * allocated since the previous collection, however long ago that was; this can be up to 16 MB. The
+ * second collection comes more than five seconds after the first.
  */
 export const QUIET_MS = 5500;
 
@@ -31,7 +31,7 @@ export function freeMemory(): void {
 
 function collectGarbage(): void {
   // These flags are not set on the command line: with either of them there, Node 20 compiles its
-  // own modules anew in each thread, which takes a third of the time that a thread's start takes.
+  // own modules anew in each thread, which takes a third of the thread's startup time.
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");

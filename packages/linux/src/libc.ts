@@ -2,13 +2,13 @@
  * Calls C functions of libc, and system calls. There are two ways to do so, and no other module
  * knows both.
  *
- * ffi-rs can call every function of libc and needs nothing that is compiled here, but each call
+ * ffi-rs can call every function of libc and needs nothing to be compiled here, but each call
  * takes 2 to 6 us. Our addon, if it was built, makes the system calls on its list in a quarter of a
  * microsecond each. A call has the same result either way, and the same name, that of the function
  * in libc.
  *
- * Every argument is passed as a 64-bit integer. Addresses are plain numbers, because user space
- * ends below 2^47 and a double is exact up to 2^53. All addresses come from memory.ts.
+ * Every argument is passed as a 64-bit integer. Addresses are plain numbers, because those of user
+ * space are below 2^48 and a double is exact up to 2^53. All addresses come from memory.ts.
  */
 import { DataType, load, open } from "ffi-rs";
 import { type Addon, tryLoadAddon } from "./addon.ts";

@@ -2,8 +2,9 @@
  * Allocates memory for the arguments of a call.
  *
  * If a Buffer were made for each call, the garbage collector could free it after its address is
- * taken, but before the call. So strings and structures are written into one arena, which lives as long as
- * its thread. Calls are synchronous and never nest, so each starts at the beginning of the arena.
+ * taken, but before the call. So strings and structures are written into one arena, which lives as
+ * long as its thread. Calls are synchronous and never nest, so each starts at the beginning of the
+ * arena.
  */
 import { type ByteString, bufferOf, latin1Of } from "./byte-string.ts";
 import { addressOf } from "./libc.ts";
@@ -108,8 +109,8 @@ export function copyIn(source: Uint8Array | undefined): number {
 
 /**
  * Returns the address of a NULL-terminated array of strings, as for `argv` and `envp`. Pointers
- * are written as 64-bit little-endian numbers, which is right for x86-64 and arm64; ffi-rs
- * supports no other current Linux architecture.
+ * are written as 64-bit little-endian numbers, as on x86-64 and arm64; no other architecture is
+ * supported.
  */
 export function cStringArray(strings: readonly (string | Buffer)[]): number {
   const pointers = allocate((strings.length + 1) * 8);

@@ -124,8 +124,8 @@ export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
 /**
  * Runs `work` with the calling thread in a mount namespace of its own, and then returns the
  * thread to the old one. Mounts in the old namespace still propagate to the new one, but not the
- * other way round. From then on the thread shares its root, its working directory (both are then
- * the root of the mount namespace) and its umask with no other thread.
+ * other way round. From then on, no other thread shares this thread's root, working directory or
+ * umask; the first two are then the root of the mount namespace.
  * @param work must be synchronous
  */
 export function withNewMountNamespace<T>(work: () => T): T {

@@ -14,7 +14,7 @@ import { ENOSYS, EPERM } from "./errno.ts";
 
 export type Architecture = "x64" | "arm64";
 
-/** The numbers of the calls on x86-64 and on arm64; from 424 on, they are the same everywhere. */
+/** The numbers of the calls on x86-64 and on arm64; from 424 on, they are the same on both. */
 const NUMBERS = {
   acct: [163, 89],
   add_key: [248, 217],

@@ -43,7 +43,7 @@ describe("encodeMessage and parseMessages", () => {
     expect(parseMessages(datagram)).toEqual([one, two]);
   });
 
-  it("have the numbers of linux/netlink.h", () => {
+  it("use the numbers of linux/netlink.h", () => {
     expect([NLMSG_ERROR, NLMSG_DONE]).toEqual([2, 3]);
     expect([NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP]).toEqual([1, 4, 0x10, 0x300]);
     expect([NLM_F_EXCL, NLM_F_CREATE]).toEqual([0x200, 0x400]);

@@ -128,7 +128,7 @@ it("a request to change a link has only the changes, and asks for an acknowledge
   expect(parseLink(request.payload)).toMatchObject({ index: 7, name: "", flags: 0 });
 });
 
-it("a new pair can be a port of a bridge from the start", () => {
+it("one end of a new veth pair can be a port of a bridge from the start", () => {
   const { payload } = newVethPair({ name: "web", masterIndex: 5 }, { name: "net0" }, 4);
   // IFLA_MASTER (10)
   expect(payload.toString("hex")).toContain("08000a0005000000");
