@@ -46,7 +46,7 @@ describe("the protocol", () => {
     expect(records.map(unpackRecord)).toEqual([record]);
   });
 
-  it("bounds the texts of scripts", () => {
+  it("limits the length of strings from scripts", () => {
     const text = cutText(bytesOfLatin1("\0".repeat(100_000)));
     expect(latin1Of(text).length).toBe(MAX_TEXT + 3);
   });

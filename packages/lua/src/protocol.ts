@@ -58,13 +58,13 @@ export type Reply =
   /** The answer to a ping, with its number. */
   | { type: "pong"; number: number };
 
-/** The length, in bytes, to which texts of scripts are cut: people have to read them in the log. */
+/** The length, in bytes, to which strings from scripts are cut: people read them in the log. */
 export const MAX_TEXT = 16384;
 /** The size of the largest request, without its length prefix. */
 export const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
 /**
- * The size of the largest reply, without its length prefix: room for three texts in which each
- * control character takes six bytes.
+ * The size of the largest reply, without its length prefix: room for three such strings in
+ * which each character is a control character, which takes six bytes.
  */
 export const MAX_REPLY_BYTES = 512 * 1024;
 export const LENGTH_BYTES = 4;
@@ -98,7 +98,7 @@ function encodeJson(json: string): Buffer {
   return bytes;
 }
 
-/** Returns a text of a script, cut for a message. */
+/** Returns a string from a script, cut to `MAX_TEXT` bytes if it is longer. */
 export function cutText(text: ByteString): ByteString {
   const characters = latin1Of(text);
   return characters.length > MAX_TEXT ? bytesOfLatin1(`${characters.slice(0, MAX_TEXT)}...`) : text;

@@ -23,7 +23,7 @@ describe("selectScript", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  // The script in the original's packages 0.14 to 0.27.
+  // The script in versions 0.14 to 0.27 of the original package.
   const EMPTY = "function cgroup_released(cgroup)\nend\n";
 
   it("selects the right script, whether there are two, one or none", () => {

@@ -11,9 +11,9 @@ export interface SelectedScript {
 }
 
 /**
- * The name that the original has used since 0.14, and the name before that. The original's package
- * did not rename administrators' scripts, so many machines have an accounting.lua that the original
- * no longer used.
+ * The name that the original daemon has used since 0.14, and the name before that. Its package did
+ * not rename administrators' scripts, so many machines have an accounting.lua that the original
+ * daemon no longer used.
  */
 const NEW_NAME = "reaper.lua";
 const OLD_NAME = "accounting.lua";
@@ -23,7 +23,7 @@ const MAX_SCRIPT = 16 * 1024 * 1024;
 
 /**
  * Finds the script to use: `reaper.lua`, unless it does not exist or does nothing, like the one in
- * the original's package; otherwise `accounting.lua`, if it exists.
+ * the original package; otherwise `accounting.lua`, if it exists.
  * @param directory `/etc/cm4all/spawn`
  * @param packaged the path of the packaged script, for machines that have neither script
  * @throws the error of open(2) if a script exists but cannot be read: if the script were taken to
@@ -46,7 +46,7 @@ export function selectScript(directory: string, packaged: string): SelectedScrip
   }
 }
 
-/** Returns true if a script has nothing but comments and an empty handler. */
+/** Returns true if a script contains nothing but comments and an empty handler. */
 function doesNothing(script: Buffer): boolean {
   const code = script
     .toString("latin1")

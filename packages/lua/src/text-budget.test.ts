@@ -11,7 +11,7 @@ const take = (budget: TextBudget, count: number, bytes: number, nowMs: number) =
 };
 
 describe("TextBudget", () => {
-  it("lets a thousand texts pass in ten seconds, and counts the others", () => {
+  it("lets a thousand messages pass in ten seconds, and counts the others", () => {
     const budget = new TextBudget();
     expect(take(budget, 1500, 10, 5)).toEqual({ passes: 1000, "left out": 500 });
     expect(budget.takeLeftOut(10_004)).toBeUndefined();
@@ -26,7 +26,7 @@ describe("TextBudget", () => {
     expect(take(new TextBudget(), 100, 16_384, 0)).toEqual({ passes: 64, "left out": 36 });
   });
 
-  it("reports a flood after 100,000 texts or 64 MiB", () => {
+  it("reports a flood after 100,000 messages or 64 MiB", () => {
     expect(take(new TextBudget(), 100_010, 1, 0)).toMatchObject({ flood: 10 });
     expect(take(new TextBudget(), 5000, 16_384, 0)).toMatchObject({ flood: 904 });
   });

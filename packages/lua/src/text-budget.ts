@@ -1,16 +1,16 @@
 /**
- * Limits the texts of a script that reach the log. Notices and errors are the only messages
+ * Limits the messages of a script that reach the log. Notices and errors are the only messages
  * that a host may send unasked, so only they can become a flood.
  *
- * Time is divided into windows. The first text of a window begins it, so that no timer is
+ * Time is divided into windows. The first message of a window begins it, so that no timer is
  * needed. Pure.
  */
 
 const WINDOW_MS = 10_000;
-/** The number of texts that go into the log in a window; further ones are only counted. */
+/** The number of messages that go into the log in a window; further ones are only counted. */
 const MAX_TEXTS = 1000;
 const MAX_BYTES = 1024 * 1024;
-/** No script has a good reason to send more texts than this in a window. */
+/** No script has a good reason to send more messages than this in a window. */
 const FLOOD_TEXTS = 100_000;
 const FLOOD_BYTES = 64 * 1024 * 1024;
 
@@ -21,7 +21,7 @@ export class TextBudget {
   #leftOut = 0;
 
   /**
-   * Counts a text.
+   * Counts a message.
    * @returns whether it may go into the log, is left out, or is part of a flood, in which
    * case the host is to be ended
    */
@@ -39,15 +39,15 @@ export class TextBudget {
     return "left out";
   }
 
-  /** Returns how many texts were left out since the last report, if a report is due. */
+  /** Returns how many messages were left out since the last report, if a report is due. */
   takeLeftOut(nowMs: number): number | undefined {
     if (this.#leftOut === 0 || nowMs - this.#beginMs < WINDOW_MS) return undefined;
     return this.takeAllLeftOut();
   }
 
   /**
-   * Returns how many texts were left out since the last report. Called directly when the host has
-   * ended.
+   * Returns how many messages were left out since the last report, even if no report is due: for
+   * use when the host has ended.
    */
   takeAllLeftOut(): number {
     const count = this.#leftOut;

@@ -8,7 +8,7 @@ describe("parseUnit", () => {
   const unit = { name: NAME, cgroup: `${SLICE}/${NAME}` };
   it.each([
     ["cgroup2 alone", `0::${SLICE}/${NAME}\n`],
-    ["beside controllers of v1", `9:pids:/\n1:name=systemd:/\n0::${SLICE}/${NAME}\n`],
+    ["beside v1 controllers", `9:pids:/\n1:name=systemd:/\n0::${SLICE}/${NAME}\n`],
     ["v1", `2:cpu,cpuacct:/\n1:name=systemd:${SLICE}/${NAME}\n`],
     ["a cgroup below the unit's", `0::${SLICE}/${NAME}/below\n`],
   ])("finds the unit: %s", (_, text) => {
@@ -42,7 +42,7 @@ describe("parseUnit", () => {
     ["another kind of unit", `0::${SLICE}/cm4all-spawn.service\n`],
     ["a name with something before it", `0::${SLICE}/x-${NAME}\n`],
     ["a name with something after it", `0::${SLICE}/${NAME}x\n`],
-    ["the cgroup of a controller of v1", `4:memory:${SLICE}/${NAME}\n0::/\n`],
+    ["the cgroup of a v1 controller", `4:memory:${SLICE}/${NAME}\n0::/\n`],
   ])("finds no unit of ours in: %s", (_, text) => {
     expect(parseUnit(text, 107)).toBeUndefined();
   });

@@ -1,7 +1,7 @@
 /**
  * `npm run suites -- FOLDER [SUITE]...`: runs all test suites of other projects below FOLDER, or
- * the named ones. Each program is run with LuaJIT and with our interpreter; the output is how many
- * tests pass with each. The environment variable LUAJIT may name LuaJIT's executable.
+ * the named ones. Each program is run with LuaJIT and with our interpreter; the output shows how
+ * many tests pass with each. The environment variable LUAJIT may name LuaJIT's executable.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -32,7 +32,7 @@ describe.skipIf(missing("luajit") !== undefined)("compared with LuaJIT,", () => 
     );
   });
 
-  it("local times in zones and by rules are the same", { timeout: 120_000 }, () => {
+  it("local times in named zones and by POSIX rules are the same", { timeout: 120_000 }, () => {
     const zones = systemZones().filter((_, i) => i % 30 === 0);
     expect(zones.length).toBeGreaterThan(10);
     expect(compareZones([...zones, ...RULES], 40, 3)).toEqual([]);

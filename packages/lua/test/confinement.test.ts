@@ -98,7 +98,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
     ]);
   });
 
-  it("cannot look into the host, nor can other processes of its user", async () => {
+  it("cannot look into the script host, nor can other processes of its user", async () => {
     const host = await hosts.start(handler("coroutine.yield()"), USER);
     void account(host);
     const victim = spawn("sleep", ["1000"], { ...USER, stdio: "ignore" });
@@ -134,7 +134,7 @@ function intrude(pid: number | undefined): Record<string, string> {
   );
 }
 
-it("a host that is started by hand prints one line, which explains that the daemon starts it", () => {
+it("a script host started by hand prints one line, which explains that the daemon starts it", () => {
   const { status, stderr } = spawnSync(process.execPath, [hosts.program], { encoding: "utf8" });
   expect({ status, stderr }).toEqual({
     status: 64,
@@ -142,7 +142,7 @@ it("a host that is started by hand prints one line, which explains that the daem
   });
 });
 
-describe.skipIf(missing("root") !== undefined)("a host that cannot be confined", () => {
+describe.skipIf(missing("root") !== undefined)("a script host that cannot be confined", () => {
   it("ends with a status and one line, before it reads anything", () => {
     const command = 'mount -t tmpfs tmpfs /proc && exec "$@"';
     const host = ["sh", "-c", command, "sh", process.execPath, hosts.program];

@@ -27,7 +27,7 @@ async function printed(body: string): Promise<string[]> {
   return (await printedBy(cost + body, { open, instructions: 1e9 })).split("\n");
 }
 
-/** The functions that read no text, whatever they are given. */
+/** The functions that read no string, whatever they are given. */
 const READ_NONE = [
   ...["assert", "gcinfo", "getmetatable", "ipairs", "newproxy", "pairs", "pcall", "rawequal"],
   ...["setfenv", "setmetatable", "tostring", "type", "xpcall"],
@@ -43,7 +43,7 @@ describe("the functions of the libraries", () => {
     vi.restoreAllMocks();
   });
 
-  it("have a cost that grows with the length of a text that they are given", async () => {
+  it("have a cost that grows with the length of a string that they are given", async () => {
     const names = await printed(`
       local long = ("x"):rep(2^18)
       local libraries = { ["bit."] = bit, ["debug."] = debug, ["io."] = io, ["math."] = math,
@@ -106,7 +106,7 @@ describe("the functions of the libraries", () => {
     async (expression) => {
       const [cost] = await printed(`
         local a, b, t = ("x"):rep(2^18), ("x"):rep(2^18 - 1) .. "y", {}
-        -- A concatenation becomes a text at its first use, and that costs, too.
+        -- A concatenation is carried out at its first use, and that costs, too.
         b:byte()
         print(cost(function() return ${expression} end))
       `);
@@ -121,7 +121,7 @@ describe("the functions of the libraries", () => {
     "n = s:byte(p) p = p + 1",
     // As dkjson reads a token.
     "p = select(2, s:find('^[ \\n\\r\\t]*', p)) + 1 local c = s:sub(p, p) local _, last = s:find('^-?[%d%.]+', p) n = s:sub(p, last) p = last + 2",
-  ])("go through a text at a cost in proportion to its length: %s", async (step) => {
+  ])("go through a string at a cost in proportion to its length: %s", async (step) => {
     const [once, twice] = await printed(`
       local function scan(s)
         local p, n = 1
@@ -133,7 +133,7 @@ describe("the functions of the libraries", () => {
     expect(Number(twice) / Number(once)).toBeLessThan(2.1);
   });
 
-  it("do not copy a text that is used as a number, nor do keys and comparisons", async () => {
+  it("do not copy a string that is used as a number, nor do keys and comparisons", async () => {
     const getstr = vi.spyOn(LuaString.prototype, "getstr");
     await printed(`
       local long = ("7"):rep(2^16)

@@ -18,8 +18,8 @@ const directory = mkdtempSync(join(tmpdir(), "lua-differences-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 /**
- * Writes a program that prints the results of an example: of a table only the type, of a failure no
- * message. Returns the path of the program.
+ * Writes a program that prints the results of an example: for a table only the type, for a failure
+ * no message. Returns the path of the program.
  */
 function program(example: string): string {
   const file = join(directory, "example.lua");

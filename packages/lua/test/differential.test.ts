@@ -89,7 +89,7 @@ describe.skipIf(missing("luajit") !== undefined)("like LuaJIT, our Lua", () => {
     const differing = ours(file)
       .split("\n")
       .filter((line, i) => line !== expected[i]);
-    // In the differing lines, a collision in LuaJIT's hash decides when the table is rearranged.
+    // In the differing lines, a collision in LuaJIT's hash decides when the table is rehashed.
     expect(differing.length).toBeLessThanOrEqual(3);
   });
 

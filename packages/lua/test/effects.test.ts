@@ -46,7 +46,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     return script;
   };
 
-  it("waits until it may begin, and counts when the handler then fails", async () => {
+  it("waits until it may begin, and is counted when the handler then fails", async () => {
     const asked = asking();
     const loaded = load(`${code} os.remove('/nonexistent/x') error('boom', 0)`, asked);
     expect(await loaded.outcome()).toMatchObject({ message: "boom", effect: "taken" });
@@ -55,7 +55,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(asked.begin.askSync).not.toHaveBeenCalled();
   });
 
-  it("waits and counts inside pcall and in a coroutine", async () => {
+  it("waits and is counted inside pcall and in a coroutine", async () => {
     const asked = asking();
     const loaded = load(
       `coroutine.wrap(function() pcall(function() ${code} error('caught') end) error('boom', 0) end)() coroutine.yield()`,

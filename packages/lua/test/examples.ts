@@ -27,7 +27,7 @@ export class ExampleRoot {
     return path;
   }
 
-  /** Runs an example's handlers for one cgroup after the other. Returns the output. */
+  /** Runs an example's handlers for one cgroup after another. Returns the output. */
   async run(name: string, cgroups: Told[]): Promise<string> {
     return await this.runLists(
       name,

@@ -12,7 +12,7 @@ import { openLibraries } from "../src/libs/index.ts";
 import { EXAMPLES, ExampleRoot, example } from "./examples.ts";
 import { TestScript } from "./script.ts";
 
-/** The role of the daemon's own user, with which hosts log in. */
+/** The role of the daemon's own user; hosts log in as this role. */
 const REAPER = "cm4all-spawn-reaper";
 
 describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
@@ -126,7 +126,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("no future day, and none of long ago, whatever a host's clock says", async () => {
+    it("no future day, and none long past, whatever a host's clock says", async () => {
       await root.run("fleet.lua", [
         { id: "ahead", measuredMs: noon(20), birthMs: noon(20) },
         { id: "behind", measuredMs: 0 },
@@ -218,7 +218,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    // In one of these zones, it is always another day than in UTC.
+    // At any time, the date in one of these zones differs from that in UTC.
     it.each(["Pacific/Kiritimati", "Etc/GMT+12"])(
       "days that begin at midnight UTC, even if the time zone is %s",
       async (zone) => {
@@ -549,7 +549,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await one.connect();
       return Object.assign(one, { [Symbol.asyncDispose]: () => one.end() });
     };
-    /** Opens a session as from another machine. */
+    /** Opens a session as if from another machine. */
     const openAs = (user: string, password: string) =>
       open({ host: "127.0.0.1", user, password, database: "accounting" });
     const call = (host: string) => CALL.replace("'a'", `'${host}'`);

@@ -76,7 +76,7 @@ describe("at the end of a script", () => {
   const KEEP = `kept = io.open(DIR .. "/file", "w") kept:write("written")
     fed = io.popen("cat >" .. DIR .. "/fed", "w") fed:write("fed")`;
 
-  it("open files are written and closed", () => {
+  it("open files are flushed and closed", () => {
     const script = load(KEEP);
     try {
       script.runtime.close();
@@ -88,7 +88,7 @@ describe("at the end of a script", () => {
     }
   });
 
-  it("open files are also written and closed if the script ends its process", async () => {
+  it("open files are also flushed and closed if the script ends its process", async () => {
     using hosts = new TestHosts();
     const code = `DIR = ${JSON.stringify(hosts.directory)} ${KEEP}`;
     const host = await hosts.start(`${code} ${handler("os.exit(3)")}`);

@@ -1,4 +1,4 @@
-/** Every effect, with a host that is killed right before it and right after it. */
+/** Every effect, with a script host that is killed right before it and right after it. */
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";

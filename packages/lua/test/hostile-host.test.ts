@@ -140,7 +140,7 @@ describe("a host that sends messages before it is asked", () => {
     expect(host.state).toBe("pausing");
   });
 
-  it("has as much time for the rest of a torn message as for an answer", async () => {
+  it("has as much time for the rest of an incomplete message as for an answer", async () => {
     const host = make(begin("raw(Buffer.from([255, 0, 0, 0, 123]))"), { answerTimeoutMs: 500 });
     host.start();
     expect(await ended(host)).toMatch(/^no sign of life/);

@@ -42,7 +42,7 @@ export class PgBouncer implements AsyncDisposable {
       `pool_mode = ${mode}`,
       `default_pool_size = ${sessions}`,
       `max_client_conn = ${clients}`,
-      // Sessions are used in turn, so that each statement runs in another session.
+      // Sessions are used in turn, so that each statement runs in a different session.
       "server_round_robin = 1",
       "server_login_retry = 1",
     ]);
@@ -100,7 +100,7 @@ export class PgBouncer implements AsyncDisposable {
     const ended = once(bouncer, "exit");
     bouncer.kill("SIGKILL");
     await ended;
-    // PgBouncer would not start, because it takes this file to be the socket of another PgBouncer.
+    // PgBouncer takes this file for the socket of another PgBouncer, and would not start.
     rmSync(join(this.#directory, ".s.PGSQL.6432"), { force: true });
   }
 

@@ -196,7 +196,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
     });
   });
 
-  describe("a transaction by hand", () => {
+  describe("a transaction that was begun by hand", () => {
     it("belongs to its run: other runs wait", async () => {
       using running = script(`
         if c.report == 1 then

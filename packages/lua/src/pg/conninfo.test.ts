@@ -166,7 +166,7 @@ describe("findPassword", () => {
   ])("finds the password of %s:%s:%s:%s", (host, port, database, user, password) => {
     expect(findPassword(file, { host, port, database, user })).toBe(password);
   });
-  it("returns nothing if no line fits", () => {
+  it("returns nothing if no line matches", () => {
     expect(
       findPassword("h:1:d:u:p", { host: "x", port: "1", database: "d", user: "u" }),
     ).toBeUndefined();

@@ -11,7 +11,7 @@ export function parseConninfo(conninfo: string): Parameters {
   return isUri(conninfo) ? parseUri(conninfo) : parsePairs(conninfo);
 }
 
-/** Blanks are those of isspace(3) in the C locale. */
+/** White space is what isspace(3) accepts in the C locale. */
 const NAME = /[ \t\n\v\f\r]*([^= \t\n\v\f\r]*)[ \t\n\v\f\r]*(=?)[ \t\n\v\f\r]*/y;
 const QUOTED = /'((?:[^'\\]|\\[\s\S])*)'/y;
 const PLAIN = /((?:[^ \t\n\v\f\r\\]|\\[\s\S]|\\$)*)/y;

@@ -19,9 +19,9 @@ export interface Sent {
 }
 
 export interface Answer {
-  /** The command tags, one for each completed statement of the text. */
+  /** The command tags, one for each completed statement of the query string. */
   readonly tags: readonly string[];
-  /** True if the server has refused the text, or the statement after those of the tags. */
+  /** True if the server has refused the query string, or the statement after those of the tags. */
   readonly hasFailed: boolean;
   readonly status: TransactionStatus;
 }
@@ -41,8 +41,8 @@ export class Ledger {
   }
 
   /**
-   * Notes the answer to a text, and settles the effects that the answer decides: those of the text
-   * and of earlier texts in the same transaction.
+   * Notes the answer to a query string, and settles the effects that the answer decides: those of
+   * this query string and of earlier ones in the same transaction.
    */
   answered(sent: Sent, { tags, hasFailed, status }: Answer): void {
     const before = this.#open;
@@ -81,7 +81,7 @@ function settle(statements: readonly Sent[], came: Effect): void {
  */
 const COMMIT = /^(?:COMMIT|PREPARE TRANSACTION)\b/;
 
-/** A text that begins a transaction and does nothing else. */
+/** A query string that begins a transaction and does nothing else. */
 const OPENING = /^\s*(?:begin|start\s+transaction)\b[\w\s,]*;?\s*$/i;
 
 /** Tags of statements that change only the session. */
@@ -91,7 +91,7 @@ const OF_THE_SESSION = new Set([
 ]);
 
 /**
- * Returns true if a text has had an effect; used only if no transaction is open after the text.
+ * Returns true if a query string has had an effect; used only if no transaction is open after it.
  * ROLLBACK undoes the statements before it.
  */
 function isEffective(tags: readonly string[]): boolean {
@@ -99,8 +99,8 @@ function isEffective(tags: readonly string[]): boolean {
 }
 
 /**
- * Returns true if the text may contain a COMMIT, END or PREPARE TRANSACTION. If such a word has
- * another purpose there, we are merely more careful than necessary.
+ * Returns true if the query string may contain a COMMIT, END or PREPARE TRANSACTION. If such a word
+ * has another purpose there, we are merely more careful than necessary.
  */
 function mayCommit(sql: string): boolean {
   return /\b(?:commit|end|prepare)\b/i.test(sql);

@@ -27,7 +27,7 @@ import type { Outcome } from "./statement.ts";
 import { openTransactions, pushTransactionMethod } from "./transaction-library.ts";
 import { cutAtNul, decodeUtf8 } from "./values.ts";
 
-/** Closes connections that scripts no longer hold, because scripts cannot close them. */
+/** Closes connections that scripts no longer refer to, because scripts cannot close them. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
 /** The time for which the idle session of a handler's connection outlives the handler. */

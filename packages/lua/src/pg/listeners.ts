@@ -56,7 +56,7 @@ export class Listeners {
         if (failure !== undefined) this.#runtime.options.onError(description, failure);
         const { again } = listener;
         listener.again = undefined;
-        // Not within this run: a chain of runs must not grow the stack.
+        // Called later, not within this run: a chain of runs must not grow the stack.
         if (again !== undefined) setImmediate(() => this.notify(channel, again));
       },
     );

@@ -140,7 +140,7 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
     });
 }
 
-/** Returns an error for requests that node-postgres does not know, such as those for GSSAPI. */
+/** Returns the error for a message that node-postgres cannot parse, such as a GSSAPI request. */
 function protocolError(error: unknown, rules: AuthenticationRules): Error {
   const { message } = toError(error);
   const code = /^Unknown authenticationOk message type (\d+)$/.exec(message)?.[1];

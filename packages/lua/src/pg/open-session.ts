@@ -3,7 +3,7 @@
  *
  * Both belong to a session, but a client of a pooler in transaction mode has no session of its own:
  * then the schema is set for each transaction, and channels are not listened to. A pooler is
- * recognised by its keys for cancelling, which do not name the process that answers. The mode of a
+ * recognised by its cancellation keys, which do not name the process that answers. The mode of a
  * pooler cannot be recognised, so `pool_mode` in the connection string has to state that the
  * session is the client's own.
  */

@@ -41,7 +41,7 @@ function oneOf(name: string, values: readonly string[], variable: string, refuse
   };
 }
 
-/** Accepts an integer; as in libpq, there may be blanks around it. */
+/** Accepts an integer; as in libpq, there may be white space around it. */
 function integer(name: string, variable?: string): Option {
   return {
     ...done(variable),
@@ -168,7 +168,7 @@ export function isOption(name: string): boolean {
 }
 
 /**
- * Returns a part of a connection string for a message, in quotes after a blank; an empty string
+ * Returns a part of a connection string for a message, in quotes after a space; an empty string
  * if it may belong to a misplaced password.
  */
 export function quoted(word: string): string {

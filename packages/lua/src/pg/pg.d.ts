@@ -19,7 +19,7 @@ declare module "pg/lib/connection.js" {
     ssl: ConnectionOptions | boolean;
     /** Starts TLS, once the server has agreed to it. */
     upgradeToSSL: (host: string, onError: (error: Error) => void) => void;
-    /** Parses the messages of a stream, of which only the events are used. */
+    /** Parses the messages of a stream; only the events of the stream are used. */
     attachListeners: (stream: StreamEvents) => void;
     constructor(config: { ssl: ConnectionOptions | boolean });
     connect(path: string): void;

@@ -18,7 +18,7 @@ export interface PooledSession {
   exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome>;
 }
 
-/** Commands that end a transaction and its settings; a return to a savepoint is not one. */
+/** Commands that end a transaction and its settings; a return to a savepoint does not. */
 const ENDS = /^(?:COMMIT|END|ROLLBACK(?!(?: WORK| TRANSACTION)? TO\b)|ABORT|PREPARE TRANSACTION)\b/;
 const BEGINS = /^(?:BEGIN|START TRANSACTION)\b/;
 
@@ -31,7 +31,7 @@ export class PooledSchema {
     this.#session = session;
   }
 
-  /** Runs a text with the schema set, in a transaction of its own unless one is open. */
+  /** Runs a query string with the schema set, in a transaction of its own unless one is open. */
   async run(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     const commands = commandsOf(text.sql, this.#session.hasBackslashes);
     const [first = ""] = commands;

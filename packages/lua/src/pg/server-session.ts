@@ -1,5 +1,5 @@
 /**
- * A session with the server: sends statements, one at a time, keeps account of their effects,
+ * A session with the server: sends statements, one at a time, keeps track of their effects,
  * and cancels the statement that is being executed.
  */
 import type { Client } from "pg";
@@ -78,7 +78,7 @@ export class ServerSession implements PooledSession {
     );
     client.on("error", (error) => {
       this.#isBroken = true;
-      // If a statement is being executed, its outcome has the error.
+      // If a statement is being executed, its outcome contains the error.
       if ("severity" in error && this.#running === undefined)
         events.onNotice(formatServerMessage(error as ServerMessage, undefined));
     });
@@ -119,8 +119,8 @@ export class ServerSession implements PooledSession {
   }
 
   /**
-   * Notes the process that has answered. Behind a pooler, it is not the process that the key for
-   * cancelling names.
+   * Notes the process that has answered. Behind a pooler, it is not the process that the
+   * cancellation key names.
    */
   noteProcess({ rows }: ResultSet): void {
     this.isPooled = rows[0]?.[0] !== String(rawClient(this.#client).processID);
@@ -144,12 +144,12 @@ export class ServerSession implements PooledSession {
     this.#running = this.#schema?.run(text, effects) ?? this.exchange(text, effects);
     const outcome = await this.#running;
     this.#running = undefined;
-    // The session may have ended between two texts.
+    // The session may have ended between two query strings.
     if (this.#isBroken) this.#ledger.lost();
     return outcome;
   }
 
-  /** Sends a text as it is, as a part of `run`. */
+  /** Sends a query string as it is, as a part of `run`. */
   async exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     if (this.#isBroken) return lostOutcome();
     this.#tags = [];

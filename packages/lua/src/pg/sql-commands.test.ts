@@ -27,7 +27,7 @@ describe("commandsOf", () => {
     [String.raw`SELECT E'a' '\'; COMMIT; SELECT ''`, ["SELECT", "COMMIT", "SELECT"]],
     [String.raw`SELECT '\'; COMMIT; SELECT '\'`, ["SELECT", "COMMIT", "SELECT"]],
     [String.raw`SELECT U&'\0027;' UESCAPE '!', N'a;', B'1', X'A;'`, ["SELECT U"]],
-    // A no-break space is not a blank, but a letter of a name, like all characters beyond ASCII.
+    // A no-break space is not white space: like all non-ASCII characters, it may be part of a name.
     ["SELECT 1 a\u00a0$$; COMMIT; SELECT 1 a\u00a0$$", ["SELECT", "COMMIT", "SELECT"]],
     ["SELECT 1 a$$; COMMIT; SELECT 1 a$$", ["SELECT", "COMMIT", "SELECT"]],
     [
@@ -74,7 +74,7 @@ describe("commandsOf", () => {
   });
 
   it.each(["-", "'", "--\n", "''", "\\", "\\'", "E'", "E''\n--", "/*", "$a", "(", " "])(
-    "reads a text of many %j",
+    "reads a query string with many %j",
     (part) => {
       for (const start of ["SELECT 1, ", "SELECT E'", "SELECT '"])
         expect(commandsOf(start + part.repeat(100_000))[0]).toMatch(/^SELECT/);

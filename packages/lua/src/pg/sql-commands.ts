@@ -1,5 +1,5 @@
 /**
- * The commands in an SQL text, by their first words. Pure.
+ * The commands in a query string, by their first words. Pure.
  * @see PostgreSQL manual, "CREATE FUNCTION": sql_body; "CREATE RULE"
  */
 import { tokensOf } from "./sql-tokens.ts";

@@ -1,5 +1,5 @@
 /**
- * The tokens of an SQL text, as far as they are needed to find its commands and their words.
+ * The tokens of a query string, as far as they are needed to find its commands and their words.
  * Pure. Strings may have millions of characters, so no pattern may backtrack over them.
  * @see PostgreSQL manual, "Lexical Structure"
  */
@@ -23,7 +23,7 @@ const TOKEN = new RegExp(
 );
 
 /**
- * Yields words, strings, quoted names and single characters, without blanks and comments.
+ * Yields words, strings, quoted names and single characters, without white space and comments.
  * @param hasBackslashes true if backslashes are escapes in all strings, not only in those that
  * begin with E
  */

@@ -5,11 +5,11 @@ import { formatServerMessage, type ServerMessage } from "./message.ts";
 
 export interface StatementText {
   sql: string;
-  /** If undefined, the simple protocol is used, which takes several statements at once. */
+  /** If undefined, the simple query protocol is used, which takes several statements at once. */
   parameters: (string | null)[] | undefined;
 }
 
-/** Returns a text without parameters, which may have several commands. */
+/** Returns a query string without parameters, which may contain several commands. */
 export function plainText(sql: string): StatementText {
   return { sql, parameters: undefined };
 }

@@ -18,7 +18,7 @@ export class Transaction {
     this.#hooks = hooks;
   }
 
-  /** Runs a text after all earlier texts of the transaction. */
+  /** Runs a query string after all earlier ones of the transaction. */
   execute(text: StatementText): Promise<Outcome> {
     const outcome = this.#last.then(() => this.#hooks.run(text));
     this.#last = outcome;

@@ -49,7 +49,7 @@ function parseHosts(parameters: Parameters, text: string): string {
     if (bare.includes("@")) refuseAt("@");
     const [port = ""] = /^:[^/?,]*/.exec(rest) ?? [];
     rest = rest.slice(port.length);
-    // A port that is not a number may be a password with a "/", whose "@" then comes later.
+    // If this is not a number, it may be the start of a password with a "/"; the "@" comes later.
     if (!/^:?\d*$/.test(port)) {
       if (rest.includes("@")) refuseAt("/");
       throw new ConninfoError('invalid integer value for connection option "port" in URI');

@@ -18,7 +18,7 @@ export interface Closable {
 
 /**
  * Called when a task ends, with its failure. If the task has not failed, a failure that the
- * function returns becomes the task's.
+ * function returns becomes the failure of the task.
  */
 type Ending = (failure: ScriptFailure | undefined) => ScriptFailure | undefined;
 
