@@ -110,7 +110,9 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment("its header is not JSON", { cause: error });
   }
   if (typeof version !== "number" || version > FORMAT_VERSION)
-    throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
+    throw new UnknownSegment(
+      `it has format ${version}, but this program knows only format ${FORMAT_VERSION}`,
+    );
 }
 
 /** Returns true if a frame is the record with that number, and not a mark of that record. */

@@ -245,7 +245,7 @@ export class Segments {
         segment.isDamaged = true;
         segment.isStale = false;
         this.#lastDamaged = segment;
-        damage.push({ file: name, what: `not read further: ${errorText(error)}` });
+        damage.push({ file: name, what: `reading stopped: ${errorText(error)}` });
       }
       try {
         await file?.sync();

@@ -76,14 +76,14 @@ call(napi_env env, napi_callback_info info)
 	if (napi_get_cb_info(env, info, &count, values, NULL, NULL) != napi_ok)
 		return NULL;
 	if (count > 1 + MAX_ARGUMENTS)
-		return refuse(env, "a system call takes six arguments at most");
+		return refuse(env, "a system call takes at most six arguments");
 	for (size_t i = 0; i < count; i++)
 		if (!get_integer(env, values[i], &integers[i]))
 			return refuse(env, "a system call takes only safe integers");
 
 	long number = integers[0];
 	if (number < 0 || (size_t)number >= sizeof(allowed) || !allowed[number])
-		return refuse(env, "this system call is not made here");
+		return refuse(env, "this addon does not make this system call");
 	long value = syscall(number, integers[1], integers[2], integers[3], integers[4],
 		integers[5], integers[6]);
 	if (value == -1)

@@ -144,7 +144,7 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
 function protocolError(error: unknown, rules: AuthenticationRules): Error {
   const { message } = toError(error);
   const code = /^Unknown authenticationOk message type (\d+)$/.exec(message)?.[1];
-  if (code === undefined) return new Error(`the server does not keep to the protocol: ${message}`);
+  if (code === undefined) return new Error(`the server violated the protocol: ${message}`);
   const methods: Readonly<Record<string, Method>> = { "7": "gss", "9": "sspi" };
   const method = methods[code];
   if (method !== undefined) rules.request(method);

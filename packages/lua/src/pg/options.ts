@@ -55,7 +55,7 @@ function integer(name: string, variable?: string): Option {
 
 const NO_GSSAPI = "GSSAPI is not implemented";
 const NO_OAUTH = "OAuth is not implemented";
-const UTF8_ONLY = "text is UTF-8 here";
+const UTF8_ONLY = "only UTF-8 is supported";
 const SSL_VERSIONS = ["tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3", ""];
 
 function sslVersion(name: string, variable: string): Option {
@@ -107,7 +107,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   sslcrl: done("PGSSLCRL"),
   sslcrldir: done("PGSSLCRLDIR"),
   sslsni: done("PGSSLSNI"),
-  sslkeylogfile: only([""], "keys are written to no file"),
+  sslkeylogfile: only([""], "keys are never written to a file"),
   ssl_min_protocol_version: sslVersion("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
   ssl_max_protocol_version: sslVersion("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION"),
   requirepeer: done("PGREQUIREPEER"),
@@ -129,7 +129,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
     "PGTARGETSESSIONATTRS",
   ),
   load_balance_hosts: oneOf("load_balance_hosts", ["disable", "random"], "PGLOADBALANCEHOSTS"),
-  min_protocol_version: only(["", "3.0"], "the protocol is 3.0 here", "PGMINPROTOCOLVERSION"),
+  min_protocol_version: only(["", "3.0"], "only protocol 3.0 is supported", "PGMINPROTOCOLVERSION"),
   max_protocol_version: done("PGMAXPROTOCOLVERSION"),
   scram_client_key: only([""], "a password is needed instead"),
   scram_server_key: only([""], "a password is needed instead"),

@@ -38,7 +38,7 @@ export class PooledSchema {
     if (commands.length > 1 && commands.some((each) => BEGINS.test(each) || ENDS.test(each)))
       return {
         error:
-          "behind a pooler, a text with several commands cannot begin or end a transaction: the rest of it would have another schema\n",
+          "behind a pooler, a query string with several commands cannot begin or end a transaction: the rest of it would have another schema\n",
         cause: "script",
       };
     if (BEGINS.test(first) || ENDS.test(first)) return await this.#control(text, effects);
