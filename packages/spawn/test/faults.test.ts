@@ -200,7 +200,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it.each(["recvmsg", "shutdown"])(
     "goes on if connections of waiting strangers cannot be closed in a flood because %s fails",
     async (call) => {
-      // With so many, some are closed unchecked if all of them hang up within a second.
+      // With so many, some are closed without a check if all of them hang up within a second.
       const count = 2 * MOST_LOOKED_AT;
       const hold = async () => {
         await peer.start(as({}), daemon.address, Buffer.from(""), ["--hold", String(count)]);

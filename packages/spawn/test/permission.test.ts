@@ -194,7 +194,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await peer.endAll();
       const seconds = Math.ceil((performance.now() - startMs) / 1000);
       expect((await refused()) - before).toBeLessThanOrEqual(STRANGERS * (seconds + 1));
-      // In a flood a stranger is disconnected unchecked, perhaps before it has sent anything.
+      // In a flood, a stranger may be disconnected without a check before it has sent anything.
       const answer = () => {
         try {
           return ask(as({}))[0];
