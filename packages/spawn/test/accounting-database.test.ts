@@ -202,7 +202,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   /** A shell command that uses CPU time. */
   const BUSY = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
 
-  it("gives a plain INSERT the same sums as the original, with a slow database and a reused name", async () => {
+  it("gives a plain INSERT the same sums as the original daemon, with a slow database and a reused name", async () => {
     host.writeScript(plainScript('assert(db:execute("SELECT pg_sleep(1)"))'));
     await host.start();
     await host.untilReady();

@@ -28,7 +28,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         const failures = () => daemon.log.match(/the script host ended, starting another/g) ?? [];
         limitDescriptors(daemon, free);
         kill(host.scriptHostPid);
-        // One line for the host that was killed, one for the next host, which could not be started.
+        // One line for the script host that was killed, one for the next, which cannot be started.
         await until(() => failures().length >= 2, "another one cannot be started");
         await daemon.untilLogged("EMFILE");
         limitDescriptors(daemon, free + 20);

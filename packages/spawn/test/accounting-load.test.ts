@@ -9,7 +9,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
-/** The number of cgroups that become empty once, and of those that become empty all the time. */
+/** The number of cgroups that become empty once. As many others become empty all the time. */
 const COUNT = 300;
 
 const TIMEOUT_MS = 180_000;

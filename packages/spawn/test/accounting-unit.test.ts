@@ -104,7 +104,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     await start("one");
     await account("job");
     await host.crash();
-    await until(() => hosts.pids.length === 0, "the host has ended");
+    await until(() => hosts.pids.length === 0, "the script host has ended");
   });
 
   it("is replaced after a reload, as soon as its handlers have ended", async () => {

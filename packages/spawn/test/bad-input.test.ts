@@ -224,7 +224,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     }
     expectAlive(client);
     writer.close();
-    // No other process holds the writing end.
+    // No other process holds the write end.
     expect(readSync(reader.number, Buffer.alloc(1))).toBe(0);
     reader.close();
     await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
@@ -356,7 +356,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     client.inodes("three", wanted);
   });
 
-  it("limit the names of one uid, also across a restart", async () => {
+  it("limit the names of one uid, even across a restart", async () => {
     const config = "[namespaces]\nmax_names = 4\nmax_names_per_uid = 2\nallow_uids = [1001]\n";
     const manager = new FakeManager();
     using peer = new Peer();

@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 
-  it("check does not demand the directory that the service makes for its sockets", () => {
+  it("check does not require the directory that the service creates for its sockets", () => {
     chmodSync(directory, 0o755);
     const checked = (listen: string) => {
       writeFileSync(script(), "function cgroup_released(c) end");

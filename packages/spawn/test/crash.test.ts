@@ -14,7 +14,7 @@ const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
 /** The number of repetitions. */
 const LIVES = process.env["TORTURE"] === "all" ? 8 : 1;
-/** How many times the daemon is killed during requests; every third time, also in its next start. */
+/** How many times the daemon is killed during requests; every third time, also during a start. */
 const ROUNDS = 20;
 const REQUESTS = 60;
 
@@ -79,7 +79,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
   "a daemon that is ended",
   () => {
     it.each(Array.from({ length: LIVES }, (_, i) => 9 + i))(
-      "by SIGKILL at any time loses nothing that was answered, and no init (seed %s)",
+      "by SIGKILL at any time loses no namespace that a client was sent, and no init (seed %s)",
       { timeout: 300_000 },
       async (seed) => {
         const manager = new FakeManager();
@@ -98,12 +98,12 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
           const client = new TestClient(manager.address);
           const names = Array.from({ length: REQUESTS }, (_, i) => `${round}-${i}`);
           for (const name of names) client.send(request(name, ALL));
-          // The kill follows the first answer or, in odd rounds, may come before any request is read.
+          // The kill follows the first answer; in odd rounds, it may precede the first read.
           if (round % 2 === 0) await until(() => hasAnswer(client), "there is an answer");
           await sleep(random() * 100);
           await daemon.end("SIGKILL");
           kills++;
-          // If the daemon left data unread, the first call finds ECONNRESET; the answers follow it.
+          // If the daemon left data unread, the first call gets ECONNRESET; answers come after it.
           hasAnswer(client);
           for (const name of names) {
             const answer = client.tryReceive(MSG_DONTWAIT);

@@ -139,7 +139,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", 
     expect(readdirSync(`${storeThread(daemon)}/root/names`).length).toBeGreaterThan(0);
   });
 
-  it("two namespaces for the same user map gives the later one", async () => {
+  it("two namespaces for the same user map gives clients the later one", async () => {
     const before = daemon.connect();
     for (const name of ["one", "two"]) before.inodes(name, ALL);
     const later = before.inodes("two", ALL).user;

@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     await daemon.stop();
   });
 
-  it("the client gets an ERROR, and nothing half-made stays", async () => {
+  it("the client gets an ERROR, and nothing half-made is left", async () => {
     using client = daemon.connect();
     client.inodes("before", { ipc: true });
     await until(async () => (await daemon.status()).names === 0, "it has expired");
@@ -99,7 +99,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(client.tryReceive(MSG_DONTWAIT)).toBeUndefined();
     setLimit(daemon, limit);
     expect(client.receive().kind).toBe("handles");
-    // The daemon tries to accept in about five turns of its loop; without pauses, in thousands.
+    // The daemon tries to accept in about five turns of its loop. Without pauses, it would try in
+    // thousands.
     expect((await turns()) - before).toBeLessThan(50);
     expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
   });
@@ -137,7 +138,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     client.inodes("dies", { pid: true });
   });
 
-  describe.skipIf(missing("gcc") !== undefined)("strangers", () => {
+  describe.skipIf(missing("gcc") !== undefined)("clients of another uid", () => {
     let peer: Peer;
     beforeAll(() => {
       peer = new Peer();
@@ -158,7 +159,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
 });
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mounts", () => {
-  it("the client gets an ERROR, and nothing half-made stays", async () => {
+  it("the client gets an ERROR, and nothing half-made is left", async () => {
     const daemon = await TestDaemon.start();
     using client = daemon.connect();
     const first = client.inodes("first", { ipc: true });

@@ -82,7 +82,10 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     return { ipc: inode("ipc"), pid: inode("pid") };
   }
 
-  /** Connects strangers that send a datagram, or only wait if the datagram is empty. */
+  /**
+   * Connects strangers (peers without permission), which send a datagram, or only wait if the
+   * datagram is empty.
+   */
   async function hold(datagram: Uint8Array | ""): Promise<void> {
     await peer.start(as({}), daemon.address, Buffer.from(datagram), ["--hold", String(STRANGERS)]);
   }
@@ -197,7 +200,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it.each(["recvmsg", "shutdown"])(
     "goes on if connections of waiting strangers cannot be closed in a flood because %s fails",
     async (call) => {
-      // So many that some of them are closed unchecked, if all of them hang up within a second.
+      // With so many, some are closed without a check if all of them hang up within a second.
       const count = 2 * MOST_LOOKED_AT;
       const hold = async () => {
         await peer.start(as({}), daemon.address, Buffer.from(""), ["--hold", String(count)]);

@@ -1,6 +1,7 @@
 /**
  * Tests which peers are disconnected without a check of their capabilities (unchecked) while
- * strangers flood the service.
+ * strangers flood the service. A stranger is a peer that is not root, is not allowed by the
+ * configuration, and does not have CAP_SYS_ADMIN.
  */
 import {
   AF_UNIX,

@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
       expect(root.contents()).toBe(before);
     });
 
-  it("in which the store is covered ends the daemon before it writes there", async () => {
+  it("in which a mount covers the store ends the daemon before it writes there", async () => {
     daemon = await TestDaemon.start();
     using client = daemon.connect();
     const before = `before-${process.pid}`;

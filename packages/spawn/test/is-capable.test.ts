@@ -81,7 +81,7 @@ it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is c
 
 // Since Linux 6.5, the kernel returns a pidfd of the peer; before that, there was only the pid.
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
-  "a peer that is gone is not capable, though its pid belongs to a capable process",
+  "a peer that is gone is not capable, even if its pid now belongs to a capable process",
   () => {
     using connection = acceptedFromGone();
     expect(isThisProcessCapable(connection)).toBe(false);

@@ -122,7 +122,7 @@ describe.skipIf(cannotRun)("a daemon that is killed under load", () => {
     const nextName = () => {
       const i = Math.floor(random() * (NAMES + NEW_NAMES));
       if (i < NAMES) return `${i}`;
-      // A name of this run of the daemon or of one of the two runs before it; it may not be new.
+      // A name of this run of the daemon or of one of the two runs before it; it may exist already.
       return `new ${Math.max(0, kills - Math.floor(3 * random()))}-${i - NAMES}`;
     };
     const clients = Promise.all(

@@ -68,7 +68,7 @@ describe("a directory outside cgroup2", () => {
 });
 
 describe.skipIf(missing("root") !== undefined)("a tmpfs", () => {
-  it("is named when it is refused", () => {
+  it("is named in the error when it is refused", () => {
     const config = join(directory, "tmpfs.toml");
     writeFileSync(config, `[reaper]\ncgroup_root = "/mnt"\n`);
     // The tmpfs is mounted in a separate mount namespace.

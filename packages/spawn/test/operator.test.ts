@@ -30,7 +30,7 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs a program in Node, without blocking this process. */
+/** Runs a program with Node, without blocking this process. */
 function run(...words: string[]): Promise<Result> {
   return execute(process.execPath, ...words);
 }
@@ -185,7 +185,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(stdout).toContain(`[${process.pid}]`);
   });
 
-  it("the completion of a shell offers the names", async () => {
+  it("shell completion offers the names", async () => {
     const one = await start();
     using client = one.connect();
     for (const name of ["web", "wiki", "batch"]) client.ask(name, { ipc: true })[Symbol.dispose]();
@@ -265,7 +265,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     ]);
   });
 
-  it("reload fails for a mistake, and says what waits for a restart", async () => {
+  it("reload fails if there is a mistake, and says what waits for a restart", async () => {
     const one = await start();
     expect(await ask(one, "reload")).toMatchObject({
       status: 0,
@@ -295,7 +295,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
   });
 
-  it("reload --signal fails for a mistake in the configuration, and the daemon counts the failure", async () => {
+  it("reload --signal fails if the configuration has a mistake, and the daemon counts the failure", async () => {
     const one = await start();
     for (const text of ["[reaper]\ncheck_seconds = 'x'\n", "[reaper"]) {
       const { failedReloads } = await daemonMetrics(one);
@@ -338,7 +338,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
     expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });
     expect((await askAtDefault(one, "status")).stdout).toMatch(/^degraded: .*max_nmaes/);
-    // The daemon has no journal, and the directory of the files is unknown.
+    // The daemon has no journal, and the command cannot read the journal's path from the file.
     expect(await askAtDefault(one, "accounting", "list")).toMatchObject({ status: 78 });
   });
 
@@ -583,7 +583,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       });
     });
 
-    it("the completion of a shell offers the numbers of records", async () => {
+    it("shell completion offers the numbers of records", async () => {
       host = new AccountingHost();
       host.writeScript("function (");
       await host.start();

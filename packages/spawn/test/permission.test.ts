@@ -34,8 +34,8 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
   afterAll(() => peer[Symbol.dispose]());
 
   /**
-   * Lets two peers, one after the other, send a socket that takes a long time to close, and to which only
-   * the message refers. The first peer ends, and the second stays.
+   * Lets two peers, one after the other, send a socket that takes a long time to close. Only the
+   * message refers to the socket. The first peer ends, and the second stays.
    * @returns a function that returns what the second peer has printed so far
    */
   async function sendLingering(daemon: TestDaemon, before: readonly string[]) {
@@ -194,7 +194,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await peer.endAll();
       const seconds = Math.ceil((performance.now() - startMs) / 1000);
       expect((await refused()) - before).toBeLessThanOrEqual(STRANGERS * (seconds + 1));
-      // In a flood a stranger is disconnected unchecked, perhaps before it has sent anything.
+      // In a flood, a stranger may be disconnected without a check before it has sent anything.
       const answer = () => {
         try {
           return ask(as({}))[0];
@@ -267,7 +267,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     await daemon.stop();
   });
 
-  it("is given only to root outside the daemon's PID namespace", async () => {
+  it("is given only to root if the client is outside the daemon's PID namespace", async () => {
     const daemon = await TestDaemon.start({
       wrapper: ["unshare", "--pid", "--fork", "--mount-proc"],
     });

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { TURN_MS, Turns } from "./turns.ts";
 
-/** Returns a loop and a clock that advance only on request. A turn that does not end is an error. */
+/** Returns a loop and a clock that advance only on request. A turn that never ends is an error. */
 function open(steps: (() => boolean)[]) {
   const state = { now: 0, began: 0, turns: 0, pending: [] as (() => void)[] };
   const loop = {

@@ -102,7 +102,7 @@ it("keeps nothing of a directory that is not watched", () => {
   expect(cache.of(job)).toEqual([table("other"), table("scope")]);
 });
 
-it("gives no attributes of another directory that has taken the same path", () => {
+it("does not return the attributes of another directory at the same path", () => {
   const { scope, job, path } = makeTree();
   // The directory is kept, so that the new one does not get its inode.
   renameSync(path, `${path}-before`);

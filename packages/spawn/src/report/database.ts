@@ -9,7 +9,7 @@ const SOCKET_DIRECTORY = "/var/run/postgresql";
 /** How long to wait for a connection. */
 const CONNECT_TIMEOUT_MS = 60_000;
 
-/** How long a query may take: a busy server needs minutes for a month of many customers. */
+/** How long a query may take: a busy server needs minutes to sum up a month for many customers. */
 const QUERY_TIMEOUT_MS = 900_000;
 
 /**

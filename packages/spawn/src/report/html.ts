@@ -148,7 +148,7 @@ ${total === undefined ? "" : `<tfoot>${others === undefined ? "" : formatSum(`${
 </section>`;
 }
 
-/** Returns a row of sums. It has no bars, beside which the bars of customers would look short. */
+/** Returns a row of sums. It has no bars: the bars of customers would look short beside them. */
 function formatSum(title: string, usage: Usage): string {
   const { cpuSeconds, memoryPeakBytes, ioBytes } = usage;
   const cells = [formatCpu(cpuSeconds), formatBytes(memoryPeakBytes), formatBytes(ioBytes)];

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Allowance } from "./allowance.ts";
 
-/** Takes as many as are left at that time, and returns their number. */
+/** Takes all that are left at that time, and returns how many they were. */
 function takeAll(allowance: Allowance, nowMs: number): number {
   let count = 0;
   while (allowance.tryTake(nowMs)) count++;

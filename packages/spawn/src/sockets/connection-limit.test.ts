@@ -56,7 +56,7 @@ it("spares a connection whose request is being handled if others can be closed",
   expect(working.destroyed).toBe(true);
 });
 
-it("makes room by closing older connections whose peers do not take the answer", async () => {
+it("makes room by closing older connections whose peers do not read the answer", async () => {
   await listen(2, NEVER_MS);
   const sockets = [await accept(), await accept()];
   for (const socket of sockets) {
@@ -77,7 +77,7 @@ it("does not count connections that have ended", async () => {
   }
 });
 
-it("closes a connection whose peer does not send the request, or take the answer, in time", async () => {
+it("closes a connection whose peer does not send the request, or read the answer, in time", async () => {
   await listen(10, 50);
   const idle = await accept();
   await once(idle, "close");

@@ -7,12 +7,12 @@ import type { Server, Socket } from "node:net";
 export interface ConnectionBounds {
   /** The maximum number of connections; each takes up a descriptor. */
   readonly count: number;
-  /** The milliseconds that a peer has to send its request, and again to take the answer. */
+  /** The milliseconds that a peer has to send its request, and again to read the answer. */
   readonly peerTimeoutMs: number;
 }
 
 interface Connection {
-  /** Set while the server waits for the peer to send its request or to take the answer. */
+  /** Set while the server waits for the peer to send its request or to read the answer. */
   readonly timeout: NodeJS.Timeout | undefined;
 }
 
@@ -48,7 +48,7 @@ export class ConnectionLimit {
     return true;
   }
 
-  /** Notes that the answer is being sent, and the peer has to take it. */
+  /** Notes that the answer is being sent, and the peer has to read it. */
   answering(socket: Socket): void {
     if (this.#forget(socket)) this.#waitForPeer(socket);
   }

@@ -5,10 +5,10 @@ import { LOG_WARNING, type Logger } from "../log/log.ts";
 const MAX_DESCRIPTORS = 65_536;
 
 /**
- * Makes the kernel's table of descriptors large enough for all descriptors. To be called while the
- * thread of the namespace service starts, because the caller has to wait for the kernel. Otherwise
- * that thread would wait each time that the kernel enlarges the table, and so would clients: for 30
- * to 50 ms in all, while unprivileged users make their first 4,000 connections.
+ * Makes the kernel's table of descriptors large enough for the maximum number. The caller has to
+ * wait for the kernel, so this is to be called while the thread of the namespace service starts.
+ * Otherwise that thread would wait each time that the kernel enlarges the table, and so would
+ * clients: for 30 to 50 ms in all, while unprivileged users make their first 4,000 connections.
  */
 export function makeRoomForDescriptors(log: Logger): void {
   try {

@@ -95,7 +95,7 @@ describe("formatStatus", () => {
     expect(shown.map(([title]) => title)).toEqual(expect.arrayContaining(explained));
   });
 
-  it("shows texts of scripts and users in printable lines, and does not change them in JSON", () => {
+  it("shows strings from scripts and users in printable lines, and does not change them in JSON", () => {
     const text = "evil\u001b[2J\r\n\u009b2Jgood\ufffd\u202e";
     const shown = "evil\\x1b[2J | \\x9b2Jgood\ufffd\\u{202e}";
     const well = { ...status(), configuration: { file: text, waitsForRestart: [] } };

@@ -102,8 +102,8 @@ export function completeStatus(
 }
 
 /**
- * Returns the rows of the status for people, which follow the headline. The texts are made
- * printable, because names and errors may come from scripts, and even from users. Pure.
+ * Returns the rows of the status for people, which follow the headline. All strings are
+ * made printable, because names and errors may come from scripts, and even from users. Pure.
  */
 export function formatStatus(status: DaemonStatus): Row[] {
   return rowsOf(status).map(([title, text]) => [title, inOneLine(text)]);

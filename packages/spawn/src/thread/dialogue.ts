@@ -83,7 +83,7 @@ export interface WorkerStart {
 /**
  * Returns the handler of a message. Both sides are checked against the same Dialogue, so the
  * arguments match.
- * @throws Error if there is no handler: the two sides are then not from the same program
+ * @throws Error if there is no handler: the two sides are then from different programs
  */
 export function handlerOf(
   handlers: object,

@@ -28,7 +28,7 @@ export function monotonicMs(): number {
 /** Watches descriptors and runs timers on a worker thread. */
 export class EventLoop {
   readonly #epoll = new Epoll(64);
-  /** The handlers by token. The token of a watch that comes before all others is odd. */
+  /** The handlers by token. The tokens that `watchFirst` returns are odd. */
   readonly #watches = new Map<number, Handler>();
   // A loop has a handful of timers: code with thousands of deadlines keeps them in order itself.
   readonly #timers = new Set<PendingTimer>();
