@@ -42,7 +42,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await host.stop();
   });
 
-  it("records each cgroup that others remove within milliseconds, or counts it as gone unseen", async () => {
+  it("records each cgroup that others remove within milliseconds, or counts it as removed unseen", async () => {
     host.writeHandler("say(cgroup.path)");
     const running = Array.from({ length: 10 }, (_, i) => host.scratch.run(`a.scope/running-${i}`));
     for (const i of running.keys())

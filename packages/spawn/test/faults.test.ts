@@ -133,7 +133,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       await until(async () => (await daemon.status()).initDeaths === 1, "it is noticed");
       expect(client.inodes("name", { ipc: true })).toEqual({ ipc: before.ipc });
     });
-    await daemon.untilLogged("the file of a namespace stays for the moment: ");
+    await daemon.untilLogged("the file of a namespace cannot be removed for now: ");
     const after = client.inodes("name", { ipc: true, pid: true });
     expect(after.ipc).toBe(before.ipc);
     expect(storedInodes()).toEqual(after);

@@ -52,7 +52,7 @@ export const REAPER_METRICS = {
     kind: "counter",
     help: "Cgroups that another program removed, and that the daemon had not seen in use.",
     row: "reaped",
-    text: "{} gone unseen",
+    text: "{} removed unseen",
   },
   repopulatedCgroups: {
     kind: "counter",

@@ -34,7 +34,10 @@ export function takePassedDescriptors(log: Logger): Inherited {
     if (name === STORE_NAME && storeFd === undefined) storeFd = fd;
     else if (isListener(fd)) listeners.push(new Fd(fd));
     else {
-      log(LOG_WARNING, `the service manager passed a descriptor of no use: ${name}`);
+      log(
+        LOG_WARNING,
+        `the service manager passed a descriptor that the daemon does not use: ${name}`,
+      );
       new Fd(fd).close();
     }
   }

@@ -52,7 +52,10 @@ describe("findProblems", () => {
       { accounting: { journalBytes: 95, journalLimitBytes: 100 } },
       "the journal is filled to 95 % of journal_mib",
     ],
-    [{ journal: { problem: "ENOSPC" } }, "the journal takes no records, cgroups stay: ENOSPC"],
+    [
+      { journal: { problem: "ENOSPC" } },
+      "the journal takes no records, so no cgroups are deleted: ENOSPC",
+    ],
     [
       { reaper: { unwatchedDirectories: 7 } },
       "the kernel refuses watches for 7 directories, see fs.inotify.max_user_watches",

@@ -39,7 +39,9 @@ function accountingProblems(
   const because = (reason: string | undefined) =>
     reason === undefined ? "" : `: ${inOneLine(reason)}`;
   if (journal?.problem !== undefined)
-    problems.push(`the journal takes no records, cgroups stay${because(journal.problem)}`);
+    problems.push(
+      `the journal takes no records, so no cgroups are deleted${because(journal.problem)}`,
+    );
   if (metrics.script === "down")
     problems.push(`the accounting script does not run${because(script?.problem)}`);
   if (metrics.handlers === "failing")

@@ -40,7 +40,7 @@ describe("formatStatus", () => {
       "inits           7 ended by themselves",
       "service thread  0 s a turn, on average",
       "cgroups         2 scopes, 12 watched, 2 wait for the journal",
-      "reaped          100 measured, 97 deleted, 3 vanished, 2 of them lost, 4 gone unseen, 5 ran again",
+      "reaped          100 measured, 97 deleted, 3 vanished, 2 of them lost, 4 removed unseen, 5 ran again",
       "used            3.5 s of CPU time, 2.0 MiB of peak memory, on average, 1.0 MiB read, 2.0 MiB written",
       "at limits       1 processes killed for lack of memory, 5 forks refused",
       "watching        26 watches, 0 refused, 0 rescans, 0 changes missed",
@@ -112,7 +112,7 @@ describe("formatStatus", () => {
       problems: findProblems({ ...well, journal: { path: "/", problem: text } }),
     };
     expect(formatHeadline(evil)).toBe(
-      `degraded: the journal takes no records, cgroups stay: ${shown}`,
+      `degraded: the journal takes no records, so no cgroups are deleted: ${shown}`,
     );
     const rows = new Map(rowsOf(evil));
     expect(rows.get("script")).toBe(shown);

@@ -285,7 +285,7 @@ export class NamespaceSet {
     } catch (error) {
       // The file is removed when the next namespace needs its path, or when the name ends.
       if (!isSystemError(error)) throw error;
-      this.#tools.onError("the file of a namespace stays for the moment", error);
+      this.#tools.onError("the file of a namespace cannot be removed for now", error);
     }
   }
 }
