@@ -107,7 +107,7 @@ function insideHooks(): string[] {
   ];
 }
 
-/** Messages without which IPv6 has no neighbours and no multicast groups. @see RFC 4890 */
+/** Messages that IPv6 needs for neighbour discovery and for multicast groups. @see RFC 4890 */
 const neighbours =
   "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, " +
   "mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report";

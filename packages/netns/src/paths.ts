@@ -6,8 +6,8 @@ export const NETNS_DIRECTORY = "/run/netns";
 /** A directory for each namespace, with files that its commands see in place of those in /etc. */
 export const NETNS_ETC_DIRECTORY = "/etc/netns";
 /**
- * The records, and the files that we generate. The lock of the directory itself is for
- * everything that namespaces share.
+ * The records, and the files that we generate. A lock on the directory itself protects everything
+ * that namespaces share.
  */
 export const RECORD_DIRECTORY = "/run/cm4all-spawn-netns";
 export const CONFIG_DIRECTORY = "/etc/cm4all/spawn/netns";

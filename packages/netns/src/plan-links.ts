@@ -110,8 +110,8 @@ export function planSetUp(end: EndDescription, place: Place, allowed: boolean): 
 }
 
 /**
- * Returns the steps for the addresses and routes of one end. By then, the end is up unless its `up`
- * is false.
+ * Returns the steps for the addresses and routes of one end. They come after the step that sets the
+ * end up, if there is one.
  */
 export function planEnd(end: EndDescription, place: Place, shared: boolean): Step[] {
   const steps: Step[] = [];
@@ -122,7 +122,7 @@ export function planEnd(end: EndDescription, place: Place, shared: boolean): Ste
     const at: Place = { side: place.side, link };
     for (const { value, origin } of part.addresses)
       steps.push({ kind: "add-address", place: at, prefix: value, shared, origin });
-    // This comes before the routes and the script, which may need the address.
+    // The wait comes before the routes and the script, which may need the address.
     const ipv6 = part.addresses.find(({ value }) => value.address.bytes.length === 16);
     if (shared && ipv6 !== undefined && end.up !== false)
       steps.push({ kind: "await-addresses", link, origin: ipv6.origin });

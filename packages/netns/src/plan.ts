@@ -67,8 +67,8 @@ export function planUp(request: UpRequest): Step[] {
 }
 
 /**
- * The order of undos: links come first, so that no packets pass after the rules are gone, and
- * the namespace comes last. Undos of the same kind are in reverse order.
+ * The order of undos: processes come first; links come before the rules, so that no packets pass
+ * after the rules are gone; the namespace comes last. Undos of the same kind are in reverse order.
  */
 const order: readonly Undo["kind"][] = [
   "end-processes",

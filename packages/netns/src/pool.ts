@@ -16,7 +16,7 @@ const TRIES_MAX = 65_536;
 export const overlaps = (one: IpPrefix, other: IpPrefix): boolean =>
   prefixContains(one, other.address) || prefixContains(other, one.address);
 
-/** Returns the number of networks in the pool, as far as they are tried. */
+/** Returns the number of networks in the pool that are tried. */
 function countOf({ network, length }: Pool): number {
   return Math.min(TRIES_MAX, 2 ** (length - network.prefixLength));
 }

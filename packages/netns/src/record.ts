@@ -69,7 +69,7 @@ export class RecordFile {
     return parseRecord(buffer.toString("utf8", 0, length));
   }
 
-  /** Writes the record with a single write(2), which is not cut short if the process is killed. */
+  /** Writes the record with one write(2), which SIGKILL can cut short only between two pages. */
   write(record: NamespaceRecord): void {
     writeSync(this.#fd.number, encodeRecord(record), 0);
   }
@@ -122,7 +122,7 @@ export function peekAllRecords(): Map<string, NamespaceRecord> {
   return found;
 }
 
-/** Reads a whole record: read(2) may overlap with a write(2), and is repeated then. */
+/** Reads a whole record: read(2) may overlap with a write(2), and is repeated in that case. */
 function peekWhole(name: string): NamespaceRecord | undefined {
   for (let tries = 1; ; tries++) {
     const record = peekRecord(name);
@@ -142,8 +142,8 @@ function recordedNames(): string[] {
 }
 
 /**
- * Runs `work` under the lock of everything that namespaces share: the addresses of the pool,
- * the ports of the host and the settings of its links.
+ * Runs `work` under the lock that protects everything that namespaces share: the addresses of the
+ * pool, the ports of the host and the settings of its links.
  */
 export function withSharedLock<T>(work: () => T): T {
   using lock = new Fd(openSync(RECORD_DIRECTORY, "r"));

@@ -1,7 +1,7 @@
 /**
  * Carries out a plan in two network namespaces that nobody else sees; one of them stands for the
- * host. A step that the kernel refuses there would fail in `up`. Files, scripts and the host's
- * settings are left out.
+ * host. A step that the kernel refuses there would fail in `up`. Files, scripts, nftables tables,
+ * and settings of the host and of a bridge's ports are left out.
  */
 import { CommandFailure } from "@cm4all/command";
 import { newBridge, newVethPair, setLinkUp } from "@cm4all/linux";
@@ -13,7 +13,7 @@ import { NetworkNamespace } from "./namespace.ts";
 import type { UpRequest } from "./plan.ts";
 import type { Step } from "./step.ts";
 
-/** Steps that change, or need, something outside of the two namespaces. */
+/** The steps that are left out. */
 const leftOut: ReadonlySet<Step["kind"]> = new Set([
   "set-port",
   "forward",

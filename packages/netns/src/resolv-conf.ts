@@ -40,8 +40,8 @@ export function writeResolvConf(name: string, text: string): void {
 }
 
 /**
- * Removes the file and the link, and their directories if these are empty: an attempt that has
- * failed or was interrupted may have left them.
+ * Removes what exists of the file, the link and the link's directories, unless these contain other
+ * files. After an `up` or `down` that failed or was interrupted, only some of them exist.
  */
 export function removeResolvConf(name: string): void {
   unlinkIfThere(generatedResolvConf(name));
@@ -51,7 +51,7 @@ export function removeResolvConf(name: string): void {
       rmdirSync(directory);
     } catch (error) {
       if (isErrno(error, "ENOENT")) continue;
-      // EROFS: the directory is not ours.
+      // EROFS: we have not made the directory, because the file system is read-only.
       if (isErrno(error, "ENOTEMPTY", "EROFS", "EBUSY")) return;
       throw error;
     }

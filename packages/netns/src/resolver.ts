@@ -19,8 +19,8 @@ export function addressesAtPort(table: string, port: number): string[] {
 }
 
 /**
- * Formats an address, which is in network order, as in /proc/net/udp: as 32-bit numbers in the
- * byte order of the machine. Pure.
+ * Formats an address, which is in network order, as /proc/net/udp does on amd64 and arm64: as
+ * 32-bit numbers that were read in little-endian order. Pure.
  */
 export function procNetAddress(bytes: Buffer): string {
   let text = "";

@@ -33,7 +33,7 @@ export interface Reservation {
 export const publishedPorts = ({ links }: Description): Located<PublishedPort>[] =>
   links.flatMap((link) => (link.type === "veth" ? link.publish : []));
 
-/** Returns true if the description asks for anything that another namespace may have. */
+/** Returns true if the description asks for anything that another namespace may have taken. */
 export const needsReservation = (description: Description): boolean =>
   hasAuto(description) || publishedPorts(description).length > 0;
 
@@ -117,7 +117,7 @@ function noneFree(origin: string, { network }: Pool, routes: readonly IpPrefix[]
   return new CommandFailure(text, EX_CANTCREAT);
 }
 
-/** Returns all networks to which the host has a route, without the default routes. */
+/** Returns all networks to which the host has a route, except the default routes. */
 function hostRoutes(host: RtnetlinkSocket): IpPrefix[] {
   return [AF_INET, AF_INET6]
     .flatMap((family) => host.dump(getRoutes(family === AF_INET ? AF_INET : AF_INET6)))

@@ -78,9 +78,9 @@ export type Step = Action & {
 };
 
 /**
- * Returns the undo of a step; undefined if its effect ends with the result of an earlier step:
- * addresses, routes and flags with their link, sysctl values and the tables inside with the
- * namespace.
+ * Returns the undo of a step; undefined if the effect of the step disappears with the result of an
+ * earlier one: addresses, routes and flags with their link, sysctl values and the tables inside
+ * with the namespace.
  */
 export function undoOf(step: Step): Undo | undefined {
   switch (step.kind) {

@@ -93,7 +93,7 @@ function deleteIfThere(socket: RtnetlinkSocket, index: number): void {
 }
 
 /**
- * The name that a link gets when it moves back and its former name is taken on the host by then.
+ * The name of a link that is moved back when another link on the host has taken its former name.
  * The kernel replaces %d with a number.
  */
 const FALLBACK_NAME = "moved%d";

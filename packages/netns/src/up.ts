@@ -50,7 +50,7 @@ export async function up(
 }
 
 /**
- * Takes the shares of the pool and of the host's ports, and records them.
+ * Takes the networks from the pool and the ports of the host, and records them.
  * @throws CommandFailure
  */
 function takeShares(
@@ -92,7 +92,7 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
     throw new CommandFailure(problem, EX_CANTCREAT);
   }
   if (known === undefined) return;
-  // Processes go on after a `down`, but those of an interrupted script are ended.
+  // After a `down`, processes keep running; those of an interrupted `up` are ended.
   const undos = known.state === "unfinished" ? known.undo : planDown(known.undo);
   const problems = undoAll(undos, (undo) => undoOne(remains, undo));
   if (problems.length > 0)

@@ -31,7 +31,7 @@ export function findUser(name: string): User {
 }
 
 /**
- * Returns the user who has called sudo(8), from the environment.
+ * Returns the user who called sudo(8), from the environment.
  * @throws CommandFailure if we were not called through sudo, or if root called sudo
  */
 export function findSudoUser(): User {

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
 
-/** The number of namespaces: many for `npm run torture`, a few for a run of all tests. */
+/** The number of namespaces: more for `npm run torture` than for a run of all tests. */
 const COUNT = process.env["TORTURE"] === "all" ? 1000 : 150;
 const AT_ONCE = 8;
 const TIMEOUT_MS = 30 * 60_000;
@@ -106,7 +106,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
         const fate = random(8);
         if (fate === 0) await killedAtCall("up", name);
         if (fate === 1) {
-          // The next up makes the killed namespace again.
+          // The next up replaces what the killed one has left.
           await killedAtCall("up", name);
           const { status, stderr } = await insist("up", name);
           // 73: the namespace was complete already, because the signal came too late.

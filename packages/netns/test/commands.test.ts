@@ -273,7 +273,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
   });
 
   describe("beside iproute2", () => {
-    it("makes what ip lists, enters and deletes", () => {
+    it("makes namespaces and links that ip lists, enters and deletes", () => {
       sandbox.writeScript("web", scriptWithAddresses);
       succeed("up", "web");
       expect(sandbox.output("ip", "netns", "list")).toMatch(/^web( \(id: \d+\))?\n$/);

@@ -1,4 +1,4 @@
-/** All or nothing: whatever fails, nothing is left, and the last line of output has the reason. */
+/** All or nothing: whatever fails, nothing is left, and the last line of output says why. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildDriver, copyProgram } from "./program.ts";
@@ -362,9 +362,9 @@ servers = ["10.0.5.1"]
       expect(sandbox.output("ps", "-e", "-o", "args=")).not.toContain("sleep 1000");
     });
 
-    it("kill of a down: up works again, and processes of the namespace run on", () => {
+    it("kill of a down: up works again, and processes of the namespace keep running", () => {
       run("up", "web");
-      // As it is after the first step of down.
+      // The record as it is after the first step of down.
       sandbox.output("sed", "-i", "s/complete/removing/", "/run/cm4all-spawn-netns/web.json");
       sandbox.output("ip", "link", "delete", "web");
       sandbox.writeScript("web", "#!/bin/sh\n");

@@ -361,7 +361,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect([sandbox.state(), tables(), forwarding("eth0")]).toEqual([before, "", "0"]);
     });
 
-    it("shows in list what somebody has removed", () => {
+    it("list reports what somebody has removed", () => {
       sandbox.writeDescription("web", '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", "web");
       sandbox.output("nft", "delete", "table", "inet", "cm4all-netns-web");

@@ -98,7 +98,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(links()).toBe("lo");
     });
 
-    it("down finds the pair of a foreign namespace even if the host's end has another name", () => {
+    it("down finds the pair of somebody else's namespace whatever the host's end is called", () => {
       for (const line of ["netns add web", "link add name odd type veth peer name net0 netns web"])
         sandbox.output("ip", ...line.split(" "));
       succeed("down", "web");
@@ -134,7 +134,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
         "a link that leads nowhere",
         "rm -f /etc/resolv.conf; ln -s /run/nowhere/resolv.conf /etc/resolv.conf",
       ],
-    ])("the host's resolv.conf is %s: commands inside have the namespace's", (_, command) => {
+    ])("the host's resolv.conf is %s: commands inside see the namespace's", (_, command) => {
       sandbox.output("sh", "-c", command);
       sandbox.writeDescription("web", DNS);
       sandbox.writeScript("web", "#!/bin/sh\ncat /etc/resolv.conf\n");

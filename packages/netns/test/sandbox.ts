@@ -14,7 +14,7 @@ const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${dirname(process.execPath)}`;
 /** The environment, without variables that slow down Node's start or differ between machines. */
 const environment = { PATH, LC_ALL: "C.UTF-8" };
 
-/** How long run() waits. A process that hangs goes on until the sandbox ends. */
+/** How long run() waits. A process that hangs keeps running until the sandbox ends. */
 const RUN_TIMEOUT_MS = 20_000;
 
 const setUp = `

@@ -63,8 +63,8 @@ struct user {
 static bool
 read_user(struct user *user)
 {
-	/* all three are NULL in a program that is set-uid, set-gid or has file
-	   capabilities, because its caller chose the environment */
+	/* all three are NULL in a program that is set-uid or set-gid, or has
+	   file capabilities, because its caller chose the environment */
 	user->name = secure_getenv("LOGNAME");
 	user->home = secure_getenv("HOME");
 	user->shell = secure_getenv("SHELL");
@@ -207,7 +207,7 @@ _nss_cm4all_logname_getpwent_r(struct passwd *result,
 	if (atomic_load(&at_end) || !read_user(&user))
 		return not_found(errnop);
 
-	/* the position moves only once the entry is complete, so that a caller
+	/* the position moves only when the entry is complete, so that a caller
 	   with a short buffer can try again; two threads may both get here,
 	   and only the one that moves the position returns the entry */
 	enum nss_status status =

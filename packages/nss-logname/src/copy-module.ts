@@ -9,7 +9,7 @@ import { parseArchitecture } from "./elf.ts";
 import { explained } from "./failure.ts";
 import { findLibraries, moduleName } from "./libraries.ts";
 
-/** The greatest size of a module, in bytes: far more than ours has. */
+/** The maximum size of a module, in bytes; ours is far smaller. */
 const MAX_MODULE = 16 * 1024 * 1024;
 
 /** A module that can be copied. */

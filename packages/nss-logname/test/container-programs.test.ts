@@ -70,7 +70,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     },
   );
 
-  describe("programs that show names show that of the module", () => {
+  describe("programs that show names show the name from the module", () => {
     it.each(
       titled<{ command: string[]; before: string; after: RegExp }>([
         {
@@ -102,7 +102,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     });
   });
 
-  it("the user has no name again after remove", () => {
+  it("after remove, the user has no name again", () => {
     container.install();
     container.command("remove");
     expect(container.read("/etc/nsswitch.conf")).toBe(configuration);

@@ -96,7 +96,7 @@ describe("the program of the maintainer scripts", () => {
       }
   });
 
-  it("keeps mode and owner, and a link", () => {
+  it("keeps the mode, the owner and a symbolic link", () => {
     writeFileSync(join(directory, "target"), "passwd: files\ngroup: files\n");
     chmodSync(join(directory, "target"), 0o640);
     symlinkSync("target", file);

@@ -134,7 +134,7 @@ describe.skipIf(missing("gcc"))("glibc", () => {
   ] as Record<string, string>[])("gets what explainEnvironment predicts for %j", (env) => {
     const found = getent(env, "passwd", uid);
     if (explainEnvironment(env) !== undefined) expect(found).toBeUndefined();
-    // Names that begin with + or - mean something else in a file, so getent leaves their ids out.
+    // Names that begin with + or - mean something else in a file, so getent prints no ids for them.
     const ids = /^[-+]/.test(env["LOGNAME"] ?? "") ? ":" : `${uid}:${gid}`;
     if (explainEnvironment(env) === undefined)
       expect(found).toBe(`${env["LOGNAME"]}:x:${ids}:${env["LOGNAME"]}:${env["HOME"]}:/bin/sh\n`);

@@ -100,7 +100,7 @@ describe("PacketReader", () => {
     expect(problemOf(() => readAll(datagramOf(packets)))).toEqual(["truncated", offset]);
   });
 
-  it("refuses a datagram over 32 KiB, even if it did not fit into the buffer", () => {
+  it("refuses a datagram over 32 KiB, also one that did not fit into the buffer", () => {
     const largest = datagramOf(new Array(MAX_DATAGRAM_SIZE - 8).fill(0));
     expect(readAll(largest)).toHaveLength((MAX_DATAGRAM_SIZE - 8) / 4);
     const larger = datagramOf(new Array(MAX_DATAGRAM_SIZE - 4).fill(0));
@@ -145,7 +145,7 @@ describe("encodeDatagram", () => {
   });
 });
 
-it("ProtocolError distinguishes mistakes of framing from mistakes in the contents", () => {
+it("ProtocolError distinguishes errors in the framing from errors in the contents", () => {
   const isFraming = (kind: ProtocolErrorKind) => new ProtocolError(kind, 8, "x").isFraming;
   const framing = ["short", "too-large", "bad-magic", "bad-crc", "truncated"] as const;
   expect(framing.map(isFraming)).toEqual(framing.map(() => true));
