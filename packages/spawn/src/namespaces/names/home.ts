@@ -1,5 +1,5 @@
 /**
- * Remembers where a thread was before it entered another mount namespace. If that was in a chroot,
+ * Remembers where a thread was before it entered another mount namespace. If it was in a chroot,
  * setns(2) alone does not lead back there: it leads to the root of the mount namespace.
  */
 import { constants, openSync } from "node:fs";

@@ -41,7 +41,7 @@ export interface SetOwner {
   initDied(set: NamespaceSet): void;
 }
 
-/** Undoes what a request has done so far, if a later part of the request fails. */
+/** Undoes one step of a request, if a later step of the request fails. */
 export type Undo = () => void;
 
 export class NamespaceSet {

@@ -48,7 +48,7 @@ function tryRestore(
   initPids: ReadonlyMap<number, number>,
   setAside: (path: string, reason: string) => void,
 ): void {
-  // If two directories have the same name stored in them, the first one counts.
+  // If two directories are for the same name, the first one counts.
   if (registry.get(found.name) !== undefined) {
     setAside(found.directory.path, `the name ${found.name} occurs twice`);
     return;
