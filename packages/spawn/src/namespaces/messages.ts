@@ -47,7 +47,7 @@ export interface NamespaceDialogue extends Dialogue {
   };
   readonly events: {
     log(line: LogLine): void;
-    /** The thread has no store, for this reason, and ends. */
+    /** Reports why the thread cannot have a store. The thread then ends. */
     unusable(reason: string): void;
     /** Reports that the number of names has changed; at most once a second. */
     changed(names: number): void;

@@ -33,10 +33,10 @@ import type { Settings } from "./settings.ts";
 /** The maximum number of open namespaces; see the descriptor budget in docs/design.md. */
 const MAX_OPEN_NAMESPACES = 4096;
 
-/** The minimum time between two reports of changes to the main thread. */
+/** The minimum time between two reports of a changed number of names, in milliseconds. */
 const REPORT_INTERVAL_MS = 1000;
 
-/** How long connections may go on after a stop, so that no request is cut off, in milliseconds. */
+/** How long connections stay open after a stop, so that no request is cut off, in milliseconds. */
 const STOP_GRACE_MS = 500;
 
 /** Runs the service until the main thread stops it. To be called on a worker thread. */

@@ -33,8 +33,8 @@ function writeStream(path: string, text: Uint8Array): void {
 }
 
 /**
- * Returns whether a file is to be written to, and not to be replaced, because it is a device, a
- * FIFO or an open descriptor.
+ * Returns whether a file is to be written to rather than replaced, because it is a device, a FIFO
+ * or an open descriptor.
  */
 function isStream(path: string): boolean {
   // Links such as /dev/stdout and /dev/fd/3 lead to an open descriptor.

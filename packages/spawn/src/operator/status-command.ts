@@ -98,7 +98,7 @@ function isPassing({ exitStatus }: CommandFailure): boolean {
   return exitStatus === LSB_NOT_RUNNING || exitStatus === LSB_UNKNOWN;
 }
 
-/** Returns the failure with the exit status that LSB defines for it. */
+/** Returns the failure with the exit status that the LSB defines for it. */
 function asCheck(error: unknown): unknown {
   if (!(error instanceof CommandFailure)) return error;
   const { message, exitStatus, cause } = error;

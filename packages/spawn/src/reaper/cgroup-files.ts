@@ -60,7 +60,7 @@ export class CgroupFiles {
   readonly #root: OpenRoot;
   readonly #complain: Complain;
   readonly #reader: CgroupReader;
-  /** True if the kernel keeps the birth time of a cgroup; otherwise all births are in 1970. */
+  /** True if the kernel keeps the birth times of cgroups; otherwise Node returns 0 for each. */
   readonly tellsBirths: boolean;
   readonly #bootId = readBootId();
 
@@ -140,7 +140,7 @@ export class CgroupFiles {
         // A process that has come and gone has used CPU time; a process that is there makes the
         // deletion fail.
         const isGrown = maxUsec !== undefined && readCpuTotalUsec(fd, name) > maxUsec;
-        // An inode has one name and is not reused: if it has not changed, what was read is right.
+        // An inode has one name and is not reused: if it is still the same, what was read is right.
         if (tryStatusAt(fd, name)?.inode !== inode) return "gone";
         if (isGrown) return isPopulatedAt(fd, name) === true ? "populated" : "grown";
         // At this point another cgroup could still be put in its place. The kernel removes that

@@ -74,7 +74,7 @@ export class Cgroup<Node> {
   release: ReleaseState | undefined;
   /** The time at which it was released. */
   releasedMs = 0;
-  /** The releases whose records wait until the directory is gone. */
+  /** The releases that are to be reported as deleted when the directory is gone. */
   told: number[] = [];
 
   constructor(
@@ -143,7 +143,7 @@ export interface LifecycleWorld<Node> {
   remove(node: Node, maxUsec: number | undefined): Removal;
   /**
    * Called when a cgroup was released, or has vanished.
-   * @param before the figures reported before, which the new ones include
+   * @param before the figures that were last reported, which the new ones include
    * @returns whether the release is reported: the cgroup is then kept until the release is
    *   journalled
    */

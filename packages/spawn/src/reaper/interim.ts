@@ -8,7 +8,7 @@ import type { EventLoop, Timer } from "../thread/event-loop.ts";
 const MIN_PAUSE_MS = 50;
 
 /**
- * The minimum number of pauses in an interval, so that a cgroup that comes in a quiet time does
+ * The minimum number of pauses in an interval, so that a cgroup that appears in a quiet time does
  * not wait much longer than the interval.
  */
 const PAUSES_PER_INTERVAL = 10;
@@ -40,7 +40,7 @@ export class Interim {
     this.#work = work;
   }
 
-  /** @param intervalMs the length of a round; 0 stops the measuring */
+  /** @param intervalMs the length of a round; 0 stops the measurements */
   configure(intervalMs: number): void {
     if (intervalMs === this.#intervalMs) return;
     this.#intervalMs = intervalMs;

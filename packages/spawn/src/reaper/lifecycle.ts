@@ -75,7 +75,7 @@ export class Lifecycle<Node> {
 
   /**
    * Called when everything below a new cgroup is known; looks at the cgroup for the first time.
-   * If it is empty at startup, an earlier run has left it. If it is empty later, it may be
+   * If it is empty at startup, an earlier run has left it behind. If it is empty later, it may be
    * waiting for its first process, unless its figures show that it has had one. If it cannot be
    * looked at now, it is looked at as soon as possible.
    */

@@ -10,7 +10,7 @@ export interface ReaperOptions {
   readonly root: ByteString;
   /** The scopes; see scopes.ts. */
   readonly scopes: readonly string[];
-  /** The time from the moment when a cgroup became empty until it is measured and deleted. */
+  /** The time from the moment when a cgroup becomes empty until it is measured and deleted. */
   readonly deletionDelayMs: number;
   /** The interval at which the cgroups are compared with what the events have reported. */
   readonly checkIntervalMs: number;
@@ -23,7 +23,9 @@ export interface ReaperOptions {
   readonly accounting: boolean;
 }
 
-/** A cgroup that became empty, or one that somebody else removed before it was measured. */
+/**
+ * The release of a cgroup that became empty, or that somebody else removed before it was measured.
+ */
 export interface Release {
   /** The number that both sides use for this release; unique within the life of a thread. */
   readonly number: number;
@@ -70,7 +72,7 @@ export interface ReaperDialogue extends Dialogue {
     /**
      * Everything that existed at startup is known. This event comes late if the kernel at first
      * refuses to show some of it.
-     * @param populated the ids of cgroups that have processes
+     * @param populated the ids of cgroups that have processes, or have had some since the start
      * @param empty the ids of cgroups that were empty when they were found, or could not be
      *   looked at, and are yet to be reported
      */

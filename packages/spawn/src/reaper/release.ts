@@ -14,9 +14,9 @@ import type { Deletion } from "./deletion.ts";
 
 /**
  * The kernel reports a change up to 10 ms late, and charges the cgroup for a process's last
- * moments after the process has left. If a cgroup is measured within this time, in milliseconds, after it became empty,
- * up to ECHO_USEC of CPU time that appear later are an echo of the same run. Figures that do not
- * show a process yet may show it after this time.
+ * moments after the process has left. If a cgroup is measured within this time, in milliseconds,
+ * after it became empty, up to ECHO_USEC of CPU time that appears later counts as part of the same
+ * run. Figures that do not show a process yet may show it after this time.
  */
 export const ECHO_MS = 15;
 const ECHO_USEC = 200;

@@ -49,7 +49,7 @@ export class ScopeError extends Error {
 
 /**
  * Returns the patterns of a scope's components.
- * @param scope a scope as configured, which is text
+ * @param scope the text from the configuration
  * @throws ScopeError
  */
 export function parseScope(scope: string): RegExp[] {

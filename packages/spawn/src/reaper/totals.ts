@@ -6,7 +6,7 @@ import { REAPER_METRICS, type ReaperCounts } from "./metrics.ts";
 import type { Place } from "./scopes.ts";
 import type { TreeNode } from "./tree-node.ts";
 
-/** Stands for all scopes that are gone: a glob can match new scopes without end. */
+/** Stands for all scopes that are gone: over time, a glob can match any number of scopes. */
 export const GONE_SCOPES = "(gone)";
 
 /**

@@ -3,13 +3,13 @@
  * on cgroups: `TreeRules` decide which directories matter.
  *
  * A directory is watched before it is listed, so that nothing that appears in the meantime is
- * missed. Inodes show which events then come twice or too late. If the kernel's queue overflows,
- * everything is compared with the directories that exist.
+ * missed. Inodes show which events are then redundant or out of date. If the kernel's queue
+ * overflows, everything is compared with the directories that exist.
  *
- * The file in each directory has a watch of its own, and no open descriptor. In cgroupfs, a watch on the directory
- * reports a change of the file only while the file's inode is in memory. Either a watch or a
- * descriptor of the file keeps the inode there, but the number of descriptors is limited for the
- * whole process.
+ * The file in each directory has a watch of its own, and no open descriptor. In cgroupfs, a watch
+ * on the directory reports a change of the file only while the file's inode is in memory. Either a
+ * watch or a descriptor of the file keeps the inode there, but the number of descriptors is limited
+ * for the whole process.
  *
  * All work is done in steps, one for each directory or event, so that thousands of them do not
  * keep the caller from its other work.
@@ -126,8 +126,8 @@ export class TreeWatch<Place> {
   }
 
   /**
-   * Looks again, after `startRefused`, for what is not known yet, and then reports the start. The
-   * work is done by the next steps.
+   * Looks again, after `startRefused`, for what is not known yet, and then calls `started` or once
+   * more `startRefused`. The work is done by the next steps.
    */
   startAgain(): void {
     this.#mustStartAgain = true;

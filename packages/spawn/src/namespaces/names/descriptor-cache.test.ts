@@ -32,7 +32,7 @@ describe("a cache of descriptors", () => {
     cache.delete(key);
     cache.delete(key);
     expect(fd.isOpen).toBe(false);
-    // The cache has given up the number: it does not close another file that has it now.
+    // The cache has forgotten the number: it does not close another file that has it now.
     const next = openSync("/dev/null", "r");
     cache.delete(key);
     expect(fstatSync(next).isCharacterDevice()).toBe(true);

@@ -2,7 +2,7 @@ import type { Fd } from "@cm4all/linux";
 import { RecencyMap } from "./recency-map.ts";
 
 /**
- * Keeps descriptors of namespaces open, so that a repeated request need not open their files. The
+ * Keeps descriptors of namespaces open, so that a repeated request need not open their files. Their
  * number is limited: the least recently used descriptor is closed first. Nothing is lost, because
  * the store can open the namespace again.
  */

@@ -1,6 +1,6 @@
 /**
- * Remembers where a thread was before it entered another mount namespace. In a chroot, setns(2)
- * does not lead back there: it leads to the root of the mount namespace.
+ * Remembers where a thread was before it entered another mount namespace. If it was in a chroot,
+ * setns(2) alone does not lead back there: it leads to the root of the mount namespace.
  */
 import { constants, openSync } from "node:fs";
 import { CLONE_NEWNS, changeRoot, Fd, openOwnNamespace, setns } from "@cm4all/linux";

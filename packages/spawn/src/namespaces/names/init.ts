@@ -138,8 +138,8 @@ export class Init {
     this.#pidfd = pidfd;
     this.#loop = loop;
     try {
-      // Watched before all others: an init that died before a request was sent must not be used
-      // to answer it.
+      // Its event is handled before all others: an init that died before a request was sent must
+      // not be used to answer that request.
       this.#token = loop.watchFirst(pidfd.number, EPOLLIN, () => this.#ended(ended));
     } catch (error) {
       pidfd.close();

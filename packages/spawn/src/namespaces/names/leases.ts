@@ -77,7 +77,7 @@ export class Leases {
   }
 
   /**
-   * Opens the read end. The kernel reports a hang-up there (EPOLLHUP) from the moment at which the
+   * Opens the read end. The kernel reports a hang-up on it (EPOLLHUP) from the moment at which the
    * last writer closes the FIFO until the next writer opens it; therefore the watch is
    * edge-triggered.
    */

@@ -180,14 +180,14 @@ export class NameDirectory {
     return readRegularFile(`${this.path}/${file}`, MAX_DATAGRAM_SIZE);
   }
 
-  /** Removes the file `name`. If the daemon ends before `remove`, the next start does the rest. */
+  /** Removes the file `name`. If the daemon ends before `remove`, its next start does the rest. */
   removeName(): void {
     rmSync(`${this.path}/name`, { force: true });
   }
 
   /**
    * Removes everything that is kept of the name.
-   * @returns false if the directory holds something that the store did not make, which stays
+   * @returns false if there is a subdirectory, which the store did not make and which stays
    */
   remove(): boolean {
     for (const entry of readdirSync(this.path, { withFileTypes: true })) {

@@ -41,7 +41,7 @@ export interface SetOwner {
   initDied(set: NamespaceSet): void;
 }
 
-/** Takes back what a request has made, if a later part of the request fails. */
+/** Undoes one step of a request, if a later step of the request fails. */
 export type Undo = () => void;
 
 export class NamespaceSet {
@@ -130,7 +130,7 @@ export class NamespaceSet {
   }
 
   /**
-   * Takes over what an earlier run has left.
+   * Takes over what an earlier run has left behind.
    * @param initPids the pids of the inits, by the inodes of their PID namespaces
    */
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
@@ -199,7 +199,7 @@ export class NamespaceSet {
 
   /**
    * Removes everything; kills the init and all processes of its namespace.
-   * @throws SyscallError if something is left (ENOMEM, EMFILE): another call removes that
+   * @throws SyscallError if something is left (ENOMEM, EMFILE): another call removes the rest
    */
   remove(): void {
     this.#directory.removeName();

@@ -3,8 +3,8 @@ import { errorText, exitImmediately } from "@cm4all/linux";
 import { logLast } from "../../log/log.ts";
 
 /**
- * Ends the process at once if `move` fails, which returns the thread to its original place:
- * everything afterwards would be done in the wrong place.
+ * Calls `move`, which returns the thread to its original place, and ends the process at once if
+ * that fails: everything that follows would be done in the wrong place.
  * @param what the kind of place, such as `mount namespace`
  */
 export function orExit(what: string, move: () => void): void {

@@ -1,9 +1,9 @@
 /**
- * Finds the PID namespaces that hold processes other than their init, with one walk over `/proc`
+ * Finds the PID namespaces that contain processes other than their init, with one walk over `/proc`
  * for any number of namespaces. Processes that entered with setns(2) and those of nested
  * namespaces count. They need not be children of the init, so there is no cheaper way to find them.
  *
- * The walk is a generator that pauses every few processes, so that clients are answered in the
+ * The walk is a generator that pauses at each process, so that clients can be answered in the
  * meantime.
  */
 import { fstatSync, opendirSync, openSync, readlinkSync } from "node:fs";
@@ -19,7 +19,7 @@ export interface WatchedNamespace {
 /**
  * Walks over all processes.
  * @param ownInode the inode of the daemon's own PID namespace, where most processes are
- * @returns the inodes of the namespaces that hold processes other than their init
+ * @returns the inodes of the namespaces that contain processes other than their init
  */
 export function* scanProcesses(
   namespaces: readonly WatchedNamespace[],
@@ -53,8 +53,8 @@ export function* scanProcesses(
 }
 
 /**
- * Yields all pids in ascending order. They are read bit by bit, because reading the whole list at
- * once takes long.
+ * Yields all pids in ascending order. They are read in batches, because reading the whole list at
+ * once takes a long time.
  */
 export function* listProcesses(): Generator<number> {
   const directory = opendirSync("/proc", { bufferSize: 256 });

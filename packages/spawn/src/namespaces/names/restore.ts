@@ -48,7 +48,7 @@ function tryRestore(
   initPids: ReadonlyMap<number, number>,
   setAside: (path: string, reason: string) => void,
 ): void {
-  // If two directories hold the same name, the first one counts.
+  // If two directories are for the same name, the first one counts.
   if (registry.get(found.name) !== undefined) {
     setAside(found.directory.path, `the name ${found.name} occurs twice`);
     return;
@@ -89,8 +89,8 @@ function findInits(pids: readonly number[]): FoundInit[] {
 
 /**
  * Takes over the busy inits that have no set, and ends the idle ones. Such an init was made right
- * before the daemon was killed, or its store is lost. Only in the second case can a client have
- * been given its namespace.
+ * before the daemon was killed, or its store has been lost. Only in the second case can a client
+ * have been given its namespace.
  */
 function adoptUnknown(
   registry: Registry,
@@ -115,7 +115,7 @@ function adoptUnknown(
   }
 }
 
-/** Kills an init through a pidfd, so that no other process can be hit. */
+/** Kills an init through a pidfd, so that no other process can be killed by mistake. */
 function killInit(pid: number, inode: number): void {
   using pidfd = tryPidfdOpen(pid);
   if (pidfd !== undefined && tryReadPidNamespace(pid) === inode)
@@ -123,7 +123,7 @@ function killInit(pid: number, inode: number): void {
 }
 
 function tryAdopt(registry: Registry, { name, pid, inode }: FoundInit): boolean {
-  // Two busy namespaces may have the same name. Both have to live, so the second one gets a name
+  // Two busy namespaces may have the same name. Both must be kept, so the second one gets a name
   // that no client can ask for, and ends once it is idle.
   const free = registry.get(name)?.init === undefined ? name : `${name}\u00a0${pid}`;
   const set = registry.get(free) ?? registry.create(free, undefined);

@@ -6,7 +6,7 @@
  * entries: their names come back in one environment string, which execve(2) limits to 128 KiB.)
  *
  *     /format               identifies a store and its version
- *     /proc                 the proc of the host, for /proc/thread-self and /proc/PID
+ *     /proc                 the procfs of the host, for /proc/thread-self and /proc/PID
  *     /names/ID/name        the name
  *     /names/ID/uid         the uid that made it
  *     /names/ID/ipc         an IPC namespace, bind-mounted
@@ -137,8 +137,8 @@ export class Store {
   }
 
   /**
-   * Returns the names that an earlier run has left. Removes names that the earlier run had not
-   * finished making, and leaves alone everything that this version does not understand.
+   * Returns the names that an earlier run has left behind. Removes names that it had not finished
+   * making, and leaves alone everything that this version does not understand.
    * @param setAside called for each entry that is not used, with the reason
    */
   restore(setAside: (path: string, reason: string) => void): StoredName[] {
@@ -188,11 +188,12 @@ function createFile(path: string, text: string): void {
 
 /**
  * Makes a tmpfs with the layout that is described above, puts it in place of the root of the
- * calling thread's mount namespace, which has to be new and its own, and moves the thread there.
+ * calling thread's mount namespace, which has to be new and private to the thread, and moves the
+ * thread there.
  *
  * pivot_root(2) replaces the thread's root, which in a chroot is not the root of the mount
  * namespace. So the thread first goes to the root of the mount namespace, to which setns(2) leads.
- * Nothing is known of the files there: until the tmpfs is the root, all paths are relative to a
+ * Nothing is known about the files there: until the tmpfs is the root, all paths are relative to a
  * directory that is known.
  * @param fd the mount namespace
  * @returns the device number of the tmpfs
@@ -211,7 +212,7 @@ function buildTree(fd: Fd): number {
   changeDirectory(root.number);
   pivotRoot(".", "old");
   umount("old", MNT_DETACH);
-  // Every later start calls setns(2), too; here the call also makes "/" the root of the namespace.
+  // Every later start calls setns(2) too; here the call also makes "/" the root of the namespace.
   setns(fd.number, CLONE_NEWNS);
   const { dev } = fstatSync(root.number);
   checkRoot(dev);

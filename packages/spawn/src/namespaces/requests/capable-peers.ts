@@ -2,7 +2,7 @@
  * Finds out which peers hold CAP_SYS_ADMIN in the daemon's own user namespace.
  *
  * A spawner connects for each process that it starts, so its rights would have to be proven again
- * and again. Therefore a proof is valid for the same process for a second. Within that second the
+ * and again. Therefore the proof for a process stays valid for one second. Within that second the
  * daemon still checks the capability and the user namespace at each request, but not the uids.
  *
  * The inode of the pidfd shows whether a peer is the same process. So does the pid, because a

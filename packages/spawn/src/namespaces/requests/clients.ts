@@ -160,7 +160,7 @@ export class Clients {
     try {
       this.#waiting.add(peer);
     } catch (error) {
-      // The connection ends, and counts against the budget: failures must not cost time without limit.
+      // The connection ends, and counts against the budget: the time that failures cost is limited.
       this.#budget.spend(peer.acceptedMs);
       throw error;
     }

@@ -33,7 +33,7 @@ describe("parseRights", () => {
     expect(parseRights(status).effectiveCapabilities).toBe((1n << 41n) - 1n);
   });
 
-  it.each(["Uid:", "CapEff:"])("refuses a text without %s", (key) => {
+  it.each(["Uid:", "CapEff:"])("fails if there is no %s line", (key) => {
     expect(() => parseRights(STATUS.replace(`\n${key}`, "\nX:"))).toThrow("no Uid or CapEff");
   });
 });

@@ -66,7 +66,7 @@ export class Responder {
     };
   }
 
-  /** Checks the rights of the client; closes the connection if the client may not ask. */
+  /** Checks the rights of the client; closes the connection if they are insufficient. */
   #mayAsk(client: Client): boolean {
     const refusal = this.#clients.prove(client);
     if (refusal === undefined) return true;

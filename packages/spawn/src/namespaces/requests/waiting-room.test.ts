@@ -6,7 +6,7 @@ import { EventLoop } from "../../thread/event-loop.ts";
 import type { Peer } from "./permission.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
-/** The maximum memory for a peer that waits, in bytes: a few small objects and places in tables. */
+/** The maximum memory for a peer that waits, in bytes: a few small objects and table entries. */
 const FEW_BYTES = 400;
 
 function setUp(called: (peer: Peer) => void) {
