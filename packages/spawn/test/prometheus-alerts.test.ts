@@ -177,7 +177,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("OlderConfiguration");
     });
 
-    /** Waits until the host was scraped: an increase needs an earlier value of the counter. */
+    /** Waits until the host has been scraped: an increase needs an earlier value of the counter. */
     async function untilScraped(): Promise<void> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const scrapes = `count_over_time(up{instance=${instance}}[1h])`;
@@ -188,7 +188,7 @@ describe.skipIf(needs !== undefined)(
       );
     }
 
-    it("is at the limit of names, refuses another name, and gets a malformed request", async () => {
+    it("reaches the limit on names, refuses another, and gets a malformed request", async () => {
       const host = await makeReadyHost("[namespaces]\nmax_names = 9\n");
       await untilScraped();
       using client = host.daemon.connect();
@@ -217,7 +217,7 @@ describe.skipIf(needs !== undefined)(
       clearInterval(requests);
     });
 
-    it("has cgroups at the limits of memory and processes", async () => {
+    it("has cgroups that reach their limits on memory and processes", async () => {
       using controllers = new Controllers();
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
@@ -313,7 +313,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("HandlersFail", "WaitsLong");
     });
 
-    it("has handlers that fail, one after an effect, and records that are dropped", async () => {
+    it("has handlers that fail, one after taking effect, and records that are dropped", async () => {
       const host = await makeHost();
       host.writeHandler(
         'if cgroup.path:find("fails") then error("no") end say(cgroup.path) if cgroup.path:find("late") then error("late") end',
@@ -425,7 +425,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlertsBeside(["JournalDamaged"], "RecordsUnreadable");
     });
 
-    it("has a journal of which a part was overwritten", async () => {
+    it("has a journal that was partly overwritten", async () => {
       const host = await makeHost();
       host.writeScript("function (");
       await host.start();

@@ -87,7 +87,7 @@ it("the reaper measures and reports a cgroup with every field, and logs what it 
       told.push([name, value]);
       if (name === "scanned") writeFileSync(join(path, "cgroup.events"), "populated 0\nfrozen 0\n");
       if (name === "released") reaper.handlers.commands.journalled([1], 0);
-      // The deletion has failed by that time.
+      // By then, the deletion has failed.
       if (name === "released") loop.after(100, () => reaper.handlers.commands.stop());
     },
   }));
@@ -114,7 +114,7 @@ it("the reaper measures and reports a cgroup with every field, and logs what it 
   expect(counts.scopeMemoryPeakBytes["/a.scope"]?.sum).toBe(536870912);
 });
 
-it("the reaper reports its scan only once it has opened all cgroups, and reports those opened late as found", () => {
+it("the reaper reports its scan only after it has opened all cgroups, and reports those opened late as found", () => {
   const path = join(directory, "a.scope/job");
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, "cgroup.events"), "populated 0\n");

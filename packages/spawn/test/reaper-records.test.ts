@@ -155,7 +155,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect(program.releases[0]?.vanished).toBe(true);
   });
 
-  it("has its path and attributes also below a root whose path is not ASCII", async () => {
+  it("has its path and attributes even below a root whose path is not ASCII", async () => {
     scratch.make("wurzel-\u00e4\u20ac/bp.scope/kunde-\u00f6");
     set("wurzel-\u00e4\u20ac/bp.scope", "user.s", "1");
     set("wurzel-\u00e4\u20ac/bp.scope/kunde-\u00f6", "user.\u00fc", "2");

@@ -108,8 +108,8 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     ["", () => {}],
     // The reaper then sees only that the cgroups have changed, and that they are empty again.
     [", and is empty again before the reaper looks", () => program.process.kill("SIGSTOP")],
-  ])("accounts an unused child that gets a process while its parent waits%s", async (_, before) => {
-    // Longer than any pause of a busy machine: the child must not be deleted before its process comes.
+  ])("accounts a child first used while its parent awaits deletion%s", async (_, before) => {
+    // Longer than any pause of a busy machine: the child must not be deleted before it is used.
     await start({ unusedMs: 60_000 });
     scratch.make("bp.scope/c1/sub");
     await run("bp.scope/c1");
@@ -146,7 +146,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       releasedCgroups: 0,
       deletedCgroups: 0,
     });
-    // A first process still finds its cgroup, and is accounted.
+    // A cgroup is still there for its first process, and is then accounted.
     await run("bp.scope/n7");
     await gone("bp.scope/n7");
     expect(new Set(paths())).toEqual(new Set(["/bp.scope/n7"]));
@@ -183,7 +183,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(accounted).toBe(count);
   });
 
-  it("counts cgroups that were made and removed between two looks", async () => {
+  it("counts cgroups that were made and removed before the reaper looked", async () => {
     await start();
     program.process.kill("SIGSTOP");
     for (let i = 0; i < 10; i++) {
@@ -198,7 +198,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(await program.status()).toMatchObject({ unseenCgroups: 10, vanishedCgroups: 0 });
   });
 
-  it("keeps the figures of scopes that are gone only as sums of all of them", async () => {
+  it("keeps only sums of the figures of scopes that are gone", async () => {
     await start({ accounting: false, scopes: ["*.slice/*.scope"] });
     for (let i = 0; i < 20; i++) {
       await run(`x.slice/${i}.scope/job`);

@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await gone("bp.scope/used");
     expect(program.log).toHaveLength(1);
     expect(program.log[0]).toMatch(
-      // As in the original daemon, figures that the kernel does not give are left out.
+      // As in the original daemon, figures that the kernel does not provide are left out.
       statSync(scratch.path, { bigint: true }).birthtimeNs > 0n
         ? /^used: since=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ cpu=0\.0s\/0\.0s\/0\.0s(\[\d+%\])?$/
         : /^used: cpu=0\.0s\/0\.0s\/0\.0s$/,
@@ -557,7 +557,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(paths).toHaveLength(count);
   });
 
-  it("deletes at its end what is journalled, and leaves the rest to the next start", async () => {
+  it("deletes, before it ends, what is journalled, and leaves the rest to the next start", async () => {
     const program = await start({ accounting: true, deletionDelayMs: 500 });
     await scratch.runToEnd("bp.scope/a");
     await scratch.runToEnd("bp.scope/b");

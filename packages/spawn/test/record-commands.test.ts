@@ -334,7 +334,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[third, RecordState.WAITING]]);
   });
 
-  it("drop fails without a change if the disk takes no writes", async () => {
+  it("drop fails and changes nothing if the journal cannot be written", async () => {
     const [number] = await append(record(1));
     for (const limit of [0, 64]) {
       const { status, stdout, stderr } = await shell(

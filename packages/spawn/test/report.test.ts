@@ -115,7 +115,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     }
   });
 
-  it("writes nothing in the database", async () => {
+  it("writes nothing to the database", async () => {
     const client = await connectTo(server);
     const written = async () =>
       (
@@ -164,7 +164,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(status).toBe(0);
   });
 
-  it("has the same format of days, whatever DateStyle is", async () => {
+  it("shows days in the same format, whatever DateStyle is", async () => {
     const client = await connectTo(server);
     const args = ["--html", "-", "--from", ago(2), "--to", ago(0)];
     const { stdout: usual } = report(args, { PGUSER: "reports" });

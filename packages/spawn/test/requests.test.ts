@@ -126,7 +126,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
     // The init's root directory is the daemon's, not the store, because root in the namespace can
-    // look into that directory.
+    // look into the init's root directory.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };
@@ -134,7 +134,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(rootOf(pid)).toEqual(rootOf(daemon.pid));
   });
 
-  it("reap the zombies of a PID namespace", async () => {
+  it("start an init that reaps the zombies of its PID namespace", async () => {
     using client = daemon.connect();
     using answer = client.ask("zombies", { pid: true });
     // The inner shell's child is left behind; its parent is the init from then on.
@@ -147,7 +147,7 @@ describe.skipIf(cannotRun)("requests", () => {
     await until(() => members().length === 1, "the init is alone again");
   });
 
-  it("make a new namespace when the init was killed, and leak nothing", async () => {
+  it("make a new namespace after the init was killed, and leak nothing", async () => {
     using client = daemon.connect();
     // Held open, because the inode number of a namespace that is gone may be reused.
     using first = client.ask("killed", { pid: true, ipc: true });
@@ -230,7 +230,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     }
   });
 
-  it("keep a name while one of its leases is open, even if data is written into the lease", async () => {
+  it("keep a name while one of its leases is open, even if data is written to the lease", async () => {
     using client = daemon.connect();
     const one = client.ask("leased", { ipc: true, lease: true });
     const two = client.ask("leased", { lease: true });
@@ -264,7 +264,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
-  it("spare a name in whose PID namespace a process lives, entered or nested", async () => {
+  it("spare a name while a process lives in its PID namespace or in one nested in it", async () => {
     using client = daemon.connect();
     for (const [name, command] of [
       ["entered", ["sleep", "100"]],
@@ -300,7 +300,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     const { sparedNames } = await daemon.status();
     const count = async () => (await daemon.status()).sparedNames - sparedNames;
     await until(async () => (await count()) >= 4, "it was spared several times");
-    // The clock is read last: a busy machine makes it later, never earlier.
+    // The clock is read last, so a busy machine can only make the limit higher, never lower.
     expect(await count()).toBeLessThanOrEqual(1 + (performance.now() - startMs) / 400);
     killGroup(child);
     await until(async () => (await daemon.status()).names === 0, "the name has expired");

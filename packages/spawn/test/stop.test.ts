@@ -102,7 +102,7 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
       await host.scratch.runToEnd("a.scope/job");
       await until(() => /pwrite64\(|sync\(/.test(said), "it writes");
       const daemonEnded = host.daemon.end("SIGTERM");
-      // All threads have ended but the one that strace holds in a call that does not return.
+      // All threads have ended except one, which strace holds in a call that does not return.
       const hasEnded = () => /^State:\tZ/m.test(readProc(host.daemon.pid, "status"));
       await times.measure(() => until(hasEnded, "it has ended", PATIENCE_MS));
       strace.kill("SIGKILL");

@@ -1,6 +1,6 @@
 /**
- * Tests commands while SIGSTOP holds the daemon: they print one line and give up, and the package
- * can be removed.
+ * Tests commands while the daemon is stopped by SIGSTOP: they print one line and give up, and the
+ * package can be removed.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

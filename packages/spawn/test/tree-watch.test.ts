@@ -110,7 +110,7 @@ function finish<T>(steps: Generator<void, T>): T {
 }
 
 describe("TreeWatch", () => {
-  it("reports what is there, parents first, and reports when everything below a directory is known", () => {
+  it("reports what is there, parents first, and then that everything below a directory is known", () => {
     make("a/b");
     make("a/c");
     make("other/d");
@@ -201,7 +201,7 @@ describe("TreeWatch", () => {
     expect(finish(tree.compare())).toEqual([]);
   });
 
-  it("reports its start only once it has looked at all directories", () => {
+  it("reports that it has started only after it has looked at all directories", () => {
     for (const path of ["a/b", "c/d", "e"]) make(path);
     const withDirectory = root.withDirectory.bind(root);
     let refused: string | undefined = "/c";
@@ -331,7 +331,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["~/a/b", "-/a/b"]);
   });
 
-  it("reports changes of a directory's attributes, but not of those of a file in it", () => {
+  it("reports changes to a directory's attributes, but not to those of a file in it", () => {
     make("a/b");
     const tree = open();
     start(tree);

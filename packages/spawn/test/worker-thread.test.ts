@@ -50,7 +50,7 @@ function eventfds(): number {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]";
     } catch {
-      // The descriptor of the directory itself.
+      // The descriptor of the directory itself, which is closed by now.
       return false;
     }
   }).length;
@@ -140,7 +140,7 @@ describe("when a thread ends, its pending requests are rejected with the cause:"
     expect(error).toHaveProperty("cause", cause);
   });
 
-  it("a return, which is no failure", async () => {
+  it("a return, which is not a failure", async () => {
     const thread = start();
     const held = thread.request("hold", "a");
     const error = await failure(thread.request("returnFirst"));

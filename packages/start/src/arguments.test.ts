@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { parseStartArguments } from "./arguments.ts";
 
-it("demonstrates if the arguments leave the configuration and the reaper alone", () => {
+it("allows the demonstration if the arguments leave the configuration and the reaper alone", () => {
   expect(parseStartArguments([])).toEqual({ listen: undefined, control: undefined });
   expect(
     parseStartArguments(["-v", "--listen", "@x", "--control=/run/x", "--journal", "/x"]),

@@ -11,10 +11,10 @@ export const CLIENT = join(root, "packages/client/dist/cm4all-spawn-client.js");
 export const SCRIPT = join(root, "examples/accounting/postgres.lua");
 export const TABLES = join(root, "examples/accounting/postgres.sql");
 
-/** The directory of data that is kept from one start to the next; SPAWN_DATA sets another one. */
+/** The directory for data that is kept from one start to the next; SPAWN_DATA sets another one. */
 export const DATA = resolve(process.env["SPAWN_DATA"] ?? join(root, ".data"));
 
-/** Returns a path as people type it into a shell here. */
+/** Returns a path as one would type it into a shell in the current directory. */
 export function shown(path: string): string {
   const fromHere = relative(process.cwd(), path);
   return shellWord(fromHere.startsWith("..") ? path : fromHere);

@@ -41,7 +41,7 @@ async function until(condition: () => boolean, what: () => string): Promise<void
   }
 }
 
-/** Returns a command that runs another with a file or a directory in the place of `target`. */
+/** Returns a command that runs another with a file or a directory mounted over `target`. */
 function withMount(source: string, target: string): string[] {
   const inNamespace = `mount --bind ${source} ${target} && exec "$@"`;
   return ["unshare", "--mount", "--propagation", "private", "sh", "-c", inNamespace, "sh"];

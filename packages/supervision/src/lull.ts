@@ -1,6 +1,6 @@
 /**
- * Calls a function when there has been no work for a while, and once more if none follows. Then
- * there is no timer, so that an idle process is not woken; during work a timer expires every
+ * Calls a function when there has been no work for a while, and once more if none follows. After
+ * that there is no timer, so that an idle process is not woken; during work a timer expires every
  * `quietMs`.
  */
 

@@ -1,7 +1,8 @@
 /**
- * Starts an instance of something, such as a process, again whenever it has ended. The pause
- * before each start grows until an instance has done some work. The owner defines what is started
- * and notices its end: the owner calls `ended`, the supervisor calls `start`.
+ * Keeps an instance of something, such as a process, running: whenever one has ended, starts
+ * another. The pause before each start grows until an instance has done some work. The owner
+ * defines what is started and notices its end: the owner calls `ended`, the supervisor calls
+ * `start`.
  *
  * Invariants: at most one instance runs at a time. There is a timer exactly while the state is
  * `pausing`, and the supervisor owns it.

@@ -18,7 +18,7 @@ export interface Subject {
    * reader declares; any other error is a finding.
    */
   readonly read: (input: Buffer) => void | Promise<void>;
-  /** Called at the end of all runs. */
+  /** Called at the end of the run. */
   readonly close?: () => void | Promise<void>;
 }
 

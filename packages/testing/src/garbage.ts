@@ -2,7 +2,7 @@ import { constants, PerformanceObserver } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * Returns whether `work` made V8 collect all garbage of this thread. Collections that V8 makes by
+ * Returns whether `work` made V8 collect all garbage of this thread. Collections that V8 starts by
  * itself, as it may at any time, do not count.
  */
 export async function collectsGarbage(work: () => void): Promise<boolean> {

@@ -2,7 +2,7 @@
  * A PostgreSQL server for a test, on a Unix socket and without a system cluster; its data is in a
  * temporary directory, or in one that is kept. PostgreSQL refuses to run as root, so a server that
  * root starts runs as `nobody`. The server ends when the process that started it ends, no
- * matter how; the end of the terminal does not end the server.
+ * matter how; closing the terminal does not end it.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

@@ -33,7 +33,7 @@ export function childPids(pid: number): number[] {
   );
 }
 
-/** Returns whether a process exists and is no zombie. */
+/** Returns whether a process exists and is not a zombie. */
 export function isAlive(pid: number): boolean {
   return /^State:\t[^Z]/m.test(readProc(pid, "status"));
 }

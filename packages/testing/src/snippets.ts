@@ -1,6 +1,6 @@
 /**
- * Reads the snippets of texts and manual pages, for the tests that run them. In a text these are
- * fenced and indented blocks, in a manual page the text between .EX and .EE, or .nf and .fi. A
+ * Reads the snippets of Markdown and manual pages, for the tests that run them. In Markdown these
+ * are fenced and indented blocks, in a manual page the text between .EX and .EE, or .nf and .fi. A
  * comment before a snippet (`<!-- ... -->`, `.\" ...`) may contain `not run: REASON`, `tested by:
  * FILE`, `run by: WORDS` and, in manual pages, `language: NAME`. Pure.
  */
@@ -19,7 +19,7 @@ export const LUA_TABLES = `
 `;
 
 export interface Snippet {
-  /** The line of its beginning in the page, counted from 1. */
+  /** The line of the page on which it begins, counted from 1. */
   readonly line: number;
   /** The language of a fenced block; `sh` for an indented one. */
   readonly language: string;
@@ -32,7 +32,7 @@ export interface Snippet {
    * snippets of the language does that.
    */
   readonly testedBy: string | undefined;
-  /** Words in front of the shell that runs it, such as `runuser -u nobody --`. */
+  /** Words that precede the command of the shell that runs it, such as `runuser -u nobody --`. */
   readonly runBy: string | undefined;
 }
 
@@ -58,7 +58,7 @@ function snippet(line: number, language: string, lines: readonly string[], remar
   };
 }
 
-/** Returns the snippets of a text in Markdown. */
+/** Returns the snippets of a Markdown page. */
 export function snippetsOfText(text: string): Snippet[] {
   const found: Snippet[] = [];
   const lines = text.split("\n");

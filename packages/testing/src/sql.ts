@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /**
- * Returns what psql would send to the server for a file: with the files that it includes, without
- * settings.
+ * Returns the SQL that psql would send to the server for a file: `\ir` is replaced by the file that
+ * it includes, and `\set` is left out.
  */
 export function readSql(path: string): string {
   return readFileSync(path, "utf8").replace(/^\\(\w+) (.*)$/gm, (line, command, argument) => {

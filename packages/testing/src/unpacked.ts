@@ -1,7 +1,7 @@
 /**
  * Unpacks programs that tests need from Debian packages that should not be installed for a test:
- * some would start a server, or otherwise change the system. Each package is fetched once, by any
- * user, from the host's mirror, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
+ * some would start a server, or otherwise change the system. Each package is fetched once, from the
+ * host's mirror, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`. Root is not required.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";

@@ -82,7 +82,7 @@ export class ReaperProgram {
     this.process.on("message", (message: FromProgram) => {
       this.#receive(message);
     });
-    // Sending a message to a program that was killed causes an error.
+    // Sending a message to a program that has been killed causes an error.
     this.process.on("error", () => {});
     this.ended = new Promise((resolve) =>
       this.process.on("exit", (status, signal) => resolve(status ?? signal ?? 0)),

@@ -146,7 +146,7 @@ ${this.reaperConfig}
   }
 
   /**
-   * Returns the pids of all script hosts, the processes that run the script, including hosts that
+   * Returns the pids of all script hosts, the processes that run the script, including those that
    * have not set their process title yet.
    */
   get scriptHostPids(): number[] {

@@ -48,7 +48,7 @@ export class Simulation {
   isReadOnly = false;
   /** The directories in which no file can be read, for lack of descriptors. */
   readonly refused = new Set<Directory>();
-  /** The directories whose figures cannot be read; all else can be. */
+  /** The directories in which only the figures cannot be read. */
   readonly unmeasurable = new Set<Directory>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];

@@ -86,7 +86,7 @@ export class Crowd {
 
 /**
  * Fetches `/metrics` in a process of its own, which `wrapper` runs.
- * @throws Error after half a minute
+ * @throws Error if this fails, or takes half a minute
  */
 export async function scrape(
   address: StreamAddress,

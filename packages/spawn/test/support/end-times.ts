@@ -41,7 +41,7 @@ export class EndTimes {
     const durationMs = performance.now() - startMs;
     const state = expect.getState().currentTestName ?? "";
     this.#times.set(state, [...(this.#times.get(state) ?? []), durationMs]);
-    // The daemon's stalls are part of the time in which some process on the machine was stalled.
+    // The limit grows by the time for which any process on the machine was stalled.
     const stalledMs = tryReadStalledMs();
     const limitMs =
       startStalledMs === undefined || stalledMs === undefined

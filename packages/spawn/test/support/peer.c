@@ -259,8 +259,8 @@ reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
 }
 
 /*
- * Returns a connection that a stranger's process made before it ended, and stores the pid of the
- * process, which is free again.
+ * Returns a connection that was made by a stranger's process that has ended, and stores the pid that
+ * the process had, which is free again.
  */
 static int
 stale_connection(const char *name, uid_t stranger, pid_t *pid)

@@ -44,7 +44,7 @@ export class TestPrometheus {
       );
     });
     this.#copy("cm4all-spawn.records.yml", (text) => text);
-    // The copy differs only in the time for which a fault has to last.
+    // The copy differs only in the time for which a fault has to last before its alert fires.
     this.#copy("cm4all-spawn.alerts.yml", (text) => replaced(text, /for: \d+m$/gm, "for: 2s"));
     const options = [
       `--config.file=${join(this.#directory, "prometheus.yml")}`,
@@ -53,7 +53,7 @@ export class TestPrometheus {
       "--log.level=warn",
     ];
     const command = [unpackedProgram("prometheus"), ...options];
-    // The server ends with the test that has started it.
+    // The kernel kills the server when the process of the test ends.
     this.#process = spawn("setpriv", ["--pdeathsig", "KILL", ...command], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, GOMAXPROCS: "1" },

@@ -1,4 +1,4 @@
-/** Foreign root file systems, which a daemon that starts in them must leave alone. */
+/** Root file systems that a daemon must leave alone when it is started in them. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";

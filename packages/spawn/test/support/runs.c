@@ -1,5 +1,5 @@
-/* Makes cgroups and uses them, for tests with many cgroups. To use a cgroup is to start a process
-   in it that ends at once.
+/* Makes cgroups and uses them, for tests with many cgroups. To use a cgroup means to start a
+   process in it; the process ends at once.
    usage: runs MODE BASE PREFIX COUNT RATE
    leave    makes and uses COUNT cgroups, BASE/PREFIX-0, BASE/PREFIX-1, ...; prints a line
             "PREFIX-0 INODE" for each of them
@@ -9,7 +9,7 @@
             do
    nest     makes COUNT cgroups, each inside the one before, with names of 255 control characters,
             and uses the last one, whose path may be longer than any system call accepts
-   unnest   removes what is left of the cgroups of nest
+   unnest   removes what is left of the cgroups that nest made
    RATE is the greatest number of uses per second; 0 means no limit. leave, churn and remove wait
    while there are MAX_THERE cgroups in BASE: the kernel takes minutes to remove tens of
    thousands. */
@@ -36,7 +36,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Starts a process that ends at once in a cgroup. Returns whether the cgroup still existed. */
+/* Starts, in a cgroup, a process that ends at once. Returns whether the cgroup still existed. */
 static int try_use(int cgroup)
 {
 	struct clone_args args = {

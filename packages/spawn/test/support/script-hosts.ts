@@ -25,7 +25,7 @@ export class ScriptHosts {
   readonly #scratch: ScratchCgroup;
   #listener: ChildProcess | undefined;
 
-  /** @param scratch the directory for the cgroups that systemd would create for the hosts */
+  /** @param scratch the directory for the cgroups that systemd would create for them */
   constructor(scratch: ScratchCgroup) {
     this.#scratch = scratch;
     copyFileSync(SHELL, join(dirname(BUNDLE), "script-host.sh"));
@@ -41,11 +41,11 @@ export class ScriptHosts {
   }
 
   /**
-   * Starts a host for each connection to `socket` from now on.
-   * @param uid the uid that the hosts run as
-   * @param command a shell command that is run instead of the host, in the host's cgroup
+   * From now on, starts a script host for each connection to `socket`.
+   * @param uid the uid that the script hosts run as
+   * @param command a shell command that is run instead of the script host, in the same cgroup
    * @param cgroup the name of that cgroup, by default the name of the unit; `$n` is a number that
-   *   differs for each host, and `$pid` is the daemon's pid
+   *   differs for each script host, and `$pid` is the daemon's pid
    */
   async listen(how: { uid?: number; command?: string; cgroup?: string } = {}): Promise<void> {
     const { uid = 0, cgroup = "cm4all-spawn-accounting@$n-$pid-0.service" } = how;
@@ -77,7 +77,7 @@ export class ScriptHosts {
     return readFileSync(this.#accepted, "latin1").length;
   }
 
-  /** Returns the pids of the running hosts. */
+  /** Returns the pids of the running script hosts. */
   get pids(): number[] {
     return readdirSync(this.#scratch.path)
       .filter((name) => name.startsWith("cm4all-spawn-accounting@"))
