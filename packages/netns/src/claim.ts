@@ -32,7 +32,7 @@ export function keepRecord(
   record: RecordFile,
   known: NamespaceRecord | undefined,
 ): void {
-  holdings.lock = record.lock;
+  holdings.lock = () => record.lock;
   holdings.save = () => {
     if (known !== undefined) record.write({ ...known, settings: holdings.settings });
   };

@@ -27,8 +27,8 @@ export interface Holdings {
   settings: readonly ChangedSetting[];
   /** Records the remaining parts. */
   save?: (() => void) | undefined;
-  /** The descriptor that holds the lock of the name. */
-  lock?: number | undefined;
+  /** Returns the descriptor that holds the lock of the name, until the next `save`. */
+  lock?: (() => number | undefined) | undefined;
 }
 
 function ifThere(get: () => Buffer): Link | undefined {

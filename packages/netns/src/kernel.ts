@@ -36,7 +36,7 @@ type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
 /** Writes the record before the namespace gets its name, and again for each new part. */
 export interface Recorder {
-  /** The descriptor that holds the lock of the name. */
+  /** The descriptor that holds the lock of the name, until the next `write`. */
   readonly lock?: number;
   write(record: NamespaceRecord): void;
 }
@@ -72,7 +72,7 @@ export class Kernel implements Executor {
       ours: true,
       links: new Map(),
       settings: [],
-      lock: record.lock,
+      lock: () => record.lock,
       save: () => this.#writeRecord("unfinished"),
     };
     this.#hostLinks = new HostLinks(host);
@@ -233,7 +233,7 @@ export class Kernel implements Executor {
 
   #loadTable({ rules }: StepOf<"load-table">): void {
     const text = formatRules(rules, (link) => this.#indexOf({ side: "outside", link }));
-    loadRules(text, this.#holdings.lock, rules.side === "inside" ? this.#namespace : undefined);
+    loadRules(text, this.#record.lock, rules.side === "inside" ? this.#namespace : undefined);
   }
 
   #runScript({ path, links, timeoutMs }: StepOf<"run-script">): Promise<void> {

@@ -22,6 +22,8 @@ const RECORD_SUFFIX = ".json";
 export const namespacePath = (name: string): string => join(NETNS_DIRECTORY, name);
 /** Returns the record of a name. */
 export const recordPath = (name: string): string => join(RECORD_DIRECTORY, name + RECORD_SUFFIX);
+/** Returns the path of the file that is to replace a record. */
+export const newRecordPath = (path: string): string => `${path}.new`;
 /** Returns the name that a record's file belongs to; undefined for other files. */
 export const recordName = (file: string): string | undefined =>
   file.endsWith(RECORD_SUFFIX) ? file.slice(0, -RECORD_SUFFIX.length) : undefined;

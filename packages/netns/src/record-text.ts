@@ -49,7 +49,7 @@ export interface NamespaceRecord {
   readonly publish: readonly PublishedPort[];
 }
 
-/** Encodes a record as a line, so that the rest of an older, longer record is ignored. */
+/** Encodes a record as a line. Earlier versions wrote over the line of an older, longer record. */
 export function encodeRecord(record: NamespaceRecord): string {
   return `${JSON.stringify(record)}\n`;
 }

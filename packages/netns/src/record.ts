@@ -3,6 +3,9 @@
  * ended. The process that works on the namespace locks the file; the lock ends with this process
  * and those of its children that hold the descriptor. So an unlocked record that is not complete
  * was left by an `up` or `down` that was killed.
+ *
+ * Each write replaces the file, because SIGKILL can cut a write(2) short between two pages. The new
+ * file is locked before it gets the name of the record, so the record is locked all the time.
  */
 import {
   constants,
@@ -11,27 +14,26 @@ import {
   openSync,
   readdirSync,
   readSync,
+  renameSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { CommandFailure, EX_DATAERR } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import { Fd, flock, isErrno, readBootId, tryFlock } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
-import { RECORD_DIRECTORY, recordName, recordPath } from "./paths.ts";
+import { newRecordPath, RECORD_DIRECTORY, recordName, recordPath } from "./paths.ts";
 import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.ts";
 
-const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
-
-const READ_TRIES = 3;
+const { O_RDWR, O_CREAT, O_NOFOLLOW, O_TRUNC } = constants;
 
 /** Larger than any record. */
 const RECORD_BYTES_MAX = 256 * 1024;
 
 /** The record's file, open and locked. The owner closes it, which unlocks it. */
 export class RecordFile {
-  readonly #fd: Fd;
+  #fd: Fd;
   readonly #path: string;
 
   private constructor(fd: Fd, path: string) {
@@ -57,7 +59,7 @@ export class RecordFile {
     }
   }
 
-  /** The descriptor that has the lock. */
+  /** The descriptor that has the lock, until the next `write`. */
   get lock(): number {
     return this.#fd.number;
   }
@@ -69,13 +71,27 @@ export class RecordFile {
     return parseRecord(buffer.toString("utf8", 0, length));
   }
 
-  /** Writes the record with one write(2), which SIGKILL can cut short only between two pages. */
+  /** Writes the record: after a kill, the file has either the former record or the new one. */
   write(record: NamespaceRecord): void {
-    writeSync(this.#fd.number, encodeRecord(record), 0);
+    const path = newRecordPath(this.#path);
+    const fd = new Fd(openSync(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o644));
+    try {
+      flock(fd.number);
+      writeFileSync(fd.number, encodeRecord(record));
+      renameSync(path, this.#path);
+    } catch (error) {
+      fd.close();
+      unlinkIfThere(path);
+      throw error;
+    }
+    this.#fd.close();
+    this.#fd = fd;
   }
 
   /** Removes the file, because nothing is left to be recorded. */
   remove(): void {
+    // A write that was interrupted has left the new file.
+    unlinkIfThere(newRecordPath(this.#path));
     unlinkIfThere(this.#path);
   }
 
@@ -116,18 +132,10 @@ export function peekAllRecords(): Map<string, NamespaceRecord> {
   const found = new Map<string, NamespaceRecord>();
   const bootId = readBootId();
   for (const name of recordedNames()) {
-    const record = peekWhole(name);
+    const record = peekRecord(name);
     if (record?.bootId === bootId) found.set(name, record);
   }
   return found;
-}
-
-/** Reads a whole record: read(2) may overlap with a write(2), and is repeated in that case. */
-function peekWhole(name: string): NamespaceRecord | undefined {
-  for (let tries = 1; ; tries++) {
-    const record = peekRecord(name);
-    if (record !== undefined || tries === READ_TRIES) return record;
-  }
 }
 
 function recordedNames(): string[] {

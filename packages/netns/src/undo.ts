@@ -34,7 +34,7 @@ export function undoOne(holdings: Holdings, undo: Undo): void {
       returnLink(holdings, undo.link, undo.parent);
       return;
     case "delete-table":
-      deleteTable(tableName(name), holdings.lock);
+      deleteTable(tableName(name), holdings.lock?.());
       return;
     case "restore-forwarding":
       restoreForwarding(name, holdings.settings, () => {

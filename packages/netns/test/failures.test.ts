@@ -1,7 +1,7 @@
 /** All or nothing: whatever fails, nothing is left, and the last line of output says why. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { buildDriver, copyProgram } from "./program.ts";
+import { buildTestProgram, copyProgram } from "./program.ts";
 import { Sandbox } from "./sandbox.ts";
 
 const SCRIPT = "/etc/cm4all/spawn/netns/setup.d/web";
@@ -13,7 +13,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
   let sandbox: Sandbox;
   beforeAll(async () => {
     program = copyProgram();
-    driver = await buildDriver();
+    driver = await buildTestProgram("driver");
   });
   afterAll(() => {
     program[Symbol.dispose]();

@@ -19,11 +19,11 @@ export function copyProgram(): BundleCopy {
   return copy;
 }
 
-/** Builds driver.ts. */
-export async function buildDriver(): Promise<BundleCopy> {
-  const directory = mkdtempSync(join(tmpdir(), "driver-"));
-  const program = join(directory, "driver.js");
-  const entry = fileURLToPath(new URL("driver.ts", import.meta.url));
+/** Builds a program of this directory. @param name `driver` or `writer` */
+export async function buildTestProgram(name: string): Promise<BundleCopy> {
+  const directory = mkdtempSync(join(tmpdir(), `${name}-`));
+  const program = join(directory, `${name}.js`);
+  const entry = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
   await bundle({ entry, outfile: program, budgetKiB: 450, ffi: true });
   return { program, directory, [Symbol.dispose]: () => rmSync(directory, { recursive: true }) };
 }

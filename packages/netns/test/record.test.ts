@@ -1,0 +1,53 @@
+/** The record of a namespace, while the process that writes it is killed. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { type BundleCopy, missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { parseRecord } from "../src/record-text.ts";
+import { buildTestProgram, copyProgram } from "./program.ts";
+import { Sandbox } from "./sandbox.ts";
+
+const RECORD = "/run/cm4all-spawn-netns/web.json";
+
+describe.skipIf(missing("root", "iproute2", "strace") !== undefined)("the record", () => {
+  let program: BundleCopy;
+  let writer: BundleCopy;
+  let sandbox: Sandbox;
+  beforeAll(async () => {
+    program = copyProgram();
+    writer = await buildTestProgram("writer");
+  });
+  afterAll(() => {
+    program[Symbol.dispose]();
+    writer[Symbol.dispose]();
+  });
+  beforeEach(async () => {
+    sandbox = await Sandbox.make();
+  });
+  afterEach(() => sandbox.dispose());
+
+  const run = (...args: string[]) => sandbox.run("node", program.program, ...args);
+
+  it("is whole after a kill at any moment, however large it is", async () => {
+    for (let round = 0; round < 20; round++) {
+      const started = sandbox.start("sh", "-c", `echo $$; exec node ${writer.program}`);
+      const pid = (await started.printed(/^\d+\nready\n/)).split("\n", 1)[0] ?? "";
+      await sleep(round);
+      sandbox.output("kill", "-KILL", pid);
+      await started.exited();
+      const record = parseRecord(sandbox.output("cat", RECORD));
+      expect(record?.links).toHaveLength(300);
+      expect(record?.links.every(({ name }) => name.endsWith(`-${record.state}`))).toBe(true);
+    }
+  });
+
+  it("leaves no second file behind if the kill comes before the record is replaced", () => {
+    const inject = ["-P", `${RECORD}.new`, "-e", "trace=rename", "-e", "inject=rename:signal=KILL"];
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", ...inject];
+    sandbox.writeScript("web", "#!/bin/sh\n");
+    sandbox.run(...strace, "node", program.program, "up", "web");
+    expect(sandbox.output("ls", `${RECORD}.new`)).not.toBe("");
+    expect(run("list")).toMatchObject({ status: 0, stderr: "" });
+    expect(run("down", "web")).toMatchObject({ status: 0 });
+    expect(sandbox.output("ls", "/run/cm4all-spawn-netns")).toBe("");
+  });
+});
