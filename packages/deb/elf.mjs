@@ -21,7 +21,7 @@ export function elfMachine(bytes) {
 /**
  * Compares the ELF files in a Debian package with its architecture.
  * @param {string} path of a .deb file
- * @returns {string[]} a line for each ELF file that is for another machine than the package, and
+ * @returns {string[]} a line for each ELF file that is for a different machine than the package, and
  *   for each ELF file in a package for all architectures
  */
 export function wrongMachines(path) {

@@ -19,7 +19,10 @@ export interface FleetHosts {
   readonly count: number;
 }
 
-/** An order to account rows: at a rate or, if no rate is given, as fast as possible. */
+/**
+ * An order to account cgroups, each of which becomes a row: at a rate or, if no rate is given, as
+ * fast as possible.
+ */
 export interface FleetOrder {
   readonly rows: number;
   /** The number of cgroups in the list that a handler gets. */
@@ -37,7 +40,7 @@ const CUSTOMERS = 50;
 /** The number of handlers of a host that wait for the database at the same time. */
 const HANDLERS = 4;
 
-/** Permits each run of a handler at once: runs are not recorded, because they may be repeated. */
+/** Lets each run of a handler begin immediately: runs may be repeated, so none is recorded. */
 const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
 
 /** A host: the script, and the calls of its handler. */

@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
-  // A process runs one command, which watches its output to the end.
+  // Each command adds listeners that stay until the process ends, and this process runs many.
   for (const listener of process.stdout.listeners("error"))
     if (!outputListeners.includes(listener)) process.stdout.off("error", listener as () => void);
   process.exitCode = undefined;

@@ -1,5 +1,5 @@
 // @ts-check
-/** `npm run e2e -- --bare SUITE`: tests on bare machines, one for each place. */
+/** `npm run e2e -- --bare SUITE`: tests on bare machines, one for each place of places.mjs. */
 import { execFileSync } from "node:child_process";
 import {
   cpSync,

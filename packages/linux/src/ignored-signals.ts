@@ -1,4 +1,4 @@
-/** The signals that this program ignored when it was started. @see signal(7), nohup(1) */
+/** The signals that were ignored when this program was started. @see signal(7), nohup(1) */
 import { intFunction } from "./libc.ts";
 
 const SIG_IGN = 1;

@@ -7,7 +7,7 @@
 const CPU_SECONDS = 5;
 /** Limits elapsed time: if we get no processor, the daemon's 10 seconds pass all the same. */
 const SECONDS = 7;
-/** If less CPU time was used, the code did not compute but waited for a command. */
+/** If less CPU time was used, the code did not compute, but waited for a program that it ran. */
 const LEAST_CPU_SECONDS = 1;
 
 export class RunClock {

@@ -4,10 +4,10 @@
  * Invariants:
  * - The state is `idle` only if there is no handler: not while a host starts, is replaced or has
  *   ended, and not if the script cannot be read.
- * - One host is in charge. When the script changes, this host continues until its successor has
- *   read the new script. Handlers that then run in the old host may finish, because a handler that
- *   is interrupted may have taken effect (succession.ts). If there are several changes, the last
- *   one counts.
+ * - At most one host is in charge. When the script changes, this host continues until its successor
+ *   has read the new script. Handlers that then run in the old host may finish, because a handler
+ *   that is interrupted may have had an effect (succession.ts). If there are several changes, the
+ *   last one counts.
  */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -45,7 +45,7 @@ export class ScriptSink implements AccountingSink {
   #problem: string | undefined;
   /** The script's modification time when the latest process of each host was started. */
   readonly #loadedMtimeMs = new WeakMap<ScriptHost, number | undefined>();
-  /** How often a host that was in use has ended by itself. */
+  /** The number of times that a host in use has ended by itself. */
   hostRestarts = 0;
 
   constructor(log: Logger) {
@@ -113,7 +113,8 @@ export class ScriptSink implements AccountingSink {
 
   /**
    * Runs the script of the configuration. If it already runs with the same options, calls its
-   * `reload`; otherwise starts a host for it. The packaged default script is not run.
+   * `reload`; otherwise starts a host for it. The default script of the
+   * package does nothing, and is not run.
    */
   configure(config: AccountingConfig): void {
     let script: ChosenScript;
