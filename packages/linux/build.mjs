@@ -14,7 +14,7 @@ const words = (flags = "") => flags.split(/\s+/).filter((word) => word !== "");
 const flags = [
   ...words(process.env["CPPFLAGS"]),
   ...words(process.env["CFLAGS"] ?? "-O2"),
-  // The addon has the same bytes wherever it is built: -g would record the directory.
+  // With -g, the addon would contain the path of the directory in which it is built.
   ...["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g0"],
   ...["-fPIC", "-shared", "-fvisibility=hidden"],
   // Node itself has the functions of Node-API, so they stay undefined here.

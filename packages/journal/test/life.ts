@@ -17,7 +17,7 @@ const STATES = [
 
 const [, , path = "", prefix = "", count = "0"] = process.argv;
 
-/** Prints a line at once, that is, before the next system call on the journal. */
+/** Prints a line immediately, that is, before the next system call on the journal. */
 function say(...words: (string | number)[]): void {
   writeSync(1, `${words.join(" ")}\n`);
 }

@@ -25,8 +25,8 @@ export interface Addon {
 const FILE = `syscall.linux-${process.arch}.node`;
 
 /**
- * The places of the addon: next to the bundle of a program or, if the sources of this workspace
- * run, in the directory in which it is built.
+ * The paths at which the addon may be found: next to the bundle of a program or, if a program runs
+ * from the sources of this workspace, in the directory in which the addon is built.
  */
 const PLACES = [FILE, join("../dist", FILE)];
 

@@ -1,4 +1,4 @@
-/** Replaces this program by another one. @see exec(3) */
+/** Replaces this program with another one. @see exec(3) */
 import { check } from "./errors.ts";
 import { ignoreSignals } from "./ignored-signals.ts";
 import { intFunction } from "./libc.ts";

@@ -4,8 +4,8 @@ import { intFunction } from "./libc.ts";
 const libc = { _exit: intFunction("_exit", 1) };
 
 /**
- * Ends the process at once; buffered output is lost. process.exit would wait for worker threads,
- * even for a thread that is blocked in a system call.
+ * Ends the process immediately; buffered output is lost. process.exit would wait for worker
+ * threads, even for a thread that is blocked in a system call.
  */
 export function exitImmediately(status: number): never {
   libc._exit(status);

@@ -21,15 +21,15 @@ export function setCloseOnExec(fd: number): void {
 }
 
 /**
- * Closes the descriptors from `first` on that programs started by this process would inherit. Must
- * be called before this process opens descriptors without close-on-exec; those that Node itself
- * opens all have the flag.
+ * Closes every descriptor from `first` on that a program started by this process would inherit.
+ * Must be called before this process opens descriptors without close-on-exec; those that Node
+ * itself opens all have the flag.
  */
 export function closeInherited(first: number): void {
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
     if (fd < first) continue;
     const flags = libc.fcntl(fd, F_GETFD, 0);
-    // The descriptor of the directory itself.
+    // This was the descriptor with which the directory was read; it is closed by now.
     if (flags === -EBADF) continue;
     if ((check(flags, "fcntl(F_GETFD)", { fd }) & FD_CLOEXEC) === 0) closeSync(fd);
   }

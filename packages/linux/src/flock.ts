@@ -1,4 +1,8 @@
-/** Advisory locks of whole files, which end when the process ends, if not before. @see flock(2) */
+/**
+ * Advisory locks of whole files. A lock ends when the last copy of its descriptor is closed, for
+ * example because the process ends.
+ * @see flock(2)
+ */
 import { EAGAIN, EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -8,10 +12,7 @@ const LOCK_NB = 4;
 
 const libc = { flock: intFunction("flock", 2) };
 
-/**
- * Locks a file, and waits while somebody else has the lock. Closing the open file description
- * unlocks it.
- */
+/** Locks a file, and waits while somebody else has the lock. */
 export function flock(fd: number): void {
   let result: number;
   do result = libc.flock(fd, LOCK_EX);

@@ -5,8 +5,8 @@ import { isErrno } from "./errors.ts";
 
 /**
  * Makes a directory and those of its parent directories that are missing. Node's own `recursive`
- * option retries without end if the parent exists and mkdir(2) nevertheless fails with ENOENT, as
- * in /proc.
+ * option retries forever if the parent exists and mkdir(2) nevertheless fails with ENOENT, as in
+ * /proc.
  * @param mode the mode of all directories that are made
  * @throws system errors of mkdir(2): EEXIST if something else is there
  */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type ByteString, bytesOfLatin1 } from "./byte-string.ts";
 
 export interface MountedFileSystem {
-  /** The directory of the file system that is mounted; `/` if all of it is mounted. */
+  /** The mounted directory, as a path in its file system; `/` if that is mounted as a whole. */
   readonly root: ByteString;
   readonly mountPoint: ByteString;
   readonly fileSystem: string;

@@ -108,7 +108,7 @@ export function withNamespace<T>(fd: number, type: NamespaceType, work: () => T)
 }
 
 /**
- * Makes a new namespace and returns a descriptor of it, which the caller closes. The calling
+ * Makes a new namespace and returns a descriptor for it, which the caller closes. The calling
  * thread stays where it is. Only for types that a thread can enter and leave: ipc, net, uts.
  */
 export function createNamespace(type: "ipc" | "net" | "uts"): Fd {

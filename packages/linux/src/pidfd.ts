@@ -29,7 +29,7 @@ export function tryPidfdOpen(pid: number): Fd | undefined {
   return new Fd(check(result, "pidfd_open", { pid }));
 }
 
-/** The type of pidfs. @see statfs(2) */
+/** The file system type of pidfs. @see statfs(2) */
 const PID_FS_MAGIC = 0x50494446;
 
 let haveIdentity: boolean | undefined;

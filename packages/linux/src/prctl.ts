@@ -20,7 +20,8 @@ export function setNoNewPrivileges(): void {
 
 /**
  * Empties the capability bounding set: programs that this thread executes have no capabilities,
- * even as root. The thread keeps its own. Cannot be undone.
+ * even as root, except those that the thread has in its inheritable set. The thread keeps its own.
+ * Cannot be undone.
  * @throws SyscallError EPERM without CAP_SETPCAP
  */
 export function dropBoundingSet(): void {

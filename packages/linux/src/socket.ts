@@ -189,7 +189,8 @@ function readSmallOption(fd: number, option: number, lengthBytes: number): Buffe
 }
 
 /**
- * Returns the supplementary groups of the peer, at most 1,024 of them.
+ * Returns the supplementary groups of the peer.
+ * @throws SyscallError ERANGE: the peer has more than 1,024 of them
  * @see unix(7) SO_PEERGROUPS
  */
 export function peerGroups(fd: number): number[] {

@@ -1,4 +1,4 @@
-/** Connection strings and password files of PostgreSQL. */
+/** Fuzzes the parsers of PostgreSQL's connection strings and password files. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { parseConninfo } from "../src/pg/conninfo.ts";
 import { ConninfoError } from "../src/pg/options.ts";

@@ -1,4 +1,4 @@
-/** Messages from a script host to the daemon. */
+/** Fuzzes the messages from a script host to the daemon. */
 import { bytesOfLatin1 } from "@cm4all/linux";
 import type { Subject } from "@cm4all/testing/fuzz";
 import { MessageReader } from "../src/message-reader.ts";

@@ -20,7 +20,7 @@ class Beginning {
     this.granted = new Promise((resolve, reject) => {
       this.#settle = () => (this.refusal === undefined ? resolve() : reject(this.refusal));
     });
-    // A caller that blocks looks at `refusal` instead.
+    // A caller that blocks reads `refusal` instead; the promise is then rejected without a handler.
     this.granted.catch(() => {});
   }
 

@@ -41,7 +41,7 @@ const RT_SCOPE_LINK = 253;
 const RTN_UNICAST = 1;
 const RTNH_F_ONLINK = 4;
 
-/** Switches off duplicate address detection, so that the address can be used at once. */
+/** Switches off duplicate address detection, so that the address can be used immediately. */
 export const IFA_F_NODAD = 0x02;
 export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;

@@ -30,7 +30,7 @@ const SO_NETNS_COOKIE = 71;
 
 /** The size up to which the kernel fills the datagrams of a dump. */
 const RECEIVE_BYTES = 32 * 1024;
-/** The maximum number of attempts at a dump that is interrupted by changes. */
+/** The maximum number of attempts at a dump, which is repeated if changes interrupt it. */
 const DUMP_TRIES = 10;
 
 /**
@@ -83,7 +83,11 @@ export class RtnetlinkSocket {
       }
   }
 
-  /** Returns the payloads of all answers to a dump request. @throws SyscallError */
+  /**
+   * Returns the payloads of all answers to a dump request. They may be inconsistent if every
+   * attempt was interrupted by changes.
+   * @throws SyscallError
+   */
   dump(request: RtnetlinkRequest): Buffer[] {
     for (let tries = 1; ; tries++) {
       this.#send(request);

@@ -1,7 +1,7 @@
 import type { LuaState } from "fengari/src/types";
 
 /**
- * The instructions that Lua may still run before it has to wait for something. There is one
+ * The number of instructions that Lua may still run without waiting for something. There is one
  * budget for the process: only one thread of one Lua state runs at a time.
  */
 export const budget = {

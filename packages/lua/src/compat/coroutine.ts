@@ -24,7 +24,7 @@ export interface CoroutineWatcher {
    */
   resume(thread: LuaState, run: () => number): number;
   /**
-   * Called when a thread ends that `coroutine.resume` has resumed, but not for a thread of
+   * Called when a thread that was resumed by `coroutine.resume` ends, but not for a thread of
    * `coroutine.wrap`. If the thread failed, the message is on top of its stack.
    */
   ended(thread: LuaState, failed: boolean): void;

@@ -30,7 +30,7 @@ export interface LuaStream {
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
-  /** Sets when output is written to the file: at once, line by line, or if the buffer is full. */
+  /** Sets when output is written: immediately, line by line, or when the buffer is full. */
   setBuffering(mode: Buffering): void;
   /** Returns the new position; "invalid" if it would be negative; undefined if there is none. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;

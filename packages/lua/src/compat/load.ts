@@ -55,7 +55,7 @@ function loadPieces(
       isOver = code === "";
     }
     if (isOver) return null;
-    // One part at a time, so that a long piece does not delay everything else.
+    // One part at a time, so that compiling a long piece stops when the budget is used up.
     const part = code.slice(0, READ_BYTES);
     code = code.slice(READ_BYTES);
     spend(state, part.length * COMPILED);

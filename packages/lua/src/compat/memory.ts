@@ -18,7 +18,7 @@ export class OutOfMemory extends Error {
 const STEP = 4 * 1024 * 1024;
 /**
  * The part of V8's limit that scripts may fill. The rest is a reserve, because a table grows by
- * half of its size at once.
+ * half of its size in one step.
  */
 const USABLE = 0.75;
 /** The number of bytes of V8's default limit that are for young objects. */

@@ -48,7 +48,7 @@ export class OpenFile {
     return fstatSync(this.fd).size;
   }
 
-  /** Adds output to the buffer. @returns how many bytes wait to be flushed */
+  /** Adds output to the buffer. @returns the number of bytes that wait to be flushed */
   write(text: string): number {
     this.#pending += text;
     return this.#pending.length;
