@@ -18,9 +18,9 @@ import type { Outcome, Run } from "./run.ts";
 import { type Handlers, NO_HANDLERS } from "./run-kinds.ts";
 
 export interface ScriptHostOptions extends SessionOptions, ChildOptions {
-  /** The unit in which systemd starts hosts; without it, or if it fails, hosts are our children. */
+  /** The unit in which systemd starts script hosts; without it, or if it fails, we spawn them. */
   unit?: UnitOptions;
-  /** The number of handlers that may run at the same time; most of them wait. */
+  /** The number of handlers that may be running or waiting at the same time. */
   maxRunning: number;
 }
 
@@ -162,7 +162,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #unitEnded(unit: HostUnit, hasGreeted: boolean, reason: string): void {
     this.#silentUnits = hasGreeted || !unit.isKilled ? 0 : this.#silentUnits + 1;
     if (hasGreeted) return;
-    // A unit that was silent for too long is tried again: a busy machine starts a child no faster.
+    // A unit that was silent for too long is tried again: on a busy machine, a child is no faster.
     if (!unit.isKilled) this.#becomeChild(reason);
     else if (this.#silentUnits >= MAX_SILENT_UNITS)
       this.#becomeChild(

@@ -82,7 +82,7 @@ describe("selectScript", () => {
     },
   );
 
-  it("does not treat a directory that cannot be entered as missing", () => {
+  it("does not treat an inaccessible directory as missing", () => {
     rmSync(directory, { recursive: true });
     symlinkSync("gone", directory);
     expect(select).toThrow("ENOENT");

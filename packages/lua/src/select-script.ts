@@ -11,9 +11,9 @@ export interface SelectedScript {
 }
 
 /**
- * The name that the original daemon has used since 0.14, and the name before that. Its package did
- * not rename administrators' scripts, so many machines have an accounting.lua that the original
- * daemon no longer used.
+ * The name that the original daemon has used since 0.14, and the one that it used before. Its
+ * package did not rename administrators' scripts: on many machines, there is an accounting.lua that
+ * the original daemon no longer used.
  */
 const NEW_NAME = "reaper.lua";
 const OLD_NAME = "accounting.lua";

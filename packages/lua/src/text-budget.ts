@@ -1,6 +1,6 @@
 /**
  * Limits the messages of a script that reach the log. Notices and errors are the only messages
- * that a host may send unasked, so only they can become a flood.
+ * that a script host may send unasked, so only they can become a flood.
  *
  * Time is divided into windows. The first message of a window begins it, so that no timer is
  * needed. Pure.

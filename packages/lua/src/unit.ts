@@ -13,9 +13,9 @@ export interface Unit {
 /**
  * Finds the unit in the text of /proc/PID/cgroup. systemd names an instance after the number, the
  * pid and the uid of the connection for which it was started. Since systemd 258, the socket's
- * cookie is before the pid, and on kernels on which each pidfd has an inode number of its own, `_`
+ * cookie precedes the pid, and on kernels on which each pidfd has an inode number of its own, `_`
  * and this number follow the pid.
- * @param connector the pid of the process that has connected, as root
+ * @param connector the pid of the process that, running as root, has connected to the socket
  * @returns undefined if the process belongs to no such unit
  * @see cgroups(7), and systemd.socket(5) on Accept=
  */

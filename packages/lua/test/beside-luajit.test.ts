@@ -1,4 +1,4 @@
-/** A sample of the comparisons in `differential`: random expressions, and times in time zones. */
+/** A sample of the comparisons in ../differential: random expressions, and times in time zones. */
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import { compareCases } from "../differential/compare.ts";
@@ -24,7 +24,7 @@ const RULES = [
 ];
 
 describe.skipIf(missing("luajit") !== undefined)("compared with LuaJIT,", () => {
-  it("98 of 100 random expressions give the same results", { timeout: 120_000 }, () => {
+  it("at least 98 of 100 random expressions give the same results", { timeout: 120_000 }, () => {
     const all = compareCases(3000, 1);
     const differing = all.filter(({ luajit, ours }) => luajit !== ours);
     expect(differing.length, JSON.stringify(differing.slice(0, 40), null, 1)).toBeLessThanOrEqual(

@@ -1,4 +1,4 @@
-/** Text consists of bytes on every path between a script and the system. */
+/** Strings are passed between a script and the system as bytes, unchanged. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { printedBy } from "./script.ts";
 
-/** Returns bytes as a binary string. */
+/** Returns the UTF-8 bytes of a text as a binary string. */
 const latin1 = (text: string) => Buffer.from(text).toString("latin1");
 
 describe("bytes", () => {

@@ -57,7 +57,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
   it("cannot make system calls that they do not need", async () => {
     const program = join(hosts.directory, "calls.pl");
     writeFileSync(program, `use Errno;\n$| = 1;\n${PROGRAM}`);
-    // First as the same user without a script host: there the calls fail for other reasons.
+    // Without a script host, the calls of the same user fail for other reasons.
     const { stdout, stderr } = spawnSync("perl", [program], { ...USER, encoding: "utf8" });
     const wanted = Object.fromEntries(
       Object.entries(CALLS).map(([name, { errno }]) => [name, errno]),
@@ -70,7 +70,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
   });
 
   it("have only the descriptors 0, 1 and 2", async () => {
-    // The host inherits one more descriptor, as from a daemon that was started carelessly.
+    // The script host inherits one more descriptor, as from a daemon that was started with it open.
     const program = join(hosts.directory, "inherit.cjs");
     writeFileSync(
       program,

@@ -133,7 +133,7 @@ describe("the functions of the libraries", () => {
     expect(Number(twice) / Number(once)).toBeLessThan(2.1);
   });
 
-  it("do not copy a string that is used as a number, nor do keys and comparisons", async () => {
+  it("do not copy a string that is used as a number, as a key or in a comparison", async () => {
     const getstr = vi.spyOn(LuaString.prototype, "getstr");
     await printed(`
       local long = ("7"):rep(2^16)

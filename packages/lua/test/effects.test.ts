@@ -1,4 +1,4 @@
-/** A run's question whether it may begin, and its effects as they are reported. */
+/** How a run asks whether it may begin, and how its effects are reported. */
 import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
@@ -46,7 +46,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     return script;
   };
 
-  it("waits until it may begin, and is counted when the handler then fails", async () => {
+  it("waits until the run may begin, and is counted when the handler then fails", async () => {
     const asked = asking();
     const loaded = load(`${code} os.remove('/nonexistent/x') error('boom', 0)`, asked);
     expect(await loaded.outcome()).toMatchObject({ message: "boom", effect: "taken" });
@@ -67,7 +67,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(loaded.errors).toEqual(["a coroutine: boom"]);
   });
 
-  it("blocks if nothing can be suspended", async () => {
+  it("blocks where no coroutine can be suspended", async () => {
     const asked = asking();
     const loaded = load(`('x'):gsub('x', function() ${code} end) error('boom', 0)`, asked);
     expect(await loaded.outcome()).toMatchObject({ message: "boom", effect: "taken" });
@@ -75,7 +75,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(asked.begin.ask).not.toHaveBeenCalled();
   });
 
-  it("does not ask if the handlers may be called again", async () => {
+  it("needs no permission if the handlers may be called again", async () => {
     const asked = asking();
     const loaded = load(`${code} error('boom', 0)`, asked, "handlers_bear_repetition = true");
     expect(await loaded.outcome()).toMatchObject({ effect: "taken" });

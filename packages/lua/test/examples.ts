@@ -21,7 +21,7 @@ export type Told = Fields & { readonly isRunning?: boolean };
 export class ExampleRoot {
   readonly #customers = new Map<string, string>();
 
-  /** Gives the cgroups of a path to a customer. @returns the path */
+  /** Assigns the cgroups with this path to a customer. @returns the path */
   make(path: string, customer: string): string {
     this.#customers.set(path, customer);
     return path;

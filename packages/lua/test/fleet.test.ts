@@ -278,7 +278,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await sums()).toEqual(before);
     });
 
-    it("the difference from the cgroup's earlier days, without reading all these days", async () => {
+    it("the difference from the cgroup's earlier days, without reading whole days", async () => {
       await client.query(`INSERT INTO fleet_usage (host, id, day, path, cpu_seconds, io_bytes)
         SELECT 'a', 'b:' || n, (now() AT TIME ZONE 'UTC')::date - 1, '/x', 1, 1
         FROM generate_series(1, 50000) AS n`);
@@ -355,8 +355,8 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     });
 
     it.each([
-      ["long report", "BEGIN; SELECT count(*) FROM fleet_usage"],
-      // Only the locks that pg_dump takes: a pg_dump older than the server would refuse to run.
+      ["long query", "BEGIN; SELECT count(*) FROM fleet_usage"],
+      // Not pg_dump, which refuses to run if it is older than the server: only the locks it takes.
       [
         "pg_dump",
         `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
@@ -369,7 +369,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await reader.query(reading);
       const dropping = spawn("psql", daily(), { stdio: "inherit" });
       const ended = once(dropping, "exit");
-      // The old day is not dropped before the reader has ended.
+      // Dropping the old day has begun, and waits for the reader to end.
       await until(client, "SELECT FROM pg_inherits WHERE inhdetachpending");
       const host = await connect({ user: REAPER });
       await host.query("SET lock_timeout = '1ms'");
@@ -399,7 +399,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await query("SELECT to_regclass($1) AS name", [OLD])).toEqual([{ name: null }]);
     });
 
-    it("neither lose nor double anything while hosts write", async () => {
+    it("neither lose nor duplicate anything while hosts write", async () => {
       let isOver = false;
       const writing = [0, 1, 2, 3].map(async (n) => {
         const host = await connect({ user: REAPER });
@@ -490,7 +490,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     });
   });
 
-  it.skipIf(missing("root") !== undefined)("needs no line in Debian's pg_hba.conf", async () => {
+  it.skipIf(missing("root") !== undefined)("works with Debian's pg_hba.conf", async () => {
     const { username: user } = userInfo();
     await using peers = await Postgres.start({
       user,
@@ -511,7 +511,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     };
     psql(user, "-d", "postgres", "-c", "CREATE DATABASE accounting");
     psql(user, "-f", join(EXAMPLES, "fleet.sql"));
-    // Instead of the daemon's own user, whom this machine may not have.
+    // Instead of the daemon's own user, which may not exist on this machine.
     psql(user, "-c", "CREATE ROLE nobody LOGIN IN ROLE fleet_every_host");
     expect(example("fleet.lua")).toContain('pg:new("dbname=accounting")');
     psql("nobody", "-c", CALL);
@@ -573,7 +573,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(rows).toEqual([{ host: "web1", cpu_seconds: 5 }]);
     });
 
-    it("writes nothing of another host, and takes no other role", async () => {
+    it("reports for no other host, and takes no other role", async () => {
       await using web2 = await openAs("web2", "of web2");
       await web2.query(call("web2"));
       for (const host of ["web1", "WEB2", "web2 ", "fleet_host", ""])
@@ -586,7 +586,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         await expect(web2.query(`SET SESSION AUTHORIZATION "${role}"`)).rejects.toThrow(
           "permission denied",
         );
-      // As its group, it can do no more than as itself.
+      // As its group role, it can do no more than as itself.
       await web2.query("SET ROLE fleet_host");
       await expect(web2.query(call("web1"))).rejects.toThrow("web2 may report only for");
       await expect(web2.query("DELETE FROM fleet_usage")).rejects.toThrow("permission denied");
@@ -604,7 +604,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await old.query(call("web9"));
     });
 
-    it("is enough, once the daemon's own user may report for no host", async () => {
+    it("is required if the daemon's own user is removed from fleet_every_host", async () => {
       await using owner = await open({ database: "accounting" });
       await owner.query(`REVOKE fleet_every_host FROM "${REAPER}"`);
       await owner.query(example("fleet.sql"));
@@ -613,7 +613,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     });
   });
 
-  it("keeps the rows of an earlier version's tables, and the hosts of that version go on", async () => {
+  it("keeps the rows of an earlier version, and accepts hosts of that version", async () => {
     await client.query("DROP OWNED BY fleet_owner");
     await client.query(`
       CREATE TABLE fleet_usage (day date NOT NULL, host text NOT NULL, id text NOT NULL,

@@ -19,7 +19,7 @@ afterAll(() => {
 });
 
 describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) => {
-  it("does not happen if the host ends before it may begin", async () => {
+  it("does not happen if the script host ends before the run may begin", async () => {
     const host = await hosts.start(effectScript(outside, main, code));
     const begin = async () => {
       const ended = once(host, "ended");
@@ -31,7 +31,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(isSeen(outside, hosts.printed)).toBe(false);
   });
 
-  it("is unanswered if the host ends after it", async () => {
+  it("is unanswered if the script host ends after it", async () => {
     const host = await hosts.start(effectScript(outside, main, `${code} coroutine.yield()`));
     const outcome = account(host);
     for (let i = 0; i < 1000 && !isSeen(outside, hosts.printed); i++) await delay(10);

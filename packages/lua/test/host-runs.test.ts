@@ -1,4 +1,4 @@
-/** Tests runs from the side of the daemon and from the side of a script host. */
+/** Tests runs as the daemon and the script host see them. */
 import { EventEmitter, once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -71,7 +71,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(existsSync(file())).toBe(true);
   });
 
-  it("the daemon is not asked if the script bears repetition", async () => {
+  it("a script that bears repetition does not ask the daemon", async () => {
     const host = await hosts.start(`handlers_bear_repetition = true ${code("")}`);
     const beginning = new Beginning();
     expect(await account(host, {}, beginning)).toEqual({ type: "done" });
@@ -91,7 +91,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(existsSync(file())).toBe(true);
   });
 
-  it("a host that ends later may have done it", async () => {
+  it("a host that ends later may have had the effect", async () => {
     const host = await hosts.start(code("coroutine.yield()"));
     const outcome = account(host);
     for (let i = 0; i < 500 && existsSync(file()); i++) await delay(10);

@@ -94,7 +94,7 @@ export class TestHosts implements Disposable {
   }
 }
 
-/** Runs the handler for a cgroup. The run may begin at once, unless `run.begin` is given. */
+/** Runs the handler for a cgroup. The run may begin immediately, unless `run.begin` is given. */
 export function account(
   host: ScriptHost,
   cgroup: Fields = {},

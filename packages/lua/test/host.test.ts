@@ -160,7 +160,7 @@ describe("the script host", () => {
     expect(await account(host, { report: 3 })).toEqual({ type: "done" });
   });
 
-  it("replaces a host whose script keeps all memory", async () => {
+  it("replaces a host whose script uses up its memory", async () => {
     const host = await hosts.start(
       handler(
         "if cgroup.report < 4 then kept = kept or {} for i = 1, 1e9 do kept[#kept + 1] = {i} end end",
@@ -206,7 +206,7 @@ describe("the script host", () => {
     expect([host.state, host.pid]).toEqual(["stopped", undefined]);
   });
 
-  it("is ended if it does not react to a stop", async () => {
+  it("is ended if it does not react to a request to stop", async () => {
     const host = await hosts.start(handler(`os.execute("kill -STOP $PPID")`));
     const running = account(host);
     const state = () => readProc(host.pid ?? 0, "status");

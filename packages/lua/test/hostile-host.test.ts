@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Calls handle with each request, except ping, which is answered, and stop, which ends us. */
+/** Passes each request to handle, except ping, which is answered, and stop, which ends us. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);
@@ -60,7 +60,7 @@ const listen = (handle) => {
     }
   });
 };
-/** Answers start as a host does, and calls onRun with the number of each run. */
+/** Answers the request start as a script host does; calls onRun with the number of each run. */
 const serve = (onRun) => listen((request) => {
   if (request.type === "start") send(READY);
   if (request.type === "run") onRun(request.number);
@@ -337,7 +337,7 @@ describe("a flood", () => {
     }
   });
 
-  it("of bytes that are not messages ends the host at the first length", async () => {
+  it("of bytes that are not messages ends the host at the first four bytes", async () => {
     const host = make("for (;;) raw(Buffer.alloc(1 << 20, 0x01));");
     host.start();
     expect(await ended(host)).toBe("it broke the protocol: a message of 16843009 bytes");

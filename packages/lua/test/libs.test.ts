@@ -41,9 +41,9 @@ function receive(fd: Fd): string | undefined {
 }
 
 describe("socket", () => {
-  it("sends any size, and returns the kernel's error for a message that is too long", async () => {
+  it("sends strings of any size, and returns the kernel's error for long messages", async () => {
     const path = join(directory, "large");
-    // In a process of its own: sending blocks.
+    // In a process of its own, because sending blocks this one.
     const program = `let bytes = 0;
       require("node:net").createServer((client) => client
         .on("data", (data) => { bytes += data.length; })

@@ -1,4 +1,7 @@
-/** PgBouncer in front of a server, on a Unix socket. It ends with the process that started it. */
+/**
+ * PgBouncer in front of a server, on a Unix socket. It ends with the process that started it, except
+ * under root: the kernel clears the parent-death signal when PgBouncer changes its user.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -60,7 +63,7 @@ export class PgBouncer implements AsyncDisposable {
     );
   }
 
-  /** Changes the server: new sessions are opened with this one. */
+  /** Switches to another server, with which new sessions are opened. */
   moveTo(server: Postgres): void {
     this.#configure(server);
     this.#process?.kill("SIGHUP");
@@ -100,7 +103,7 @@ export class PgBouncer implements AsyncDisposable {
     const ended = once(bouncer, "exit");
     bouncer.kill("SIGKILL");
     await ended;
-    // PgBouncer takes this file for the socket of another PgBouncer, and would not start.
+    // The next PgBouncer would take this file for the socket of a running one, and not start.
     rmSync(join(this.#directory, ".s.PGSQL.6432"), { force: true });
   }
 

@@ -56,7 +56,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([1]);
     });
 
-    it("that the server refused, at once or at its commit, has no effect", async () => {
+    it("that the server refused, immediately or at its commit, has no effect", async () => {
       const none = { effect: "none", cause: "script", rows: [] };
       expect(await after("assert(db:execute('INSERT INTO usage VALUES (100)'))")).toEqual(none);
       expect(await after("assert(db:execute('INSERT INTO usage VALUES ($1)', {100}))")).toEqual(
@@ -104,7 +104,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       ).toMatchObject({ effect: "none", cause: "script" });
     });
 
-    it("whose session is terminated is refused in the server's words", async () => {
+    it("whose session is terminated has no effect, as the server's message shows", async () => {
       expect(
         await after(
           `assert(db:execute("INSERT INTO usage SELECT 1 FROM pg_terminate_backend(pg_backend_pid())"))`,
@@ -301,7 +301,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([]);
     });
 
-    it("has the effects of statements that ended before", async () => {
+    it("has the effects of statements that ended in time", async () => {
       using running = script(
         `db:execute('INSERT INTO usage VALUES (1)') db:execute('SELECT pg_sleep(600)')`,
         { handlerTimeoutMs: 500 },
@@ -415,7 +415,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(asked).toBe(1);
     });
 
-    it("the daemon is not asked while there is no session, nor before COMMIT", async () => {
+    it("the daemon is not asked without a session; in a transaction, only at COMMIT", async () => {
       let asked = 0;
       const begin = {
         ask: () => {

@@ -330,7 +330,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
     rmSync(file, { recursive: true });
   });
 
-  it("a wrong password is reported as that of the file", async () => {
+  it("a wrong password is reported with the file from which it was read", async () => {
     const file = join(home, "wrong");
     writeFileSync(file, "*:*:*:*:wrong\n", { mode: 0o600 });
     await using refusing = await PgRecorder.start(home, "28P01");
@@ -403,7 +403,7 @@ ldap://127.0.0.1/x
   }, 60_000);
 
   it("a uid without an entry in passwd needs a user among the options", () => {
-    // The Node of Debian 13 does not allow this process to change its uid.
+    // Simulated, because the Node of Debian 13 does not allow this process to change its uid.
     hasEntry = false;
     try {
       expect(resolveTarget("host=h user=u dbname=d", {})).toMatchObject({

@@ -197,8 +197,9 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("to no server that asks for GSS, which not every PostgreSQL supports", async () => {
-    // AuthenticationGSS, whatever the startup message says.
+  it("to no server that asks for GSS", async () => {
+    // Not every PostgreSQL supports GSS; this server answers any startup message with
+    // AuthenticationGSS.
     const asking = createServer((socket) => {
       socket.on("error", () => {});
       socket.once("data", () => socket.write(Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 7])));

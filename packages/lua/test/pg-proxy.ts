@@ -62,7 +62,7 @@ export class PgProxy implements AsyncDisposable {
       cut.bytes -= data.length;
       if (cut.bytes > 0) return;
       this.#cut = undefined;
-      // Data that was written is still delivered.
+      // end() still delivers the data that was written before.
       client.end(end);
     });
   }

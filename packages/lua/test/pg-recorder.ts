@@ -34,7 +34,7 @@ export class PgRecorder implements AsyncDisposable {
   #records: Recorded[] = [];
   port = 0;
 
-  /** @param directory for the Unix socket @param code of the refusal */
+  /** @param directory for the Unix socket @param code the SQLSTATE of the refusal */
   static async start(directory: string, code = "28000"): Promise<PgRecorder> {
     const recorder = new PgRecorder();
     const serve = () => createServer((socket) => recorder.#serve(socket, code));

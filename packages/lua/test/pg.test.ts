@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("passes channel and payload; of the notifications during a call, only the last", async () => {
+    it("passes channel and payload; during a call, keeps only the last notification", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)
@@ -460,7 +460,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("keeps waiting statements during an outage of the server", async () => {
+  it("keeps the waiting statements during an outage of the server", async () => {
     using running = script(`
       function cgroup_released(c)
         local r, m = db:execute('select $1::int', {c.report})
@@ -487,8 +487,8 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
 
   it("withdraws statements of handlers that no longer wait", async () => {
     await printed("assert(db:execute('create table late(n int)'))");
-    // On a busy machine, even a quick statement may take longer than a handler's time here, so the
-    // last run is repeated until it succeeds.
+    // On a busy machine, even a quick statement may take longer than a handler may take here, so
+    // the last run is repeated until it succeeds.
     using running = script(
       `function cgroup_released(c)
          if c.report == 1 then db:execute('insert into late values (1); select pg_sleep(60)')

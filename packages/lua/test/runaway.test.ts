@@ -1,7 +1,7 @@
 /**
- * Scripts that go wrong in one library function: the handler fails, or ends in good time. The
- * script host, in which other handlers run, survives. It is a real process, with limits on memory
- * and time.
+ * Scripts that go wrong, often inside a single library function: the handler fails, or ends in good
+ * time. The script host, in which other handlers run, survives. It is a real process, with limits
+ * on memory and time.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ScriptHost } from "../src/script-host.ts";

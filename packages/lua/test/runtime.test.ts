@@ -293,7 +293,7 @@ describe("precompiled code", () => {
       end
       for i = 5, #code - 1 do assert(not load(code:sub(1, i)), i) end
       assert(not load(code .. "x"))
-      -- Changes of the signature have other messages.
+      -- Changes to the signature cause other messages.
       print(#code > 100, other)
       load(code)(7)`;
     expect(await printedBy(script)).toBe("true\t8\n7\nx\n1.5\n");
@@ -466,7 +466,7 @@ describe("the time of the measurement and the attributes", () => {
     );
   });
 
-  it("never come from the directory that has the path by then", async () => {
+  it("never come from a directory that has the cgroup's path now", async () => {
     const root = mkdtempSync("/tmp/lua-xattr-");
     try {
       using opened = new Fd(openSync(root, "r"));
