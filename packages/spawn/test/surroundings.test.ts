@@ -77,7 +77,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon ends and
     expect(ended).toBe(status);
   });
 
-  /** With fewer descriptors, Node itself does not start: with 18, it ends with SIGSEGV. */
+  /** With fewer descriptors, Node itself does not start: with 18, it is killed by SIGSEGV. */
   const FEWEST = 19;
 
   it("with any number of descriptors that is too small", async () => {

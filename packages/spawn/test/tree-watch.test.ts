@@ -189,7 +189,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["~/a/b"]);
   });
 
-  it("ends with the right directories, however many come and go at once", () => {
+  it("ends with the right directories, however many come and go between two looks", () => {
     const tree = open();
     start(tree);
     for (let i = 0; i < 200; i++) {

@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotS
       await untilFed();
       {
         await using _ = await StoppedThread.stop(threadOf(daemon.pid, name));
-        // An earlier answer of the thread may still cause a notification.
+        // An answer that the thread gave before it was stopped may still cause a notification.
         await new Promise((resolve) => setTimeout(resolve, WATCHDOG_MS));
         const before = count();
         await new Promise((resolve) => setTimeout(resolve, 5 * WATCHDOG_MS));
@@ -81,7 +81,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotS
           stdio: ["ignore", "ignore", "pipe"],
         });
         if (tracer.stderr === null) throw new Error("no output");
-        // strace prints that it has attached to the threads.
+        // strace prints a line when it has attached to the threads.
         await once(tracer.stderr, "data");
         await scratch.runToEnd("a.scope/job");
         await daemon.untilLogged(" job: ");

@@ -9,8 +9,9 @@ export interface StartArguments {
 }
 
 /**
- * Parses the arguments. Returns undefined if they do not allow the demonstration: they choose
- * another configuration, no reaper, a subcommand or help. Then only the daemon gets them. Pure.
+ * Parses the arguments. Returns undefined if they do not allow the demonstration, because they
+ * choose another configuration, no reaper, a subcommand or help: the daemon is then run with them,
+ * and nothing else. Pure.
  */
 export function parseStartArguments(args: readonly string[]): StartArguments | undefined {
   try {

@@ -18,7 +18,7 @@ export class Instance implements AsyncDisposable {
 
   /** Opens the instance; returns undefined if another one uses the data. */
   static async tryOpen(): Promise<Instance | undefined> {
-    // An abstract socket ends with its process, however the process ends.
+    // An abstract socket disappears with its process, however the process ends.
     const lock = createServer().listen(`\0${Instance.#name}`);
     try {
       await once(lock, "listening");
@@ -45,8 +45,8 @@ export class Instance implements AsyncDisposable {
   }
 
   /**
-   * The daemon's control socket; not at the default path, because that path's directory would remain
-   * when the daemon has ended.
+   * The daemon's control socket; not at the default path, because that path's directory would
+   * remain after the daemon has ended.
    */
   get control(): string {
     return join(this.directory, "control.sock");

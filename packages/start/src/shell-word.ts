@@ -1,4 +1,4 @@
-/** Returns a text as a word of a POSIX shell: in quotes only if it needs them. Pure. */
+/** Returns a string as a word of a POSIX shell: in quotes only if it needs them. Pure. */
 export function shellWord(text: string): string {
   return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -193,7 +193,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(await second.end("SIGTERM")).toBe(0);
   });
 
-  it("runs the script as its own user if that user exists", async () => {
+  it("runs the script as a user of its own if that user exists", async () => {
     const passwd = join(directory, "passwd");
     const entry = "cm4all-spawn-reaper:x:4242:4242::/nonexistent:/usr/sbin/nologin\n";
     writeFileSync(passwd, readFileSync("/etc/passwd", "utf8") + entry);

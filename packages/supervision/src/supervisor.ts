@@ -1,19 +1,20 @@
 /**
  * Keeps an instance of something, such as a process, running: whenever one has ended, starts
- * another. The pause before each start grows until an instance has done some work. The owner
- * defines what is started and notices its end: the owner calls `ended`, the supervisor calls
- * `start`.
+ * another. The pause before each start grows until an instance has done some work, or has run for
+ * long enough. The owner defines what is started and notices its end: the owner calls `ended`, the
+ * supervisor calls `start`.
  *
- * Invariants: at most one instance runs at a time. There is a timer exactly while the state is
+ * Invariants: at most one instance runs at a time, provided that the owner does not call `start`
+ * after `stop` before the instance has ended. There is a timer exactly while the state is
  * `pausing`, and the supervisor owns it.
  */
 import { Backoff, type Pauses } from "./backoff.ts";
 
 export interface Supervised {
   /**
-   * Starts an instance; the state is `running` already. If the start fails at once, this function
-   * calls `ended` itself. An exception goes to the caller of `Supervisor.start`; after a pause, it
-   * is an uncaught exception of the process.
+   * Starts an instance; the state is `running` already. If the start fails immediately, this
+   * function calls `ended` itself. An exception goes to the caller of `Supervisor.start`; after a
+   * pause, it is an uncaught exception of the process.
    */
   start(): void;
   /** The pauses between the end of an instance and the next start. */
@@ -73,7 +74,7 @@ export class Supervisor {
     return pauseMs;
   }
 
-  /** Stops supervising: nothing is started again. An instance that still runs is not ended. */
+  /** Stops supervising: nothing is started again. A running instance is not ended. */
   stop(): void {
     this.#endPause();
     this.#state = "stopped";

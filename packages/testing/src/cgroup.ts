@@ -42,8 +42,8 @@ export class ScratchCgroup {
   }
 
   /**
-   * Returns whether a process lives in a cgroup or below it. A process that `run` has started
-   * enters the cgroup a moment later.
+   * Returns whether a process is in a cgroup or below it. A process that `run` starts enters the
+   * cgroup a moment after `run` has returned.
    */
   isPopulated(name: string): boolean {
     return readFileSync(join(this.path, name, "cgroup.events"), "latin1").includes("populated 1");

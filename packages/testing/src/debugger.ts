@@ -5,7 +5,7 @@ const BLOCKED = 'exec env --block-signal=USR1 sh -c \'kill -USR1 $$; exec "$@"\'
 
 /**
  * A command that runs a program in a network namespace of its own, with a pending SIGUSR1. The
- * signal is blocked until Node accepts it, and arrives at that moment.
+ * signal is blocked until Node unblocks it, and is delivered at that moment.
  */
 export const SIGUSR1_PENDING = [
   ...["unshare", "--net", "sh", "-c", `ip link set lo up; ${BLOCKED}`, "sh"],
@@ -16,7 +16,7 @@ export class Storm implements Disposable {
   readonly #timer: NodeJS.Timeout;
   /** The number of signals sent. */
   sent = 0;
-  /** Every TCP port that was listened on in the meantime, as in `/proc/PID/net/tcp`. */
+  /** Every address and TCP port that was listened on meanwhile, as in `/proc/PID/net/tcp`. */
   readonly listening = new Set<string>();
 
   /** @param pid of a process in whose network namespace no other process listens */
@@ -60,7 +60,7 @@ function takesSigusr1(pid: number): boolean {
 }
 
 /**
- * Returns the ports that are listened on.
+ * Returns the addresses and ports that are listened on.
  * @see proc_pid_net(5): the second field is the local address, the fourth the state
  */
 function listeningPorts(pid: number): string[] {

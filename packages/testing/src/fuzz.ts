@@ -23,15 +23,15 @@ export interface Subject {
 }
 
 /**
- * The length of the longest input: code that does not run in linear time takes far longer than
- * MAX_CPU_MS for an input of this length.
+ * The length of the longest input: code that takes quadratic time or worse exceeds MAX_CPU_MS for
+ * an input of this length.
  */
 const MAX_BYTES = 65_536;
 
 const MAX_CPU_MS = 2000;
 
 /**
- * Returns the corpus of a subject: whole inputs, including those that were once a finding. Its
+ * Returns the corpus of a subject: whole inputs, including those that were once findings. Its
  * files are in the package's directory, in which both its tests and `npm run fuzz` run.
  */
 export function readCorpus({ name, samples = [] }: Subject): Buffer[] {
@@ -50,7 +50,7 @@ const splice = (input: Buffer, at: number, removed: number, added: Uint8Array): 
   return Buffer.concat([input.subarray(0, start), added, input.subarray(start + removed)]);
 };
 
-/** Numbers for which readers of integers often fail. */
+/** Numbers that readers of integers often get wrong. */
 const EDGES = [0, 1, 2, 3, 4, 7, 8, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 
 /**
@@ -134,7 +134,10 @@ function changes(tokens: readonly Buffer[], corpus: readonly Buffer[]): fc.Arbit
   );
 }
 
-/** Returns inputs for a subject: changed files of its corpus, tokens, and random bytes. */
+/**
+ * Returns inputs for a subject: inputs of its corpus, sequences of tokens, and random bytes, each
+ * with up to 8 changes.
+ */
 function inputsOf(subject: Subject): fc.Arbitrary<Buffer> {
   const tokens = subject.tokens.map((token) => Buffer.from(token));
   const corpus = readCorpus(subject);

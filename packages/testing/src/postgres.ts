@@ -1,8 +1,8 @@
 /**
- * A PostgreSQL server for a test, on a Unix socket and without a system cluster; its data is in a
- * temporary directory, or in one that is kept. PostgreSQL refuses to run as root, so a server that
- * root starts runs as `nobody`. The server ends when the process that started it ends, no
- * matter how; closing the terminal does not end it.
+ * A PostgreSQL server for a test, on a Unix socket and apart from the system's clusters; its data
+ * is in a temporary directory, or in one that is kept. PostgreSQL refuses to run as root, so a
+ * server that root starts runs as `nobody`. The server ends when the process that started it ends,
+ * no matter how; closing the terminal does not end it.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -44,7 +44,7 @@ export interface PostgresOptions {
   tcp?: boolean;
   /** Further lines of postgresql.conf. */
   settings?: Record<string, string>;
-  /** A certificate and its key, as PEM texts, for TLS. */
+  /** A certificate and its key for TLS, in PEM format. */
   tls?: { cert: string; key: string };
   /** The lines of pg_hba.conf; by default `local all all trust` and `host all all all trust`. */
   hba?: string[];
@@ -52,7 +52,7 @@ export interface PostgresOptions {
   ident?: string[];
 }
 
-/** Settings for a server whose data is lost in a power failure anyway. */
+/** Settings for a server whose data need not survive a crash or a power failure. */
 const VOLATILE = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" };
 
 /** A running server; its owner ends it with `stop` or `await using`. */
@@ -126,8 +126,8 @@ export class Postgres {
     const words = ["--pdeathsig", "INT"];
     if (process.getuid?.() === 0) {
       words.push(`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups");
-      // The directory is below one that is closed to others, such as /root. Without the
-      // securebit, access(2) would ignore the capability.
+      // If the directory is below one that is closed to others, such as /root, the server needs a
+      // capability. Without the securebit, access(2) would ignore it.
       if (!isOpenToOthers(dirname(this.directory))) {
         if (!hasDacReadSearch())
           throw new Error(

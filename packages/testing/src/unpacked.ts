@@ -31,7 +31,10 @@ const PROGRAMS = {
 
 export type UnpackedProgram = keyof typeof PROGRAMS;
 
-/** The time limit for a download of some 20 MB, in milliseconds. Other processes wait for it. */
+/**
+ * The time limit for a download of some 20 MB, in milliseconds. Other processes that need the
+ * program wait meanwhile.
+ */
 const TIMEOUT_MS = 300_000;
 
 /**
@@ -115,7 +118,7 @@ export function unpackedProgram(name: UnpackedProgram): string {
 }
 
 /**
- * Returns the directory into which a program's packages were unpacked; undefined if it is
+ * Returns the directory into which a program's packages were unpacked; undefined if the program is
  * installed.
  */
 function unpackedRoot(program: string): string | undefined {
@@ -129,7 +132,8 @@ function unpackedRoot(program: string): string | undefined {
 export function unpackedLibraries(program: string): string {
   const root = unpackedRoot(program);
   if (root === undefined) return "";
-  // Packages of Debian 12 have files in both lib and usr/lib: /lib is a symbolic link there.
+  // Packages of Debian 12 have files in both lib and usr/lib, which are the same directory in an
+  // installed system, where /lib is a symbolic link.
   const directories = ["lib", "usr/lib", "usr/libexec"]
     .map((name) => join(root, name))
     .filter(existsSync);

@@ -11,8 +11,8 @@
             and uses the last one, whose path may be longer than any system call accepts
    unnest   removes what is left of the cgroups that nest made
    RATE is the greatest number of uses per second; 0 means no limit. leave, churn and remove wait
-   while there are MAX_THERE cgroups in BASE: the kernel takes minutes to remove tens of
-   thousands. */
+   while there are MAX_THERE cgroups or more in BASE, because the kernel takes minutes to remove
+   tens of thousands of cgroups. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -38,13 +38,13 @@ export class Runs {
     this.#ended = once(child, "close");
   }
 
-  /** Returns the inodes of the cgroups that were used, by name. */
+  /** Returns the inode numbers of the cgroups that were used, by name. */
   get inodes(): Map<string, string> {
     const lines = this.#output.split("\n").slice(0, -1);
     return new Map(lines.map((line) => line.split(" ") as [string, string]));
   }
 
-  /** Returns roughly how often the mode `churn` has used a cgroup so far. */
+  /** Returns the approximate number of times that the mode `churn` has used a cgroup so far. */
   get uses(): number {
     return 1000 * (this.#output.split("\n").length - 1);
   }
@@ -90,7 +90,7 @@ export class RunsProgram implements Disposable {
     return runs;
   }
 
-  /** Ends the processes that still run. */
+  /** Ends the processes that are still running. */
   async endAll(): Promise<void> {
     await Promise.all(this.#started.splice(0).map((runs) => runs.kill()));
   }
