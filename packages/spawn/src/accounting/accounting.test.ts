@@ -175,7 +175,7 @@ class SimulatedSink implements AccountingSink {
   }
 }
 
-/** The reaper's thread, with the behaviour that ReaperDialogue describes. */
+/** The reaper's thread, with the behaviour that ReaperDialogue (reaper/messages.ts) describes. */
 class SimulatedReaper {
   readonly #machine: Machine;
   readonly #accounting: Accounting;

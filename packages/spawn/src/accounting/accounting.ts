@@ -216,7 +216,7 @@ export class Accounting {
     this.#queue.configure(config.policy);
   }
 
-  /** Ends the pause of an outage: the script was reloaded, or its script host is being replaced. */
+  /** Ends the pause in an outage: the script was reloaded, or its script host is being replaced. */
   reloaded(): void {
     this.#queue.probe();
   }

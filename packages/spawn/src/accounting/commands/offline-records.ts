@@ -21,7 +21,7 @@ import {
 } from "../terms/records.ts";
 import { findOutdated, OUTDATED } from "../view/outdated-records.ts";
 
-/** The number of marks that are written together. */
+/** The maximum number of marks that are written together. */
 const CHUNK = 100_000;
 
 export class OfflineRecords implements AccountingRecords, AsyncDisposable {

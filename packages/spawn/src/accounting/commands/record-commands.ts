@@ -11,7 +11,7 @@ import { formatCounts, formatLine, formatRecord, RecordTable } from "./record-ta
 /** The records of the running daemon, or those in the journal's files. */
 export interface OpenRecords extends AsyncDisposable {
   readonly records: AccountingRecords;
-  /** True if a daemon is running; it carries out decisions at once. */
+  /** True if a daemon is running, which carries out decisions immediately. */
   readonly isRunning: boolean;
 }
 

@@ -10,7 +10,7 @@ const TITLES = ["NUMBER", "STATE", "SINCE", "PATH", "REASON"];
 /** The text of a cell whose value is not known. */
 const UNKNOWN = "-";
 
-/** Formats a table page by page: the titles come once, and columns only grow. */
+/** Formats a table page by page: only the first page has titles, and columns never get narrower. */
 export class RecordTable {
   readonly #widths = TITLES.map(() => 0);
   #isBegun = false;

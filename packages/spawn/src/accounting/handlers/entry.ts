@@ -13,15 +13,15 @@ export interface Entry {
   /** The size of the record in the journal. */
   readonly bytes: number;
   isRunning: boolean;
-  /** How often its handler has been called. */
+  /** The number of calls of its handler. */
   attempts: number;
   lastError: string | undefined;
   lastFailedMs: number | undefined;
-  /** How often its handler has failed through its own fault. */
+  /** The number of times that its handler has failed through its own fault. */
   failures: number;
   /** The time of the first of these failures; undefined before it, and after an outage. */
   failedSinceMs: number | undefined;
-  /** How often the script host has ended while its handler ran. */
+  /** The number of times that the script host has ended while its handler ran. */
   interruptions: number;
   /** The timer of its pause. */
   pause: NodeJS.Timeout | undefined;

@@ -5,7 +5,7 @@ import { type Entry, isLarge } from "./entry.ts";
 /** The pauses between the failure of a cgroup's handler and its next call. */
 export const HANDLER_PAUSES = doubling(1000, 300_000);
 
-/** How many failing records are kept in memory; the others are read again. */
+/** The maximum number of failing records that are kept in memory; the others are read again. */
 const MAX_KEPT = 1000;
 
 export class FailingRecords {

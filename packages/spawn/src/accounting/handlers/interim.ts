@@ -2,8 +2,8 @@
  * Hands reports of running cgroups to the script. They are not journalled: a report that cannot
  * be handed over soon is dropped, since the next one includes its figures.
  *
- * Invariant: no handler is called for a cgroup that has become empty, or while another handler of
- * the cgroup runs or is to run.
+ * Invariant: no report is handed over for a cgroup that has become empty, or while another handler
+ * of the cgroup runs or is to run.
  */
 import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import { inOneLine } from "@cm4all/command";
@@ -131,7 +131,7 @@ export class InterimReports {
     this.#lastError = undefined;
   }
 
-  /** Logs a reason once: in an outage of the database each handler fails. */
+  /** Logs a reason once: in an outage of the database all handlers fail. */
   #failed(reason: string): void {
     if (reason !== this.#lastError)
       this.#options.log(LOG_ERR, `interim report: ${inOneLine(reason)}`);

@@ -53,7 +53,7 @@ describe("records", () => {
     add(entryOf(4, undefined, { bytes: 2 * bytes - 1 }), entryOf(5), entryOf(6));
     expect(take()).toEqual([3, 4]);
     expect(take()).toEqual([5, 6]);
-    // The first record is a byte smaller than 4 MiB.
+    // The first record is one byte smaller than 4 MiB.
     add(entryOf(7, undefined, { bytes: 2 * bytes - 1 }), entryOf(8), entryOf(9));
     expect(take()).toEqual([7, 8]);
   });

@@ -1,8 +1,8 @@
 /**
  * Orders the records in memory, and picks the next ones. Does no I/O.
  *
- * Invariant: for each cgroup's id there is at most one record here, or there are two: one whose
- * handler runs, and a later report that waits for that handler.
+ * Invariant: for each cgroup's id there is at most one record here, except while its handler runs:
+ * then there may also be a later report, which waits for that handler.
  */
 import type { Entry } from "./entry.ts";
 

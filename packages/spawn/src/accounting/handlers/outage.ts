@@ -30,7 +30,7 @@ export class Outage {
     return this.#mayProbe;
   }
 
-  /** Notes that a probe was called. */
+  /** Notes that a probe has begun. */
   probe(): void {
     this.#mayProbe = false;
     this.#isProbing = true;
@@ -48,7 +48,7 @@ export class Outage {
     return pauseMs;
   }
 
-  /** Allows a probe at once and resets the pauses, if there is an outage and no probe runs. */
+  /** If there is an outage and no probe runs, allows a probe immediately and resets the pauses. */
   probeSoon(): void {
     if (!this.#isOn || this.#isProbing) return;
     this.#backoff.reset();

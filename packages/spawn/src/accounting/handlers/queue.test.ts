@@ -62,7 +62,7 @@ class FakeSink implements AccountingSink {
     this.end({ type: "done" }, ...names);
   }
 
-  /** Fails like a script that has not taken effect yet. */
+  /** Fails like a script that has had no effect yet. */
   fail(message = "mistake", ...names: string[]): void {
     this.end({ type: "failed", message, effect: "none", cause: "script" }, ...names);
   }
@@ -87,7 +87,7 @@ class Records {
   readonly notes: string[] = [];
   readonly marks: string[] = [];
   #next = 0;
-  /** How often the journal was read. */
+  /** The number of reads of the journal. */
   reads = 0;
   /** The error with which reads fail, if any. */
   failure: Error | undefined;
@@ -463,7 +463,7 @@ describe("an outage", () => {
     expect(log).toHaveLength(3);
   });
 
-  it("is probed at once after a reload, and its pauses start anew", async () => {
+  it("is probed immediately after a reload, and its pauses start anew", async () => {
     await release(...names);
     sink.disconnect();
     await pass();
@@ -664,7 +664,7 @@ describe("a handler of lists", () => {
     expect(log.at(-1)).toMatch(/parked, .*ERROR: no \| DETAIL: such row$/);
   });
 
-  it("has the whole list parked if it has begun and may have taken effect", async () => {
+  it("has the whole list parked if it has begun and may have had an effect", async () => {
     await release("a", "b");
     await sink.begin("a#1 b#1");
     expect(records.states).toEqual([BEGAN, BEGAN]);

@@ -6,11 +6,11 @@
  *
  * Invariants:
  * - Records are handed over in the order of the journal. A record whose handler has failed goes
- *   behind the others.
+ *   behind the others; the halves of a list whose handler has failed go before them.
  * - At most one handler runs for a cgroup's id. The counters of a later report include those of
  *   the earlier one. If the earlier report still waits, the later one replaces it; if its handler
  *   runs, the later one waits until that handler ends.
- * - The sink alone decides how many handlers may run.
+ * - A handler is called only if the sink has room for it.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
@@ -38,7 +38,7 @@ export interface QueueParts {
   /** Returns whether a record's directory still exists: the cgroup may then be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
-  /** Returns the milliseconds of a clock that never jumps. */
+  /** Returns the milliseconds of a clock that is never set, such as `bootTimeMs`. */
   readonly nowMs: () => number;
 }
 
@@ -136,7 +136,7 @@ export class AccountingQueue {
     this.#pump();
   }
 
-  /** During an outage, has a handler called at once: the outage's cause may have been removed. */
+  /** In an outage, has a handler called immediately: the cause may have been removed. */
   probe(): void {
     this.#outage.probeSoon();
   }
@@ -244,7 +244,7 @@ export class AccountingQueue {
     const { sink, journal } = this.#parts;
     const records = group.flatMap(({ record }) => (record === undefined ? [] : [record]));
     let hasBegun = false;
-    // The journal writes the marks of all handlers that begin together in one sync.
+    // One sync of the journal writes the marks of all handlers that begin at the same time.
     const begin = async () => {
       hasBegun = true;
       await journal.begin(group.map(({ number }) => number));
@@ -291,7 +291,7 @@ export class AccountingQueue {
     this.#lineup.remove(entry);
   }
 
-  /** Settles the records for which later reports have come meanwhile, and returns the others. */
+  /** Settles the records for which later reports have come in the meantime; returns the others. */
   #withoutSuperseded(group: readonly Entry[]): Entry[] {
     const superseded = group.filter(({ successor }) => successor !== undefined);
     for (const entry of superseded) this.#settlement.supersede(entry);

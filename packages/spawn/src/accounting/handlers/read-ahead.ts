@@ -5,7 +5,7 @@ import type { Lineup } from "./lineup.ts";
 /** How many records are read ahead. */
 const CAPACITY = 1000;
 
-/** No more records are read while those that were read ahead are larger than this, in bytes. */
+/** No more records are read while the total size of those read ahead exceeds this, in bytes. */
 const CAPACITY_BYTES = 4 * 1024 * 1024;
 
 /** The pause after a failed attempt to read a record. */

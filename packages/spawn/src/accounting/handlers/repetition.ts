@@ -1,7 +1,7 @@
 /**
- * Repeats the handover of records whose handler has failed: at once in halves, after a pause, or
- * after an outage, as verdict.ts decides. Parks records that have failed for too long and, if too
- * many fail, the one that failed first.
+ * Repeats the handover of records whose handler has failed: immediately in halves, after a pause,
+ * or after an outage, as verdict.ts decides. Parks records that have failed for too long and, if
+ * too many fail, the one that failed first.
  */
 
 import type { AccountingPolicy } from "../../config/accounting.ts";
@@ -14,7 +14,7 @@ import { Outage } from "./outage.ts";
 export interface RepetitionParts {
   readonly lineup: Lineup;
   readonly log: Logger;
-  /** Returns the milliseconds of a clock that never jumps. */
+  /** Returns the milliseconds of a clock that is never set, such as `bootTimeMs`. */
   readonly nowMs: () => number;
   readonly park: (group: readonly Entry[], reason: string) => void;
   readonly onPauseEnd: (entry: Entry) => void;
@@ -109,7 +109,7 @@ export class Repetition {
     this.#parts.lineup.joinParts();
   }
 
-  /** Notes that a handler has succeeded, or was at least able to take effect. */
+  /** Notes that a handler has succeeded, or has at least had an effect. */
   succeeded(): void {
     this.#lastSuccessMs = this.#parts.nowMs();
     this.#lastFailed = undefined;

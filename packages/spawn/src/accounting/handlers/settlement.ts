@@ -1,7 +1,7 @@
 /**
  * Settles records: marks their final state in the journal, and removes them from memory.
  *
- * Invariant: a record leaves the journal when its handler has returned, unless a later report
+ * Invariant: a record leaves the journal when its handler has succeeded, unless a later report
  * or the retry of an earlier one will be compared with it.
  */
 import { inOneLine } from "@cm4all/command";
@@ -23,7 +23,7 @@ export interface RecordStates {
    * @throws (rejects) as `mark`
    */
   markLater(number: number, state: RecordState): Promise<void>;
-  /** Marks records as begun. @throws (rejects) as `mark`, or if the disk takes too long */
+  /** Marks records as begun. @throws (rejects) as `mark`, or if the disk goes on refusing writes */
   begin(numbers: readonly number[]): Promise<void>;
 }
 
@@ -64,8 +64,8 @@ export class Settlement {
 
   /**
    * Settles records whose handler has returned without an error.
-   * @param hasBegun true if the records are marked as begun. They are then settled at once: if
-   *   the daemon were killed before that, it would park them at its next start. Records that are
+   * @param hasBegun true if the records are marked as begun. They are then settled immediately:
+   *   if the daemon were killed before that, it would park them at its next start. Records that are
    *   not marked may be settled later: the next start would hand them over again, which does no
    *   harm.
    */

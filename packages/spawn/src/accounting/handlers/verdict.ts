@@ -1,6 +1,6 @@
 /**
  * Decides on records when their handler has ended: they are settled, or handed over again, or
- * parked because the handler may have taken effect. repetition.ts has two more rules by which
+ * parked because the handler may have had an effect. repetition.ts has two more rules by which
  * records are parked. Pure.
  */
 import type { Outcome } from "@cm4all/lua";
@@ -22,7 +22,7 @@ export type Verdict =
 export interface Circumstances {
   /** True if a handler that failed may be called again at all. */
   readonly retry: boolean;
-  /** True if the script's handlers may be called again after they have taken effect. */
+  /** True if the script's handlers may be called again after they have had an effect. */
   readonly bearsRepetition: boolean;
   /** The number of records for which the handler was called. */
   readonly count: number;

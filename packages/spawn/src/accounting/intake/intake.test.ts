@@ -61,7 +61,7 @@ let extended: number[];
 /** The number of each record that follows an earlier one of its cgroup, and the earlier number. */
 let following: [later: number, earlier: number][];
 let running: Set<number>;
-/** How often the queue was told that there may be something to do. */
+/** The number of times that the queue was told that there may be something to do. */
 let wakes: number;
 let emptied: string[];
 let found: Map<string, FoundRecord[]>;
@@ -139,7 +139,7 @@ describe("the intake", () => {
   it("answers when the record is on the disk, and hands it over when its directory is gone", async () => {
     await start();
     release(1);
-    // At once, so that no interim report can come after the final one.
+    // The queue is told immediately, so that no interim report can come after the final one.
     expect(emptied).toEqual(["a"]);
     expect(intake.hasBecomeEmpty("a")).toBe(true);
     await new Promise((resolve) => setImmediate(resolve));

@@ -132,7 +132,7 @@ export class Intake {
     this.#takeDeferred();
   }
 
-  /** Takes releases. See ReaperDialogue for this and the other events. */
+  /** Takes releases. See ReaperDialogue (reaper/messages.ts) for this and the other events. */
   released(releases: readonly Release[]): void {
     for (const release of releases) {
       this.#parts.queue.becameEmpty(release.record.id);

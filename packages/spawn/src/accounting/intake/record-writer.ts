@@ -11,7 +11,7 @@ import type { RecordWindow } from "../journal/window.ts";
 import { ByteBudget } from "../terms/byte-budget.ts";
 import type { Tracked, TrackedRecords } from "./tracked.ts";
 
-/** How many records are kept in memory while their directories are deleted. */
+/** The maximum number of records kept in memory until their directories are deleted. */
 const MAX_RECORDS = 1000;
 
 /**
@@ -60,7 +60,7 @@ export class RecordWriter {
     tracked.number = number;
     if (number !== undefined && this.#parts.tracked.size <= MAX_RECORDS && !isLarge(bytes))
       tracked.fresh = { number, record: numbered, bytes };
-    // With no `await` in between: a record on the disk is always either held back or handed over.
+    // There is no `await` since `#append`: a record on the disk is always held back or handed over.
     if (number !== undefined) this.#isOnDisk(tracked, number);
     if (replaced !== undefined) {
       this.supersededReports++;

@@ -7,7 +7,7 @@ import type { Release } from "../../reaper/messages.ts";
 
 /** The reaper's thread, as the receiver of replies. */
 export interface Releaser {
-  /** See ReaperDialogue. */
+  /** See ReaperDialogue (reaper/messages.ts). */
   journalled(releases: readonly number[], takenBytes: number): void;
 }
 

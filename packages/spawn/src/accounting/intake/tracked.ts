@@ -15,7 +15,7 @@ export interface Tracked {
   written: Promise<void>;
   /** The record itself, until it is given to the journal. */
   record: EncodedRecord | undefined;
-  /** The record in memory for the handler, which is called soon. */
+  /** The record, kept in memory because its handler will probably be called soon. */
   fresh: WaitingRecord | undefined;
   /**
    * The number that the running thread of the reaper gave the release; undefined if an earlier

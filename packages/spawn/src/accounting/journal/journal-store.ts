@@ -19,7 +19,7 @@ import type { OpenJournal } from "./open-journal.ts";
 const OPEN_PAUSE_MS = 10_000;
 /** The pause between two attempts to append a record. */
 const APPEND_PAUSE_MS = 1000;
-/** How long a handler waits for a disk that takes no data before the handler fails. */
+/** A handler fails if it has waited this long for a disk that refuses writes. */
 const BEGIN_MS = 5000;
 
 /** The journal is nearly full above the first share of its limit, and has room below the second. */
@@ -171,7 +171,7 @@ export class JournalStore {
     return this.journal?.state(number);
   }
 
-  /** Sets the state of a record at once; see Journal.mark. @throws JournalClosed (rejects) */
+  /** Sets the state of a record immediately; see Journal.mark. @throws JournalClosed (rejects) */
   mark(number: number, state: RecordState, note?: string): Promise<void> {
     // A caller has the number from the journal, so the journal has been opened.
     return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
@@ -184,7 +184,7 @@ export class JournalStore {
 
   /**
    * Marks records as begun, and resolves when the marks are on the disk.
-   * @throws JournalClosed; Error with the reason if the disk does not take them soon (both reject)
+   * @throws JournalClosed; Error with the reason if the disk goes on refusing writes (both reject)
    */
   async begin(numbers: readonly number[]): Promise<void> {
     const marks = Promise.all(numbers.map((number) => this.mark(number, RecordState.BEGAN)));

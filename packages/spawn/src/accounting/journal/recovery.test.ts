@@ -133,7 +133,7 @@ describe("recovery after damage", () => {
     expect([done, waiting].map((each) => journal.state(each))).toEqual([PARKED, PARKED]);
   });
 
-  it("ignores a write that was cut off at the end", async () => {
+  it("ignores a write that was cut off at the end of a file", async () => {
     const waiting = await append("other-boot:1", WAITING);
     await append("other-boot:2", WAITING);
     await journal.close();

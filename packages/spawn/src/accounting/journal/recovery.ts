@@ -13,7 +13,7 @@ function doubtful(file: string): string {
   return `marks may be lost: ${file} is damaged`;
 }
 
-/** How many records were decided on. */
+/** The numbers of records that were parked or lost. */
 export interface Recovered {
   parked: number;
   /** Parked because of damage: their handlers may have been called. */
@@ -32,8 +32,8 @@ export async function recover(
 ): Promise<Recovered> {
   const recovered: Recovered = { parked: 0, doubtful: 0, lost: 0 };
   const replaced: number[] = [];
-  // This makes no list of all records: a million may be parked. The loop can mark records as it
-  // goes, because a mark does not change other records.
+  // The loop makes no list of all records: a million may be parked. It can mark records as it goes,
+  // because a mark does not change other records.
   for (const { number, state } of journal.records()) {
     const file = journal.doubtfulFor(number);
     if (state === RecordState.WAITING && file !== undefined) {

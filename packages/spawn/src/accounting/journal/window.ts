@@ -3,10 +3,11 @@
  * some new ones are kept in memory until the queue asks for them.
  *
  * Invariants:
- * - A record that waits, is available and is not in the queue is above the cursor; or, if the
- *   disk cannot read it, has a pause or is skipped until the cursor is at the end.
- * - No record above the limit, which is the highest number announced so far, is read: the intake
- *   first announces a record with `extend`, and then holds it back while its directory exists.
+ * - A record that waits, is available and is not in the queue is above the cursor, unless the disk
+ *   cannot read it: such a record has a pause, or is skipped until the cursor is at the end.
+ * - No record above the limit, which is the highest number announced so far, is read. Before the
+ *   intake announces a record with `extend`, it starts to hold the record back, and does so while
+ *   the record's directory exists.
  */
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
@@ -14,7 +15,7 @@ import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "../terms/boot.ts";
 import type { UnreadableRecords } from "./unreadable.ts";
 
-/** The number of new records that are kept in memory: the queue usually wants them soon. */
+/** The maximum number of new records kept in memory: the queue usually wants them soon. */
 const MAX_FRESH = 1000;
 
 /** The size of a page in bytes; its last record may exceed it. */
@@ -112,7 +113,7 @@ export class RecordWindow {
     if (journal === undefined) return page;
     const begin = this.#cursor + 1;
     try {
-      // Looks further if each of the next records has gone or has a pause.
+      // Looks further if all of the next records are gone or have a pause.
       for (let mayBeMore = true; mayBeMore && isEmpty(page) && page.refusal === undefined; ) {
         const numbers = this.#next(journal, count, isTaken);
         mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;

@@ -2,12 +2,12 @@
  * Calls handlers in the script host for the queue.
  *
  * Invariants:
- * - The state is `idle` only if there is no handler: not while a host starts, is replaced or has
- *   ended, and not if the script cannot be read.
- * - At most one host is in charge. When the script changes, this host continues until its successor
- *   has read the new script. Handlers that then run in the old host may finish, because a handler
- *   that is interrupted may have had an effect (succession.ts). If there are several changes, the
- *   last one counts.
+ * - The state is `idle` only if there is no handler: not while a script host starts, is replaced or
+ *   has ended, and not if the script cannot be read.
+ * - At most one script host is in charge. When the script changes, this one continues until its
+ *   successor has read the new script. Handlers that are then still running in the old one may
+ *   finish, because a handler that is interrupted may have had an effect; succession.ts limits the
+ *   number of old ones. If there are several changes, the last one counts.
  */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -40,19 +40,19 @@ export class ScriptSink implements AccountingSink {
   readonly #listeners: (() => void)[] = [];
   readonly #hosts = new Succession();
   readonly #loading = new Loading();
-  /** The state while no host is in charge. */
+  /** The state while no script host is in charge. */
   #withoutHost: SinkState = "starting";
   #problem: string | undefined;
-  /** The script's modification time when the latest process of each host was started. */
+  /** The script's modification time when the latest process of each script host was started. */
   readonly #loadedMtimeMs = new WeakMap<ScriptHost, number | undefined>();
-  /** The number of times that a host in use has ended by itself. */
+  /** The number of times that a script host in use has ended by itself. */
   hostRestarts = 0;
 
   constructor(log: Logger) {
     this.#log = log;
   }
 
-  /** The host in charge. */
+  /** The script host in charge. */
   get #host(): ScriptHost | undefined {
     return this.#hosts.inCharge;
   }
@@ -113,8 +113,8 @@ export class ScriptSink implements AccountingSink {
 
   /**
    * Runs the script of the configuration. If it already runs with the same options, calls its
-   * `reload`; otherwise starts a host for it. The default script of the
-   * package does nothing, and is not run.
+   * function `reload`; otherwise starts a script host for it. The default script of the package
+   * does nothing, and is not run.
    */
   configure(config: AccountingConfig): void {
     let script: ChosenScript;
@@ -158,7 +158,8 @@ export class ScriptSink implements AccountingSink {
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     const host = new ScriptHost(options);
     this.#listen(host, config);
-    // A host that calls no handler is replaced at once: the state must not stay `idle` meanwhile.
+    // A script host that calls no handler is replaced immediately: the state must not stay `idle`
+    // meanwhile.
     if (this.state === "ready") this.#hosts.prepare(host);
     else this.#hosts.putInCharge(host);
     host.start();
@@ -235,7 +236,7 @@ function tryReadMtimeMs(path: string): number | undefined {
   try {
     return statSync(path).mtimeMs;
   } catch {
-    // The host reports the error when it reads the file.
+    // The script host reports the error when it reads the file.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** Chooses the accounting script, and the options with which its host is started. */
+/** Chooses the accounting script, and the options with which its script host is started. */
 import { dirname, join } from "node:path";
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config/accounting.ts";
@@ -47,7 +47,7 @@ export function explainUnusable(message: string, { user }: Pick<AccountingConfig
   return `${message} (the script runs as the user ${user.name}, who has to be able to read it)`;
 }
 
-/** Returns the options of a script's host: user, limits and socket. */
+/** Returns the options of the script host: user, limits and socket. */
 export function hostOptions(config: AccountingConfig, script: string): ScriptHostOptions {
   const user = isRoot() ? config.user : undefined;
   const { hostSocket } = config;

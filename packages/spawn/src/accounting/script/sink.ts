@@ -5,8 +5,8 @@ import type { Handlers, Outcome, Run } from "@cm4all/lua";
 /**
  * The state of the script. `starting`: it is not known yet if there is a handler. `ready`: there
  * is one. `down`: there is or will be one that cannot be called now, because the script has a
- * mistake or cannot be read, or its host has ended. `idle`: there is none, because no script is
- * configured or found, or the script defines no handler for empty cgroups.
+ * mistake or cannot be read, or the script host has ended. `idle`: there is none, because no script
+ * is configured or found, or the script defines no handler for empty cgroups.
  */
 export type SinkState = "starting" | "ready" | "down" | "idle";
 

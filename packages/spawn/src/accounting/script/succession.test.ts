@@ -1,6 +1,6 @@
 /**
- * Tests which host is in charge, which one follows and which ones end. Each host here only notes
- * how much time its handlers are given.
+ * Tests which script host is in charge, which one follows and which ones end. The script hosts here
+ * are fakes, which only note how much time their handlers are given.
  */
 import { EventEmitter } from "node:events";
 import type { ScriptHost } from "@cm4all/lua";
@@ -71,7 +71,7 @@ it("gives the handlers of the previous host their time, and ignores its state", 
   expect(host(0).listenerCount("message")).toBe(1);
 });
 
-it("ends the oldest retired host at once if there would be three retired hosts", () => {
+it("ends the oldest retired host immediately if there would be three retired hosts", () => {
   for (const i of [0, 1, 2]) succession.putInCharge(asHost(host(i)));
   expect(hosts.slice(0, 2).map(({ stops }) => stops)).toEqual([[5000], [5000]]);
   succession.putInCharge(asHost(host(3)));
@@ -87,7 +87,7 @@ it("does not count hosts whose handlers have ended", async () => {
   expect(host(1).stops).toEqual([5000]);
 });
 
-it("at once ends a successor that is no longer wanted", () => {
+it("immediately ends a successor that is no longer wanted", () => {
   succession.dropSuccessor();
   succession.prepare(asHost(host(1)));
   succession.dropSuccessor();
@@ -96,7 +96,7 @@ it("at once ends a successor that is no longer wanted", () => {
   expect(host(1).heardStates).toEqual([]);
 });
 
-it("ends all hosts at once when it is stopped", async () => {
+it("ends all hosts immediately when it is stopped", async () => {
   for (const i of [0, 1]) succession.putInCharge(asHost(host(i)));
   succession.prepare(asHost(host(2)));
   await succession.stop();
