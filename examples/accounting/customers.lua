@@ -8,7 +8,7 @@
 -- cgroup that runs for months is on the bill of each day. Such a cgroup is reported several
 -- times, each time with its figures since its creation. So the statement stores the new figures,
 -- and adds the difference between the new and the stored figures to the day on which the new ones
--- were measured. A report that comes twice adds nothing.
+-- were measured. A repeated report adds nothing.
 
 handlers_bear_repetition = true
 
@@ -48,7 +48,7 @@ local CHARACTERS = {
   "^\244[\128-\143][\128-\191][\128-\191]$",
 }
 
--- An attribute may contain any bytes, but text in the database must be valid UTF-8.
+-- An extended attribute may contain any bytes, but text in the database must be valid UTF-8.
 local function printable(bytes)
   return (bytes:gsub("[%c\128-\255][\128-\191]*", function(sequence)
     for _, character in ipairs(CHARACTERS) do

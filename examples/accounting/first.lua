@@ -1,4 +1,4 @@
--- The smallest script: prints the peak of a cgroup's memory to the daemon's standard output.
+-- The smallest script: prints the peak memory usage of each cgroup.
 
 function cgroup_released(cgroup)
   print(cgroup.memory_max_usage)

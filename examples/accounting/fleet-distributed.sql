@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS fleet_bill (
   customer text,
   host text NOT NULL
 );
--- The sums of the bills by host, and the days of each host that are on a bill.
+-- The sums of the bills by host, and the days for which each host has sent reports.
 CREATE TABLE IF NOT EXISTS fleet_bill_host (
   day date NOT NULL,
   cgroups bigint NOT NULL,

@@ -15,7 +15,8 @@ local db = pg:new("dbname=accounting")
 
 local STATEMENT = "SELECT account_cgroups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 
--- Names and attributes may contain any bytes, but text in the database must be valid UTF-8.
+-- Paths and extended attributes may contain any bytes, but text in the database must be valid
+-- UTF-8.
 local function printable(bytes)
   return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end

@@ -1,5 +1,5 @@
--- Prints one line for each cgroup to the daemon's standard output, which under systemd is the
--- system's journal:
+-- Prints one line for each cgroup to the standard output, which under systemd is the system's
+-- journal:
 --
 --   path="/bp-spawn.scope/shop" cpu_total=1.84 memory_peak=52428800 pids_peak=5
 --

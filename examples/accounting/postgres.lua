@@ -63,5 +63,6 @@ end
 
 cgroups_released = account
 
--- Called if interim_seconds is set. Then the rows of each day have the usage of that day.
+-- Called if interim_seconds is set. Then a cgroup has a row for each day on which it runs, and the
+-- view cgroup_day has the usage of each day.
 cgroups_running = account
