@@ -1,6 +1,6 @@
 /**
- * Functions that read kinds of values which occur in several sections. Each returns undefined if the
- * key is missing.
+ * Functions that read kinds of values which occur in several sections. Each returns undefined if
+ * the key is missing.
  */
 import type { TomlTable } from "@cm4all/command/toml";
 

@@ -1,7 +1,7 @@
 /**
  * Owns the script hosts: the one in charge, its successor if one is being started, and retired
- * script hosts, which end when their handlers have ended. There are at most four, not counting those
- * that are being stopped.
+ * script hosts, which end when their handlers have ended. There are at most four, not counting
+ * those that are being stopped.
  */
 import type { ScriptHost } from "@cm4all/lua";
 

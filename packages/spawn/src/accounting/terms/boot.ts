@@ -7,8 +7,8 @@ export function isOfBoot(id: string, bootId: string): boolean {
 }
 
 /**
- * Returns the time since the boot in milliseconds. It includes the time during which the machine was
- * suspended, and steps of the wall clock do not change it.
+ * Returns the time since the boot in milliseconds. It includes the time during which the machine
+ * was suspended, and steps of the wall clock do not change it.
  * @see CLOCK_BOOTTIME in clock_gettime(2)
  */
 export function bootTimeMs(): number {
@@ -21,8 +21,8 @@ export function bootTimeMs(): number {
 }
 
 /**
- * How long the offset between the two clocks is used before it is determined again: `uptime` reads a
- * file, and `performance.now` costs little but stands still while the machine is suspended.
+ * How long the offset between the two clocks is used before it is determined again: `uptime` reads
+ * a file, and `performance.now` costs little but stands still while the machine is suspended.
  */
 const LOOKED_UP_MS = 1000;
 let lookedUpMs = Number.NEGATIVE_INFINITY;

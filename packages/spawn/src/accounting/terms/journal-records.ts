@@ -1,8 +1,7 @@
 /**
- * Lists the records of a journal for an administrator. Memory stays bounded even with millions
- * of records: a page is read when it is asked for, in the order of the files. The reasons of
- * parked records are in marks, often in other files, so the reasons for many records are read in one
- * pass.
+ * Lists the records of a journal for an administrator. Memory stays bounded even with millions of
+ * records: a page is read when it is asked for, in the order of the files. The reasons of parked
+ * records are in marks, often in other files, so the reasons for many records are read in one pass.
  */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
@@ -118,8 +117,8 @@ export class JournalRecords {
   }
 
   /**
-   * Returns the numbers of all parked records from `first` to `last`; if these are fewer than
-   * `WINDOW`, also those of later ones, up to `WINDOW` in all.
+   * Returns the numbers of all parked records from `first` to `last`; if there are fewer than
+   * `WINDOW`, also those of later parked records, up to `WINDOW` in all.
    */
   #window(first: number, last: number): number[] {
     const numbers: number[] = [];

@@ -13,7 +13,7 @@ const { WAITING, BEGAN, PARKED, GONE } = RecordState;
 let journal: Journal;
 /** The records that the queue has in memory. */
 let entries: Map<number, Entry>;
-/** The calls of the window and the queue, which show what becomes of records. */
+/** The calls to the window and the queue, which show what becomes of records. */
 let told: string[];
 let records: DaemonRecords;
 /** Marks a record on the disk. */
