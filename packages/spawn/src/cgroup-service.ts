@@ -210,7 +210,7 @@ export class CgroupService {
   }
 
   /**
-   * Resolves when the event loop of the reaper's thread has answered; at once if there is no
+   * Resolves when the event loop of the reaper's thread has answered; immediately if there is no
    * thread.
    */
   async ping(): Promise<void> {

@@ -105,7 +105,7 @@ function askAt(path: string, request: object, { timeout }: GlobalOptions): Promi
 }
 
 /**
- * Opens the records of the running daemon, or else those in the journal's files.
+ * Opens the records of the running daemon or, if none is running, those in the journal's files.
  * @throws CommandFailure
  */
 async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
@@ -230,14 +230,14 @@ export async function runCommandLine(): Promise<void> {
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
   // For an unknown command, this action prints a message that suggests a similar command. All
-  // commands are declared above: a command that is declared below would allow excess arguments,
-  // too.
+  // commands are declared above, because a command that is declared below would allow excess
+  // arguments, too.
   program.allowExcessArguments().action(() => {
     const [word] = program.args;
     if (word === undefined) return daemon(program.opts<GlobalOptions>());
     const names = program.commands.map((command) => command.name());
     throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
   });
-  // `leaveOutput`, because scripts write to the daemon's output.
+  // `leaveOutput`, because scripts write to the daemon's standard output, too.
   await runCommand(leaveOutput(program));
 }

@@ -47,7 +47,8 @@ import { ThreadEndedError } from "./thread/worker-thread.ts";
 
 /**
  * The longest time that stopping may take in addition to the time for handlers, even if something
- * hangs. Namespaces and records survive even if the stop is cut short.
+ * hangs. If the stop is cut short, records survive nevertheless, and so do namespaces if the
+ * service manager keeps their store.
  */
 const STOP_TIMEOUT_MS = 800;
 
@@ -74,7 +75,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const file = new ConfigFile(options.configFile, options.override);
   const daemon = new Daemon(file, options.verbose, log);
   try {
-    // Both at once, because a signal may end the daemon while it is starting.
+    // Both concurrently, because a signal may end the daemon while it is starting.
     await Promise.all([daemon.start(file.started).catch(ignoreThreadEnd), daemon.untilEnd()]);
   } catch (error) {
     // `exitImmediately`, because other threads would keep the process alive.

@@ -23,7 +23,7 @@ describe("spawn.toml as it is shipped", () => {
     const uncommented = text.replaceAll(/^#([a-z_]+ = | {2}"|\])/gm, "$1");
     expect(uncommented).not.toBe(text);
     const defaults = parse("");
-    // A user that is named counts as named, even if it is the default user.
+    // `isUserNamed` is true even if the user that is named is the default user.
     const accounting = { ...defaults.accounting, isUserNamed: true };
     expect(parse(uncommented)).toEqual({ ...defaults, accounting });
   });

@@ -46,7 +46,7 @@ export function readAccounting(table: TomlTable, find: FindUser) {
     isUserNamed: table.string("user") !== undefined,
     /** The time limit of a handler, in milliseconds, including the time that it waits. */
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
-    /** A script host that does not respond for this time is replaced. */
+    /** A script host that does not respond for this long is replaced. */
     answerTimeoutMs: readSeconds(table, "answer_seconds", 1, 3600) ?? 10_000,
     /** The number of Lua instructions that a handler may run without waiting. */
     instructions: table.integer("instructions", { min: 1000, max: 2 ** 31 - 1 }) ?? 50_000_000,
@@ -71,8 +71,8 @@ function readPolicy(table: TomlTable) {
     /** True if a failed handler is called again. */
     retry: table.boolean("retry") ?? true,
     /**
-     * How long the handler of a record may fail, while other handlers succeed, before the record is
-     * parked.
+     * How long the handler of a record may keep failing, while other handlers succeed, before the
+     * record is parked.
      */
     maxAgeMs: readSeconds(table, "give_up_seconds", 1, 31_536_000) ?? 3_600_000,
     /**

@@ -1,6 +1,6 @@
 /**
- * Readers for kinds of values that occur in several sections. Each returns undefined if the key is
- * missing.
+ * Functions that read kinds of values which occur in several sections. Each returns undefined if
+ * the key is missing.
  */
 import type { TomlTable } from "@cm4all/command/toml";
 

@@ -200,7 +200,10 @@ export function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Pr
   return ask(requestOf(name, fields)) as Promise<Answers[N]>;
 }
 
-/** Returns the records in the running daemon's journal. */
+/**
+ * Returns the records in the running daemon's journal. A list of numbers that is too long for one
+ * request is sent in parts: if a part is refused, the decisions on the parts before it stand.
+ */
 export function daemonRecords(ask: Ask): AccountingRecords {
   return {
     list: (after, limit) => askFor(ask, "list-records", { after, limit }),

@@ -39,7 +39,7 @@ function streamPair(): [Fd, Fd] {
   return socketpair(SOCK_STREAM, O_NONBLOCK);
 }
 
-/** Opens a pipe whose write end blocks, as in a pipe that a shell opens. */
+/** Opens a pipe whose write end blocks, like that of a pipe that a shell opens. */
 function waitingPipe(): [Fd, Fd] {
   const [reader, writer] = pipe();
   const nonBlocking = openSync(`/proc/self/fd/${reader.number}`, O_NONBLOCK);

@@ -1,7 +1,8 @@
 /**
- * Writes lines and never waits: a slow or stuck reader of the log must not stop a thread that
- * serves others. Lines that cannot be written yet are kept, up to a limit; further lines are lost.
- * Lost lines are counted, and their number is written as soon as possible.
+ * Writes lines without waiting: a slow or stuck reader of the log must not stop a thread that
+ * serves others. (`tryOpenAgain` has the exception.) Lines that cannot be written yet are kept, up
+ * to a limit; further lines are lost. Lost lines are counted, and their number is written as soon
+ * as possible.
  */
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isErrno, MSG_DONTWAIT, send } from "@cm4all/linux";
@@ -51,7 +52,7 @@ export class LineWriter {
   /**
    * Writes a line, or keeps it until it can be written.
    * @param line the text with its newline
-   * @param isUrgent true to try at once, even while other lines wait for the next attempt
+   * @param isUrgent true to try immediately, even while other lines wait for the next attempt
    */
   write(line: string, isUrgent = false): void {
     const bytes = Buffer.from(line);
@@ -119,7 +120,8 @@ function tryOpenAgain(fd: number): number | undefined {
   try {
     return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    // There is no /proc, or the terminal belongs to another user: write to the descriptor as it is.
+    // There is no /proc, or the terminal belongs to another user: the lines are written to the
+    // descriptor as it is, which may block.
     return undefined;
   }
 }

@@ -28,7 +28,7 @@ export class LogOnce {
   }
 
   /**
-   * Logs an event unless another event of its kind was logged before.
+   * Logs an event unless an event of its kind is remembered, or too many kinds are.
    * @param kind identifies the kind of event
    */
   log(kind: string, priority: Priority, text: string): void {

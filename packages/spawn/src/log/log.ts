@@ -37,7 +37,7 @@ function isJournal(journalStream: string | undefined): boolean {
 }
 
 /**
- * Opens the log of a thread. Logging never waits for the reader of the log.
+ * Opens the log of a thread. Logging does not wait for the reader of the log; see LineWriter.
  * @param verbose true to write LOG_DEBUG lines, too
  * @param schedule calls a function later on this thread
  */

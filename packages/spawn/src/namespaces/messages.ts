@@ -26,7 +26,7 @@ export interface NamespaceDialogue extends Dialogue {
     /** Answers as soon as the thread's loop handles the message. */
     ping(): void;
     status(): NamespaceMetrics;
-    /** Returns up to `limit` names that follow `after` in the order of their bytes. */
+    /** Returns the status of up to `limit` names that follow `after` in byte order. */
     names(after: string, limit: number): NameStatus[];
     /** Returns undefined if there is no such name. */
     name(name: string): NameStatus | undefined;
@@ -40,8 +40,8 @@ export interface NamespaceDialogue extends Dialogue {
     configure(settings: Settings): void;
     /**
      * Answers the requests that have arrived and ends the thread.
-     * @param isLast true if no other daemon takes over the namespaces: the idle ones are then
-     *   ended
+     * @param isLast true if no other daemon takes over the namespaces: the inits of idle names are
+     *   then killed
      */
     stop(isLast: boolean): void;
   };

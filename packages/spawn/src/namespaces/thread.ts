@@ -7,7 +7,7 @@ import type { NamespaceDialogue, NamespaceOptions } from "./messages.ts";
 
 export type NamespaceThread = WorkerThread<NamespaceDialogue>;
 
-/** Starts the thread. It opens its store at once, and then waits for `serve`. */
+/** Starts the thread. It opens its store immediately, and then waits for `serve`. */
 export function startNamespaceThread(
   options: NamespaceOptions,
   log: Logger,

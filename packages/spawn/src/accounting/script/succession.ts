@@ -1,24 +1,25 @@
 /**
  * Owns the script hosts: the one in charge, its successor if one is being started, and retired
- * hosts, which end when their handlers have ended. There are never more than four processes.
+ * script hosts, which end when their handlers have ended. There are at most four, not counting
+ * those that are being stopped.
  */
 import type { ScriptHost } from "@cm4all/lua";
 
-/** The maximum number of retired hosts; the oldest is stopped if there would be more. */
+/** The maximum number of retired script hosts; the oldest is stopped if there would be more. */
 const MAX_RETIRED = 2;
 
 export class Succession {
   #inCharge: ScriptHost | undefined;
   #successor: ScriptHost | undefined;
-  /** Hosts that were in charge, and whose handlers may still run; the oldest is first. */
+  /** Script hosts that were in charge, and whose handlers may still run; the oldest is first. */
   readonly #retired = new Set<ScriptHost>();
 
-  /** The host in charge. */
+  /** The script host in charge. */
   get inCharge(): ScriptHost | undefined {
     return this.#inCharge;
   }
 
-  /** The host that takes over when its script is loaded or found to be unusable. */
+  /** The script host that takes over when its script is loaded or found to be unusable. */
   get successor(): ScriptHost | undefined {
     return this.#successor;
   }
@@ -29,8 +30,8 @@ export class Succession {
   }
 
   /**
-   * Called when a host has loaded its script or found it unusable. Puts the host in charge if it
-   * is the successor.
+   * Called when a script host has loaded its script or found it unusable. Puts the script host in
+   * charge if it is the successor.
    */
   isLoaded(host: ScriptHost): void {
     if (host !== this.#successor) return;
@@ -38,7 +39,7 @@ export class Succession {
     this.putInCharge(host);
   }
 
-  /** Puts a host in charge, or none. The previous one ends when its handlers have ended. */
+  /** Puts a script host in charge, or none. The previous one ends when its handlers have ended. */
   putInCharge(host: ScriptHost | undefined): void {
     const old = this.#inCharge;
     this.#inCharge = host;
@@ -50,7 +51,7 @@ export class Succession {
     void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
   }
 
-  /** Ends the successor, if there is one, at once: it does not run handlers yet. */
+  /** Ends the successor, if there is one, immediately: it is not running any handlers yet. */
   dropSuccessor(): void {
     const host = this.#successor;
     if (host === undefined) return;
@@ -59,7 +60,7 @@ export class Succession {
     void host.stop(0);
   }
 
-  /** Ends all hosts at once. */
+  /** Ends all script hosts immediately. */
   async stop(): Promise<void> {
     const hosts = [this.#inCharge, this.#successor, ...this.#retired];
     await Promise.all(hosts.map((host) => host?.stop(0)));
@@ -67,8 +68,8 @@ export class Succession {
 }
 
 /**
- * Ignores the state of a host that is no longer wanted; errors and output of its script are still
- * logged.
+ * Ignores the state of a script host that is no longer wanted; errors and output of its script are
+ * still logged.
  */
 function ignoreState(host: ScriptHost): void {
   for (const event of ["state", "ready", "unusable", "ended"] as const)

@@ -1,14 +1,14 @@
-/** The boot of a cgroup, and a clock that starts at the boot. */
+/** The boot in which a cgroup was created, and a clock that starts at the boot. */
 import { uptime } from "node:os";
 
-/** Returns whether a cgroup is from the given boot. @param id its id, see CgroupMeasurement */
+/** Returns whether a cgroup was created in this boot. @param id its id, see CgroupMeasurement */
 export function isOfBoot(id: string, bootId: string): boolean {
   return id.startsWith(`${bootId}:`);
 }
 
 /**
- * Returns the time since the boot in milliseconds. It includes the time during which the host was
- * suspended, and steps of the wall clock do not change it.
+ * Returns the time since the boot in milliseconds. It includes the time during which the machine
+ * was suspended, and steps of the wall clock do not change it.
  * @see CLOCK_BOOTTIME in clock_gettime(2)
  */
 export function bootTimeMs(): number {
@@ -21,8 +21,8 @@ export function bootTimeMs(): number {
 }
 
 /**
- * How long the offset between the clocks is used before it is read again: `uptime` reads a file,
- * and `performance.now` costs little but stands still while the host is suspended.
+ * How long the offset between the two clocks is used before it is determined again: `uptime` reads
+ * a file, and `performance.now` costs little but stands still while the machine is suspended.
  */
 const LOOKED_UP_MS = 1000;
 let lookedUpMs = Number.NEGATIVE_INFINITY;

@@ -35,7 +35,10 @@ export class ByteBudget {
     this.#admit();
   }
 
-  /** Lets in one caller at a time, because its size is known only when it takes its bytes. */
+  /**
+   * Lets in one caller at a time, because how many bytes a caller needs is known only when it takes
+   * them.
+   */
   #admit(): void {
     if (!this.hasRoom || this.#isAdmitting) return;
     const next = this.#waiting.shift();

@@ -78,7 +78,7 @@ describe("the list", () => {
     });
   });
 
-  it("reads the reasons for many pages at once, and again for a new list", async () => {
+  it("reads the reasons for many pages in one pass, and again for a new list", async () => {
     const numbers: number[] = [];
     for (const id of ["a", "b", "c"]) numbers.push(await append(id, PARKED, "before"));
     const notes = vi.spyOn(journal, "notes");

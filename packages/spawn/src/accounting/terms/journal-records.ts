@@ -1,14 +1,16 @@
 /**
- * Lists the records of a journal for an administrator. Memory stays bounded even with millions
- * of records: a page is read when it is asked for, in the order of the files. The reasons of
- * parked records are in marks, often in other files, so they are read for many records at once.
+ * Lists the records of a journal for an administrator. Memory stays bounded even with millions of
+ * records: a page is read when it is asked for, in the order of the files. The reasons of parked
+ * records are in marks, often in other files, so the reasons for many records are read in one pass.
  */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { FoundRecord, RecordCondition, RecordSummary } from "./records.ts";
 
-/** The minimum number of parked records whose reasons are read at once, if that many are parked. */
+/**
+ * The minimum number of parked records whose reasons are read in one pass, if that many are parked.
+ */
 const WINDOW = 50_000;
 
 const CONDITIONS = new Map<RecordState | undefined, RecordCondition>([
@@ -93,7 +95,7 @@ export class JournalRecords {
     return { summary: { number, state, id, report, path, measuredMs }, record };
   }
 
-  /** Returns the reasons of the parked records among these. @param numbers in ascending order */
+  /** Returns the reasons of those records that are parked. @param numbers in ascending order */
   async #reasonsOf(numbers: readonly number[]): Promise<ReadonlyMap<number, string>> {
     const parked = numbers.filter((each) => this.#journal.state(each) === RecordState.PARKED);
     const [first] = parked;
@@ -115,8 +117,8 @@ export class JournalRecords {
   }
 
   /**
-   * Returns the numbers of parked records from `first` to `last`, and of later ones until there are
-   * `WINDOW`.
+   * Returns the numbers of all parked records from `first` to `last`; if there are fewer than
+   * `WINDOW`, also those of later parked records, up to `WINDOW` in all.
    */
   #window(first: number, last: number): number[] {
     const numbers: number[] = [];

@@ -13,7 +13,7 @@ export type RecordCondition =
   | "waiting"
   /** Its handler is running; if no daemon is running, the handler was interrupted. */
   | "began"
-  /** Its handler is called only if an administrator has it called again. */
+  /** Its handler is called only if an administrator retries the record. */
   | "parked";
 
 export interface RecordSummary {

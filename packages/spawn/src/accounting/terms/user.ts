@@ -39,10 +39,10 @@ function parseId(text: string | undefined, line: string, file = "/etc/passwd"): 
 
 /**
  * Returns the user with this name in /etc/passwd, where packages create system users.
- * @throws Error of `parseUser`; Node's system errors, but not ENOENT
+ * @throws Error as `parseUser` does; Node's system errors, but not ENOENT
  */
 export function findUser(name: string): SystemUser | undefined {
-  // A minimal root file system may have no such file: it has no users then.
+  // A minimal root file system may have no such file; it then has no users.
   return parseUser(readText("/etc/passwd"), name);
 }
 
@@ -58,7 +58,7 @@ export function parseGroup(text: string, name: string): number | undefined {
   return undefined;
 }
 
-/** Returns the gid of a group in /etc/group. @throws Error as `findUser` */
+/** Returns the gid of a group in /etc/group. @throws the same errors as `findUser` */
 export function findGroup(name: string): number | undefined {
   return parseGroup(readText("/etc/group"), name);
 }

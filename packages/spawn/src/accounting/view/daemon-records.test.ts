@@ -60,7 +60,7 @@ async function append(id: string, state: RecordState, note?: string, report = 1)
   return number;
 }
 
-/** Lets the queue have a record in memory. */
+/** Adds a record to those that the queue has in memory. */
 function remember(number: number, id: string, fields: Partial<Entry>): void {
   entries.set(number, { ...newEntry({ number, record: recordOf(id, 1), bytes: 1 }), ...fields });
 }
@@ -68,7 +68,7 @@ function remember(number: number, id: string, fields: Partial<Entry>): void {
 const statesOf = (numbers: readonly number[]) => numbers.map((each) => journal.state(each));
 
 describe("an administrator", () => {
-  it("sees how often a handler was called, and why it last failed", async () => {
+  it("sees how many times a handler was called, and why it last failed", async () => {
     const number = await append("a", WAITING);
     remember(number, "a", { attempts: 2, lastError: "no route" });
     const seen = { number, state: "waiting", attempts: 2, reason: "no route" };
@@ -88,7 +88,7 @@ describe("an administrator", () => {
     expect(await records.list(-1, 10)).toMatchObject([{ reason: "too old" }]);
   });
 
-  it("sees what the journal has of a record that is not in memory", async () => {
+  it("sees what the journal knows of a record that is not in memory", async () => {
     const number = await append("a", WAITING);
     const [summary] = await records.list(-1, 10);
     expect(summary).toMatchObject({ number, state: "waiting" });

@@ -7,7 +7,7 @@ export const OUTDATED =
   "is not handed over again: a later report of its cgroup was handed over, which includes its figures";
 
 /**
- * Returns the numbers of the outdated records, as far as the journal shows them.
+ * Returns the numbers of the outdated records, as far as the journal's records can be read.
  * @param wanted the records to look at; undefined for all but those that wait
  * @throws system errors of reading
  */

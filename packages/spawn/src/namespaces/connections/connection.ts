@@ -23,9 +23,9 @@ const DISCARD_LIMIT = 4096;
 
 /**
  * The same limit for an untrusted peer; if more datagrams are left, the disposal (disposal.ts)
- * closes the socket. A peer that makes a request has sent one datagram, so its socket is closed at
- * once. Discarding two datagrams costs about as much as one socket's share of a run of the
- * disposal, which holds up other clients for a millisecond.
+ * closes the socket. A peer that has made one request has sent one datagram, so its socket is
+ * closed immediately. Discarding two datagrams costs about as much as one socket's share of a run
+ * of the disposal; such a run holds up other clients for a millisecond.
  */
 const UNTRUSTED_DISCARD_LIMIT = 2;
 
@@ -34,7 +34,10 @@ const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];
 
 /** Receives the events of a connection. Calls are never nested. */
 export interface ConnectionOwner {
-  /** True if the peer is a stranger, who has to wait until other clients are served. */
+  /**
+   * True if the peer is a stranger (see `Client` in requests/clients.ts), which has to wait until
+   * other clients have been served.
+   */
   readonly isStranger: boolean;
   /**
    * Called before the connection is watched. The owner may take the socket with `release`, and
@@ -91,7 +94,7 @@ export class Connection {
 
   /**
    * Calls `owner` for everything that arrives from now on.
-   * @param atOnce whether to look at once for a message that has already arrived: on a busy loop
+   * @param atOnce whether to look now for a message that has already arrived: on a busy loop
    *   that is earlier and cheaper than waiting for its event
    */
   serve(owner: ConnectionOwner, atOnce: boolean): void {
@@ -119,7 +122,7 @@ export class Connection {
   /**
    * Gives up ownership of the socket and returns its descriptor. This object then has no
    * connection.
-   * @throws SyscallError; the connection is then as it was
+   * @throws SyscallError; the connection is then unchanged
    */
   release(): number {
     this.#forget(this.fd);

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { EventLoop } from "../../thread/event-loop.ts";
 import { Disposal } from "./disposal.ts";
 
-/** The disposal keeps at most this many sockets waiting. */
+/** When this number of sockets wait, the disposal closes them immediately. */
 const MANY = 256;
 
 function sockets(count: number): Fd[] {
@@ -13,7 +13,7 @@ function sockets(count: number): Fd[] {
 
 const openOf = (fds: readonly Fd[]) => fds.filter(({ isOpen }) => isOpen).length;
 
-/** Runs until `condition` holds, for ten seconds at most. */
+/** Runs the loop until `condition` holds, for ten seconds at most. */
 function runUntil(loop: EventLoop, condition: () => boolean): void {
   const look = () => {
     if (condition()) loop.stop();
@@ -38,7 +38,7 @@ describe("sockets that may take long to close", () => {
     expect(childPids(process.pid).length).toBe(children);
   });
 
-  it("are closed at once if there are many of them, unless the previous child still runs", () => {
+  it("are closed immediately if there are many of them, unless the previous child is still running", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const disposal = new Disposal(loop);

@@ -2,15 +2,21 @@ import { ClosingChild, type Fd } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
-/** The maximum number of sockets that wait; at this number they are all closed at once. */
+/**
+ * When this number of sockets wait, all are closed immediately, unless the previous child process
+ * is still running.
+ */
 const MAX_WAITING = 256;
 
-/** How long a peer can read our last answer before its connection ends, in milliseconds. */
+/**
+ * The time from the first socket that waits to the run that closes all of them, in milliseconds.
+ * Until then, the peers can read our last answer.
+ */
 const DELAY_MS = 200;
 
 /**
  * Closes sockets that may take as long to close as an untrusted peer likes: a child process closes
- * many of them at once. The kernel bounds the number of sockets that hold descriptors, because a
+ * many of them together. The kernel bounds the number of sockets that hold descriptors, because a
  * user without privileges may have at most RLIMIT_NOFILE descriptors in flight.
  */
 export class Disposal {

@@ -24,8 +24,8 @@ const STRANGERS = 300;
 const LONG_MS = 1;
 
 /**
- * The number of strangers that may be served before a spawner if each of them takes LONG_MS: those
- * of a turn or two.
+ * The number of strangers that may be served before a spawner if each of them takes LONG_MS: as
+ * many as are accepted in a turn or two.
  */
 const FEW = 5;
 
@@ -57,7 +57,7 @@ interface Queue {
   readonly before: number;
   /** True if connections of strangers are closed when served, not as soon as they are accepted. */
   readonly areLeft: boolean;
-  /** Called whenever a stranger was accepted, with the number accepted so far. */
+  /** Called whenever a stranger has been accepted, with the number accepted so far. */
   readonly each: (count: number) => void;
 }
 
@@ -114,7 +114,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
 }
 
 describe("strangers whose connections are closed as soon as they are accepted", () => {
-  it("free their descriptors at once, without a child process", () => {
+  it("free their descriptors immediately, without a child process", () => {
     const spawner = open();
     let first = 0;
     let last = 0;
@@ -267,7 +267,7 @@ describe("a spawner that makes a request", () => {
     expect(served).toBeLessThan(asksAfter + FEW);
   });
 
-  it("does not wait a whole turn for each stranger before it that takes little time", () => {
+  it("does not wait a whole turn for each quick stranger before it", () => {
     const spawner = open();
     const each = (count: number) => {
       if (count === STRANGERS) send(spawner.number, Buffer.from("request"));

@@ -16,11 +16,11 @@ import { type Accepted, Connection } from "./connection.ts";
 import type { Shared } from "./shared.ts";
 
 /**
- * How long, in microseconds, the listener accepts connections in a turn before other events are
- * handled; the last connection may take longer. A client in the queue waits behind all strangers
- * before it, so the listener accepts as many as it can in this time: most strangers are only set
- * aside, others are closed. Without the limit a turn might never end, because strangers connect
- * again as fast as they are accepted.
+ * How long, in microseconds, the listener accepts connections in a turn of the loop before other
+ * events are handled; the last connection may take longer. A client in the queue waits behind all
+ * strangers before it, so the listener accepts as many as it can in this time: most strangers are
+ * only set aside, and the connections of the others are closed. Without the limit a turn might
+ * never end, because strangers connect again as fast as they are accepted.
  */
 const ACCEPT_US = 250;
 
@@ -28,8 +28,8 @@ const ACCEPT_US = 250;
 const LISTEN_BACKLOG = 4096;
 
 /**
- * The maximum during a flood of strangers, who fill a queue of any length. A client in the queue
- * waits until all before it have been accepted; if the queue is full, the client waits in
+ * The same maximum during a flood of strangers, who would fill a queue of any length. A client in
+ * the queue waits until all before it have been accepted; if the queue is full, the client waits in
  * connect(2) instead.
  */
 const FLOOD_BACKLOG = 256;

@@ -1,8 +1,8 @@
 /**
- * Ends names: when they have expired, when an administrator purges them, and when the daemon shuts
- * down. All methods but `endAll` spare a name whose PID namespace holds processes other than the
- * init, because a client that never took a lease must not lose its processes. After `endIdle`, the
- * lifetime of such a name begins again.
+ * Ends names when they have expired or when an administrator purges them, and kills their inits
+ * when the daemon shuts down. All methods but `endAll` spare a name whose PID namespace holds
+ * processes other than the init, because a client that never took a lease must not lose its
+ * processes. After `endIdle`, the lifetime of such a name begins again.
  */
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";
@@ -53,8 +53,9 @@ export class NameEnder {
   }
 
   /**
-   * Kills the inits of names in which no process lives, and leaves everything else as it is. To be
-   * called when the daemon ends and no service manager keeps the store.
+   * Kills the inits of the names that are not leased and in which no process lives, and leaves
+   * everything else as it is. To be called when the daemon ends and no service manager keeps the
+   * store.
    */
   killIdleInits(done: () => void): void {
     this.#runInSlices(this.#killIdleInits(), done);

@@ -34,7 +34,7 @@ function* busyFor(milliseconds: number): Generator<void, string> {
 }
 
 describe("work in slices", () => {
-  it("is done at once if it is short", () => {
+  it("is done immediately if it is short", () => {
     const { loop, turn } = makeLoop();
     const results: unknown[] = [];
     runInSlices(loop, busyFor(0), (result) => results.push(result), notUsed);

@@ -1,7 +1,10 @@
 import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
-/** The longest time for which a slice of the work may keep clients waiting, in milliseconds. */
+/**
+ * The time after which a slice of the work ends at its next yield, in milliseconds: clients wait
+ * until then.
+ */
 const SLICE_MS = 1;
 
 /**

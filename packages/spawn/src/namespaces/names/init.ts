@@ -34,8 +34,8 @@ const TITLE = "init ";
 const IS_INIT = /^NSpid:\t\d+\t1$/m;
 
 /**
- * Takes all privileges from every program that the calling thread starts from now on: the bounding
- * set is empty, and no_new_privs is set. The thread keeps its own privileges.
+ * Takes all capabilities from every program that the calling thread starts from now on: the
+ * bounding set is empty, and no_new_privs is set. The thread keeps its own capabilities.
  */
 export function makeChildrenPowerless(): void {
   dropBoundingSet();
@@ -78,7 +78,7 @@ export class InitStarter {
   }
 }
 
-/** Ends and reaps an init that has just been started, and for which there is no Init yet. */
+/** Kills and reaps an init that has just been started, and for which there is no `Init` yet. */
 export function endChild(pid: number): void {
   // Nobody else reaps the init, so the pid still belongs to it.
   process.kill(pid, "SIGKILL");

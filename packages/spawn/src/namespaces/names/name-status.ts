@@ -21,7 +21,7 @@ export interface NameStatus {
   readonly leasePipe?: FileIdentity | undefined;
 }
 
-/** Returns up to `limit` names that follow `after`, in order. */
+/** Returns the status of up to `limit` names that follow `after`, in order. */
 export function listNames(registry: Registry, after: string, limit: number): NameStatus[] {
   const names: string[] = [];
   for (const { name } of registry.sets()) if (name > after) names.push(name);

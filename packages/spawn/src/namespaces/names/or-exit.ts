@@ -3,7 +3,7 @@ import { errorText, exitImmediately } from "@cm4all/linux";
 import { logLast } from "../../log/log.ts";
 
 /**
- * Calls `move`, which returns the thread to its original place, and ends the process at once if
+ * Calls `move`, which returns the thread to its original place, and ends the process immediately if
  * that fails: everything that follows would be done in the wrong place.
  * @param what the kind of place, such as `mount namespace`
  */

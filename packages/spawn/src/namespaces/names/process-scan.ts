@@ -53,8 +53,8 @@ export function* scanProcesses(
 }
 
 /**
- * Yields all pids in ascending order. They are read in batches, because reading the whole list at
- * once takes a long time.
+ * Yields all pids in ascending order. They are read in batches, because reading the whole list in
+ * one go takes a long time.
  */
 export function* listProcesses(): Generator<number> {
   const directory = opendirSync("/proc", { bufferSize: 256 });
@@ -70,8 +70,8 @@ export function* listProcesses(): Generator<number> {
 
 /**
  * Returns the inode of a process's PID namespace; undefined if the process is gone, a zombie, or
- * so privileged that the kernel does not let the daemon look (EACCES). As a service the daemon
- * has CAP_SYS_PTRACE; no spawner gives a customer's process more privileges than that.
+ * so privileged that the kernel does not let the daemon look (EACCES). As a service, the daemon has
+ * CAP_SYS_PTRACE, with which it may look at every process.
  */
 export function tryReadPidNamespace(pid: number): number | undefined {
   try {

@@ -3,7 +3,7 @@
  *
  * A Map keeps this order too if a used key is deleted and set again. But V8 leaves each deleted
  * entry in its hash chain until the table is full, and a key that is used again and again gets a
- * chain of thousands: with 4,096 entries that took a third of the time of a request.
+ * chain of thousands: with 4,096 entries, following it took a third of the time of a request.
  */
 interface Link<Key, Value> {
   readonly key: Key;

@@ -1,6 +1,6 @@
 /**
- * Restores what exists at startup: names in the store of an earlier run, inits that are still
- * running, and inits that no store knows. Afterwards no init is unknown.
+ * Restores what exists at startup: names in the store of an earlier run, and inits that are still
+ * running. Inits in the daemon's own cgroup that the store does not know are adopted or killed.
  */
 import { errorText, pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
@@ -41,7 +41,7 @@ export function restore(
   adoptUnknown(registry, log, findInits(cgroupPids), ownInode);
 }
 
-/** Takes over a name. If that fails, the name is free, and its directory stays as it is. */
+/** Takes over a name. If that fails, the name is free again, and its directory is left alone. */
 function tryRestore(
   registry: Registry,
   found: StoredName,
@@ -67,7 +67,7 @@ function tryRestore(
 /**
  * Finds the first process of each of these PID namespaces, by inode. Reads no command lines: they
  * are in the memory of the processes, and if that memory is mapped from a FUSE file, the reader
- * can wait for ever.
+ * may wait forever.
  */
 function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
   const found = new Map<number, number>();
@@ -124,7 +124,7 @@ function killInit(pid: number, inode: number): void {
 
 function tryAdopt(registry: Registry, { name, pid, inode }: FoundInit): boolean {
   // Two busy namespaces may have the same name. Both must be kept, so the second one gets a name
-  // that no client can ask for, and ends once it is idle.
+  // that no client can ask for and that expires once it is idle.
   const free = registry.get(name)?.init === undefined ? name : `${name}\u00a0${pid}`;
   const set = registry.get(free) ?? registry.create(free, undefined);
   const isAdopted = set.tryAdoptUnknownInit(pid, inode);

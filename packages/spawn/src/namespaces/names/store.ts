@@ -212,7 +212,7 @@ function buildTree(fd: Fd): number {
   changeDirectory(root.number);
   pivotRoot(".", "old");
   umount("old", MNT_DETACH);
-  // Every later start calls setns(2) too; here the call also makes "/" the root of the namespace.
+  // As at every later start, setns(2) makes the root of the mount namespace the thread's "/".
   setns(fd.number, CLONE_NEWNS);
   const { dev } = fstatSync(root.number);
   checkRoot(dev);

@@ -3,7 +3,7 @@
  *
  * A spawner connects for each process that it starts, so its rights would have to be proven again
  * and again. Therefore the proof for a process stays valid for one second. Within that second the
- * daemon still checks the capability and the user namespace at each request, but not the uids.
+ * daemon still checks the capability and the user namespace for each connection, but not the uids.
  *
  * The inode of the pidfd shows whether a peer is the same process. So does the pid, because a
  * listening socket hands out connections in the order in which they were made. If a process that
@@ -45,8 +45,8 @@ const LOOKS = 4;
 const PROOF_MS = 1000;
 
 /**
- * How long a process that was found in another user namespace is assumed to be there, in
- * milliseconds. It may connect many times in a row. It cannot enter the daemon's user namespace,
+ * How long a process that was found in another user namespace is assumed to be there still, in
+ * milliseconds: it may connect many times in a row. It cannot enter the daemon's user namespace,
  * and its pid is not reused so soon.
  */
 const ELSEWHERE_MS = 100;

@@ -160,7 +160,7 @@ export class Clients {
     try {
       this.#waiting.add(peer);
     } catch (error) {
-      // The connection ends, and counts against the budget: the time that failures cost is limited.
+      // The connection ends, and counts against the budget, which limits the time lost to failures.
       this.#budget.spend(peer.acceptedMs);
       throw error;
     }
