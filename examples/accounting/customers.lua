@@ -20,14 +20,15 @@ local STATEMENT = [[
     SELECT cpu_seconds, io_bytes FROM customer_cgroup WHERE host = $1 AND id = $2
   ), now AS (
     INSERT INTO customer_cgroup AS known (host, id, reported, cpu_seconds, io_bytes)
-    VALUES ($1, $2, to_timestamp($7), $4, $5)
+    VALUES ($1, $2, (to_timestamp($7) AT TIME ZONE 'UTC')::date, $4, $5)
     ON CONFLICT (host, id) DO UPDATE SET reported = greatest(known.reported, EXCLUDED.reported),
       cpu_seconds = greatest(known.cpu_seconds, EXCLUDED.cpu_seconds),
       io_bytes = greatest(known.io_bytes, EXCLUDED.io_bytes)
     RETURNING cpu_seconds, io_bytes
   )
   INSERT INTO customer_usage AS total (customer, day, cpu_seconds, io_bytes, memory_peak_bytes)
-  SELECT $3, to_timestamp($7), now.cpu_seconds - coalesce(before.cpu_seconds, 0),
+  SELECT $3, (to_timestamp($7) AT TIME ZONE 'UTC')::date,
+    now.cpu_seconds - coalesce(before.cpu_seconds, 0),
     now.io_bytes - coalesce(before.io_bytes, 0), $6
   FROM now LEFT JOIN before ON true
   ON CONFLICT (customer, day) DO UPDATE SET

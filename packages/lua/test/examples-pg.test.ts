@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { ExampleRoot, example } from "./examples.ts";
 
 describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", () => {
@@ -169,14 +169,19 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
       expect(
         await query(`SELECT customer, cpu_seconds, io_bytes, memory_peak_bytes
-          FROM customer_usage WHERE day = current_date ORDER BY customer`),
+          FROM customer_usage WHERE day = (now() AT TIME ZONE 'UTC')::date ORDER BY customer`),
       ).toEqual([
         { customer: "bar", cpu_seconds: 0.000001, io_bytes: "0", memory_peak_bytes: null },
         { customer: "foo", cpu_seconds: 5, io_bytes: "35", memory_peak_bytes: "1000" },
       ]);
     });
 
-    it("counts the usage of running cgroups on the day of the measurement", async () => {
+    it("counts the usage of running cgroups on the day of the measurement (UTC)", async () => {
+      // There, the date differs from that in UTC for most of the day.
+      await query("ALTER DATABASE accounting SET TimeZone = 'Pacific/Kiritimati'");
+      onTestFinished(async () => {
+        await query("ALTER DATABASE accounting RESET TimeZone");
+      });
       const path = root.make("/customers/a", "foo");
       const told = (day: string, cpuSeconds: number, isRunning = true) => ({
         path,
