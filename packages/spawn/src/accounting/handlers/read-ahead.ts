@@ -62,6 +62,7 @@ export class ReadAhead {
   /** Reports that a record could not be read, and tries again after a pause. */
   failed(error: unknown): void {
     this.#parts.onFailure(error);
+    clearTimeout(this.#pause);
     this.#pause = setTimeout(() => {
       this.wake();
       this.#parts.onEnd();

@@ -1,3 +1,4 @@
+import type { EncodedRecord } from "@cm4all/cgroup";
 import { DEFAULT_OPTIONS, Journal, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
@@ -65,6 +66,23 @@ describe("the window", () => {
     window.rewind(numbers[3] ?? 0);
     await journal.mark(numbers[3] ?? 0, RecordState.WAITING);
     expect(await read10()).toEqual(["boot:3"]);
+  });
+
+  it("keeps new records in memory, and makes room when they are gone", async () => {
+    window.open(journal);
+    window.openBoot();
+    const add = async (id: string) => {
+      const number = await append(id);
+      const record = { id, path: "", payload: "" } as unknown as EncodedRecord;
+      window.add(number, { number, record, bytes: 1 });
+      return number;
+    };
+    for (let i = 0; i < 1000; i++) await journal.mark(await add(`b:${i}`), RecordState.GONE);
+    expect(await read(10)).toEqual([]);
+    await add("b:last");
+    const reads = vi.spyOn(journal, "read");
+    expect(await read(10)).toEqual(["b:last"]);
+    expect(reads).not.toHaveBeenCalled();
   });
 
   it("reads no records that the intake holds back or has not announced yet", async () => {

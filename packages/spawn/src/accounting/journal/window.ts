@@ -111,6 +111,7 @@ export class RecordWindow {
     const page: Page = { records: [], damaged: [], refusal: undefined };
     const journal = this.#journal;
     if (journal === undefined) return page;
+    this.#dropStale(journal);
     const begin = this.#cursor + 1;
     try {
       // Looks further if all of the next records are gone or have a pause.
@@ -183,6 +184,12 @@ export class RecordWindow {
       if (!this.#options.unreadable.isPausing(number)) numbers.push(number);
     }
     return numbers;
+  }
+
+  /** Makes room for new records: those that no longer wait, such as replaced ones, are not read. */
+  #dropStale(journal: Journal): void {
+    for (const number of this.#fresh.keys())
+      if (journal.state(number) !== RecordState.WAITING) this.#fresh.delete(number);
   }
 
   /** Returns undefined if the disk cannot read the record, which is tried again later. */

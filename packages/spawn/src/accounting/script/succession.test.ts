@@ -78,6 +78,11 @@ it("ends the oldest retired host immediately if there would be three retired hos
   expect(hosts.map(({ stops }) => stops)).toEqual([[5000, 0], [5000], [5000], [], []]);
 });
 
+it("ends all retired hosts but the last two, even while an older one is still ending", () => {
+  for (const i of [0, 1, 2, 3, 4]) succession.putInCharge(asHost(host(i)));
+  expect(hosts.map(({ stops }) => stops.at(-1))).toEqual([0, 0, 5000, 5000, undefined]);
+});
+
 it("does not count hosts whose handlers have ended", async () => {
   for (const i of [0, 1, 2]) succession.putInCharge(asHost(host(i)));
   host(0).end();

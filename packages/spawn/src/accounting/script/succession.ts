@@ -44,11 +44,11 @@ export class Succession {
     const old = this.#inCharge;
     this.#inCharge = host;
     if (old === undefined) return;
-    const [oldest] = this.#retired;
-    if (this.#retired.size >= MAX_RETIRED) void oldest?.stop(0);
     this.#retired.add(old);
     ignoreState(old);
     void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
+    // Some of these may be ending already; stopping them again has no effect.
+    for (const tooOld of [...this.#retired].slice(0, -MAX_RETIRED)) void tooOld.stop(0);
   }
 
   /** Ends the successor, if there is one, immediately: it is not running any handlers yet. */
