@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing, readProc } from "@cm4all/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { DaemonStatus } from "../src/status/status.ts";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
@@ -111,11 +111,16 @@ describe.skipIf(cannotRun)("requests", () => {
   });
 
   it("start inits without descriptors, capabilities or ignored signals", async () => {
-    using client = daemon.connect();
+    // As with AmbientCapabilities= in a drop-in.
+    const capabilities = "+sys_admin,+net_raw";
+    const inherited = ["--inh-caps", capabilities, "--ambient-caps", capabilities];
+    const privileged = await TestDaemon.start({ wrapper: ["setpriv", ...inherited, "--"] });
+    onTestFinished(() => privileged.stop());
+    using client = privileged.connect();
     client.inodes("powerless", { pid: true });
     const isNamed = (child: number) => readProc(child, "cmdline") === "init powerless\0-P\0";
-    await until(() => daemon.childPids().some(isNamed), "the init shows its name");
-    const pid = daemon.childPids().find(isNamed);
+    await until(() => privileged.childPids().some(isNamed), "the init shows its name");
+    const pid = privileged.childPids().find(isNamed);
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
       expect(status).toMatch(new RegExp(`^${set}:\\t0+$`, "m"));
@@ -131,7 +136,7 @@ describe.skipIf(cannotRun)("requests", () => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };
     };
-    expect(rootOf(pid)).toEqual(rootOf(daemon.pid));
+    expect(rootOf(pid)).toEqual(rootOf(privileged.pid));
   });
 
   it("start an init that reaps the zombies of its PID namespace", async () => {

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import {
   CLONE_NEWPID,
   dropBoundingSet,
+  dropInheritableCapabilities,
   EPOLLIN,
   type Fd,
   isErrno,
@@ -35,10 +36,12 @@ const IS_INIT = /^NSpid:\t\d+\t1$/m;
 
 /**
  * Takes all capabilities from every program that the calling thread starts from now on: the
- * bounding set is empty, and no_new_privs is set. The thread keeps its own capabilities.
+ * bounding, inheritable and ambient sets are empty, and no_new_privs is set. The thread keeps its
+ * own capabilities.
  */
 export function makeChildrenPowerless(): void {
   dropBoundingSet();
+  dropInheritableCapabilities();
   setNoNewPrivileges();
 }
 
