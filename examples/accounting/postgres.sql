@@ -1,6 +1,6 @@
 -- The table of postgres.lua. This file may be run again: psql -d accounting -f postgres.sql
 
--- The table of an earlier version of this file had one row for each cgroup.
+-- An earlier version of this file made a table with one row for each cgroup: convert it.
 DO $$ BEGIN
   ALTER TABLE cgroup_usage RENAME COLUMN reported TO measured;
   ALTER TABLE cgroup_usage ADD COLUMN day date;
@@ -12,7 +12,7 @@ END $$;
 -- The last figures of each cgroup on each day (UTC) on which it was measured.
 CREATE TABLE IF NOT EXISTS cgroup_usage (
   host text NOT NULL,
-  id text NOT NULL,              -- boot id and inode: the same cgroup, whatever its name
+  id text NOT NULL,              -- boot id and inode: never used by another cgroup, unlike the path
   day date NOT NULL,
   measured timestamptz NOT NULL,
   path text NOT NULL,

@@ -3,27 +3,28 @@
 
        hostile ADDRESS MODE COUNT SECONDS
 
-   ADDRESS is @NAME or, for the modes that attack the metrics, a port of 127.0.0.1.  The program
-   ends after SECONDS, even if it hangs.
+   ADDRESS is @NAME or, for the modes that attack the metrics, a port of 127.0.0.1.  An attack ends
+   after SECONDS, even if it hangs.
 
-       ask         requests a PID namespace and a lease again and again, at most COUNT times, and
-                   prints one line of JSON: the time until each answer, the pause after each,
-                   and the numbers of failed requests and of EAGAIN
+       ask         is not an attack: requests a PID namespace and a lease again and again, at most
+                   COUNT times and until SECONDS have passed; then prints one line of JSON: the time
+                   until each answer, the pause after each, and the numbers of failed requests and
+                   of EAGAIN
        idle        holds COUNT connections that send nothing, and replaces those that are closed
        connect     connects and closes
        request     connects, sends a request, reads the answer, and closes
        stream      sends requests over a connection from which it never reads, until the connection
                    is closed; then over the next connection
        fill        fills a connection with requests, closes it, and continues with the next one
-       half        as idle, with one direction shut down
+       half        like idle, with one direction shut down
        linger      sends COUNT TCP sockets that take 5 seconds to close, and closes
        rights      sends a request with COUNT descriptors, and closes
        fork        starts a new process for each connection
-       namespace   as request, as root of a user namespace of its own
-       namespace-idle  as idle, as root of a user namespace of its own
+       namespace   like request, as root of a user namespace of its own
+       namespace-idle  like idle, as root of a user namespace of its own
        http        fetches /metrics
        http-close  requests /metrics, and closes
-       http-idle   as idle, over TCP
+       http-idle   like idle, over TCP
        http-slow   holds COUNT connections that request /metrics and never read
 */
 #define _GNU_SOURCE

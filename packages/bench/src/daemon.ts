@@ -19,11 +19,11 @@ const STARTS = 7;
 /** The number of measurements of the memory; the medians are printed. */
 const ROUNDS = 5;
 /**
- * The pause before a measurement, in milliseconds. After three times QUIET_MS, the daemon has freed
- * the memory that it does not need.
+ * The pause before a measurement, in milliseconds. After three times QUIET_MS (of free-memory.ts),
+ * the daemon has freed the memory that it does not need.
  */
 const REST_MS = 18_000;
-/** The number of bursts before the first measurement; each later one follows one more burst. */
+/** The number of bursts before the first measurement; one more precedes each later measurement. */
 const BURSTS = 12;
 const BURST = 2000;
 

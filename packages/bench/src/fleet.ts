@@ -39,7 +39,7 @@ interface Goal {
   readonly clientUs?: number;
 }
 
-/** The number of cgroups that a script gets at once. */
+/** The number of cgroups that a handler gets in one list. */
 const BATCH = 100;
 
 const RUNS: readonly Run[] = [

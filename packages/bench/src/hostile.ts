@@ -19,8 +19,8 @@ const GOAL = 3;
 
 /**
  * The number of times that each attack is made, on the floor and on the daemon in turn. The medians
- * of all rounds count: stalls that add up to 10 ms, 1 % of a second, determine that second's p99,
- * and a shared machine stalls for longer now and then.
+ * of all rounds count, because a shared machine stalls now and then: if the stalls in a second add
+ * up to more than 10 ms, which is 1 %, they determine the p99 of that second.
  */
 const ROUNDS = 7;
 
@@ -84,8 +84,8 @@ interface Waits {
   /** How long the client rested after each answer, in microseconds. */
   readonly restUs: number;
   /**
-   * The number of requests that were not answered within three seconds, or whose connection was
-   * closed.
+   * The number of requests that were not answered within three seconds after they were sent, or
+   * whose connection failed or was closed.
    */
   readonly failed: number;
   /** The number of times that connect(2) would have had to wait. */

@@ -240,7 +240,7 @@ function noteGoal(
 
 /** Prints the cost of requests to the namespace service, compared with the floor in C. */
 export async function measureNamespaces(): Promise<void> {
-  // Subjects with `asSpawner` run this copy as another user.
+  // A copy of nsbench that every user can run: subjects with `asSpawner` run it as another user.
   using directory = temporaryDirectory();
   const nsbench = join(directory.path, "nsbench");
   copyFileSync(compile("nsbench"), nsbench);

@@ -1,7 +1,7 @@
 /**
  * Measures `up` and `down` of a network namespace, compared with the commands that they replace:
- * the calls to ip(8) in the unit of the original, the C++ implementation, with `true` as the set-up
- * script, and corresponding commands for other kinds of links.
+ * the calls to ip(8) in the systemd unit of the original package, with `true` as the set-up script,
+ * and corresponding commands for other kinds of links.
  *
  * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. Our program and the
  * commands are measured in turn, so that everything else that the machine does affects both alike;

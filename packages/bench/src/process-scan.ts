@@ -1,6 +1,6 @@
 /**
- * Measures the cost of the walk over `/proc` by which the daemon finds out, before names expire,
- * which PID namespaces are in use, and how long clients wait for answers during the walk.
+ * Measures the cost of the daemon's walk over `/proc`, and how long clients wait for answers during
+ * the walk. The walk shows the daemon, before names expire, which PID namespaces are in use.
  *
  * Starts a daemon with many names, each with a PID namespace and its init, and about as many other
  * processes. All of them are ended after about two minutes.

@@ -52,7 +52,7 @@ process.once("exit", () => {
 });
 
 /**
- * Makes a server of a process, which is ended at the latest when this process exits.
+ * Represents a child process as a server. The child is ended at the latest when this process exits.
  * @param held disposed of together with the server
  */
 function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {
@@ -202,7 +202,7 @@ export async function startReaperFloor(scope: string, output: string): Promise<R
 }
 
 /**
- * Starts the floor: a server in C that only receives and sends descriptors.
+ * Starts the floor: a server in C that only answers requests with descriptors.
  * @param creates true to make the namespaces, in the simplest way
  */
 export async function startFloor(creates = false): Promise<RunningServer> {

@@ -53,8 +53,8 @@ function run<T>(reaper: Reaper, mode: string, args: readonly string[]): T {
 
 export interface Reaping {
   /**
-   * How the cgroups become empty. `seq`: one after the other; `burst`: all at once; `churn`: each
-   * right after its creation, before the next one is created.
+   * How the cgroups become empty. `seq`: one after the other; `burst`: all at the same time;
+   * `churn`: each right after its creation, before the next one is created.
    */
   readonly mode: "seq" | "burst" | "churn";
   readonly count: number;

@@ -13,8 +13,8 @@ process.once("exit", () => {
 });
 
 /**
- * Makes a directory in which everybody may write, because scripts run as a user of their own if
- * there is one. It is removed at the latest when this process ends.
+ * Makes a directory in which everybody may write, because accounting scripts run as a user of their
+ * own, if that user exists. It is removed at the latest when this process ends.
  */
 export function temporaryDirectory(): TemporaryDirectory {
   const path = mkdtempSync(join(tmpdir(), "bench-"));

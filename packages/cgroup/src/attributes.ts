@@ -22,7 +22,7 @@ export const scriptAttributes: ReadonlyMap<string, Attribute> = new Map<string, 
   ["age", (s) => (s.birthMs === undefined ? undefined : (s.measuredMs - s.birthMs) / 1000)],
   ["measured", (s) => s.measuredMs / 1000],
   ...figureAttributes,
-  // An alias from the time of cgroup v1: earlier manuals of the original daemon, written in C++,
-  // use it in an example.
+  // An alias from the time of cgroup v1: old versions of the original daemon's manual use it in an
+  // example.
   ["memory_max_usage", (s) => s.memoryPeakBytes],
 ]);

@@ -1,9 +1,9 @@
 /**
- * Represents bytes in JSON, with at most two bytes for each. JSON escapes a control character with
- * six bytes, and names of cgroups may consist of control characters. So each control character,
- * quotation mark and backslash is replaced with the character whose code is higher by 256, which
- * needs no escape. No byte exceeds 255, so JSON of earlier versions, which has no replacements,
- * keeps its meaning. Pure.
+ * Represents bytes in JSON, with at most two bytes for each. JSON escapes most control characters
+ * with six bytes, and names of cgroups may consist of them. So each control character, quotation
+ * mark and backslash is replaced with the character whose code is higher by 256, which needs no
+ * escape. No byte exceeds 255, so JSON of earlier versions, which has no replacements, keeps its
+ * meaning. Pure.
  */
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 

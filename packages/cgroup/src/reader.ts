@@ -12,9 +12,9 @@ import { parseCpuTotalUsec, parseSingleValue, type Values } from "./parse.ts";
 type Usage = { -readonly [Name in FigureName]?: CgroupUsage[Name] };
 
 /**
- * Maps a file that every kernel has to the files of the same controller that only newer kernels
- * have. If the former is missing, the cgroup does not have the controller, and the other files need
- * not be looked for.
+ * Maps a file that exists with every kernel to the files of the same controller that exist only
+ * with newer kernels. If the former is missing, the cgroup does not have the controller, and the
+ * other files need not be looked for.
  */
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   "memory.events": ["memory.peak", "memory.swap.peak"],

@@ -36,7 +36,7 @@ export class SpawnClient {
 
   /**
    * Asks for namespaces of `name`. The first request for a name and type creates the namespace;
-   * every later request gets the same namespace. The caller closes the grant.
+   * later requests get the same namespace while it exists. The caller closes the grant.
    * @param name 1 to 4080 bytes from 0x20 to 0x7f
    * @throws SpawnError if the request is not granted
    * @throws RangeError for a name that is not allowed, or if nothing is asked for

@@ -80,7 +80,7 @@ export class FakeDaemon {
     }
   }
 
-  /** Receives a message; returns an empty one if the peer has closed. */
+  /** Receives a message: undefined if there is none yet, an empty one if the peer has closed. */
   #receive(peer: Fd): Buffer | undefined {
     try {
       return this.#buffer.receive(peer.number)?.data;
