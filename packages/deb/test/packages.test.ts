@@ -172,8 +172,8 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
     );
     // Targets that are not among the installed files: manual pages, which are read with man(1);
-    // CHANGELOG.md, which is installed only as HTML, because debhelper would install the file itself
-    // as the package's changelog; and the repository's packages/.
+    // CHANGELOG.md, which is installed only as HTML, because debhelper would install the file
+    // itself as the package's changelog; and the repository's packages/.
     const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
       for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))

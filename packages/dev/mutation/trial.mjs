@@ -16,8 +16,8 @@ import { unitTests } from "../vitest.mjs";
  */
 const HEAP_MIB = 512;
 /**
- * A test file counts as hanging if it takes longer than `times` times its duration with the original
- * text, plus `moreMs`.
+ * A test file counts as hanging if it takes longer than `times` times its duration with the
+ * original text, plus `moreMs`.
  */
 const HANGS_AFTER = { times: 4, moreMs: 3000 };
 /** The limit while the durations are not known, in milliseconds; generous for a busy machine. */
