@@ -39,7 +39,7 @@ const systemTests = (name, include, env = {}) => ({
 
 /**
  * Returns the configuration for the two kinds of tests of a package: those beside the sources, and
- * those below `test/`, which may need a build, root or a running daemon, and run one file at a time.
+ * those below `test/`, which may need a build, root or a daemon, and run one file at a time.
  * @param {readonly string[]} alsoWithoutAddon tests that are run a second time, with all system
  *   calls through ffi-rs
  */
