@@ -17,7 +17,7 @@ import { wrongMachines } from "./elf.mjs";
 /**
  * Builds the packages below `workDirectory`, and returns their paths there.
  * @param {string} workDirectory an empty directory
- * @param {string} [architecture] Debian's name for the architecture; by default ours
+ * @param {string} [architecture] Debian's name for the architecture; by default this machine's
  * @returns {string[]}
  */
 export function buildBelow(workDirectory, architecture) {

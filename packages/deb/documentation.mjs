@@ -40,12 +40,12 @@ function filter(program, args, input) {
   return stdout;
 }
 
-/** Returns the file name of a page. @param {string} path below the root */
+/** Returns the file name of the page for a Markdown file. @param {string} path below the root */
 function pageOf(path) {
   return `${path.replace(/\.md$/, "").replaceAll("/", "-")}.html`;
 }
 
-/** Returns the page for a file of the repository. @param {string} path */
+/** Does the same for a Markdown file or a manual page. @param {string} path */
 function page(path) {
   return path.startsWith("docs/man/") ? `${basename(path)}.html` : pageOf(path);
 }

@@ -102,8 +102,8 @@ export async function bundle({
   });
   // A list of the contents of the bundle, for the check of the licences.
   writeFileSync(`${outfile}.inputs.json`, JSON.stringify(Object.keys(metafile.inputs)));
-  // Our packages have "type": "module", but the directory in which a bundle is installed has no
-  // package.json.
+  // Where a bundle is installed, there is no package.json, and Node takes the bundle for CommonJS.
+  // In dist/, Node would find the package.json of our package, which has "type": "module".
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "commonjs" }\n');
   const size = statSync(unfinished).size;
   const limit = budgetKiB * 1024;

@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { EX_USAGE, fail, installDependencies, root, turbo } from "./setup.mjs";
 
-/** How long after SECONDS a subject that hangs is killed, in seconds. */
+/** A subject that still runs this many seconds after SECONDS hangs, and is killed. */
 const GRACE_SECONDS = 60;
 const HEAP_MIB = 256;
 

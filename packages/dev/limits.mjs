@@ -10,8 +10,8 @@ import { syncBuiltinESMExports } from "node:module";
 import { TestRunner } from "vitest";
 
 /**
- * The share of the test's time limit that a command gets: the command ends before the test, with an
- * error that names the command.
+ * The share of the test's time limit that a command gets: if the first command of a test hangs, it
+ * is ended before the test's own limit has passed, with an error that names the command.
  */
 const SHARE = 0.9;
 /** The limit outside a test, as in `beforeAll`, in milliseconds: every preparation takes less. */

@@ -105,8 +105,8 @@ export function installDependencies() {
 }
 
 /**
- * Runs turbo, which looks for pnpm on the PATH, where `pnpm exec` puts it. The cached results of a
- * build are valid for one compiler only.
+ * Runs turbo, which looks for pnpm on the PATH, where `pnpm exec` puts it. The variable
+ * CM4ALL_COMPILER is for turbo.json: the cached results of a build are valid for one compiler only.
  * @param {string[]} args arguments for turbo
  */
 export function turbo(args) {

@@ -14,7 +14,7 @@ const testTimeout = 60_000;
 /** Sets time limits for commands that a test runs synchronously. */
 const setupFiles = [fileURLToPath(new URL("limits.mjs", import.meta.url))];
 
-/** The pure tests of a package, beside its sources. */
+/** The tests of a package beside its sources, which need neither a build nor root. */
 export const unitTests = {
   name: "unit",
   include: ["src/**/*.test.ts"],
@@ -38,9 +38,8 @@ const systemTests = (name, include, env = {}) => ({
 });
 
 /**
- * Returns the configuration for the two kinds of tests of a package: pure ones beside the source,
- * and those below `test/` that need a kernel, a daemon or a built bundle, which run one file at a
- * time.
+ * Returns the configuration for the two kinds of tests of a package: those beside the sources, and
+ * those below `test/`, which may need a build, root or a daemon, and run one file at a time.
  * @param {readonly string[]} alsoWithoutAddon tests that are run a second time, with all system
  *   calls through ffi-rs
  */

@@ -11,8 +11,8 @@ export interface Surroundings {
 }
 
 /**
- * Returns the words to put before the command. Each program takes one step and then executes the
- * next program, so that all of them run in the same process.
+ * Returns the words to put before the command: a chain of programs. Each program takes one step and
+ * then executes the next, so that all of them run in the same process.
  *
  * The order matters: the IPC and PID namespaces belong to the initial user namespace. Entering
  * them and mounting `/proc` takes privileges in that user namespace, which are lost once another

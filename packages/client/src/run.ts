@@ -29,7 +29,7 @@ const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 const KILLED = 128;
 
-/** The namespaces that a command is to run in, without the lease. */
+/** The namespaces that a command is to run in; `run` asks for the lease itself. */
 export type WantedNamespaces = Omit<Wanted, "user" | "lease"> & {
   readonly user: UserMap | false;
 };

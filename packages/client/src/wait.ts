@@ -1,7 +1,7 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { Backoff, doubling } from "@cm4all/supervision";
 
-/** How long to wait for an answer without a timer, which would cost at least a millisecond. */
+/** The time to wait before timers are used, each of which takes at least a millisecond. */
 const EAGER_MS = 2;
 const POLL_PAUSES = doubling(1, 20);
 

@@ -8,7 +8,7 @@ const daemonBundle = join(packageDirectory, "../spawn/dist/cm4all-spawn.js");
 let count = 0;
 
 export interface DaemonOptions {
-  /** The socket; by default a name of its own. */
+  /** The socket; by default a name that no other daemon has. */
   readonly socket?: string;
   /** The time for which a name without leases is kept; by default a minute. */
   readonly expireMs?: number;

@@ -5,7 +5,7 @@ it.each([
   [0, "0 cgroups", "0 cgroups are"],
   [1, "1 cgroup", "1 cgroup is"],
   [2, "2 cgroups", "2 cgroups are"],
-])("of %d agrees with its noun and verb", (number, words, beginning) => {
+])("noun and verb agree with the number %d", (number, words, beginning) => {
   expect(amount(number, "cgroup")).toBe(words);
   expect(amountIs(number, "cgroup")).toBe(beginning);
 });

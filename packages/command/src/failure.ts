@@ -22,7 +22,7 @@ const WORKER_REFUSED: ReadonlySet<string> = new Set([
   "ERR_WORKER_OUT_OF_MEMORY",
 ]);
 
-/** Returns the message for an error of the system; undefined if the program has a defect. */
+/** Returns the message if the system has refused something; undefined for any other error. */
 function explainRefusal(error: unknown): string | undefined {
   if (!(error instanceof Error && "code" in error && typeof error.code === "string"))
     return undefined;

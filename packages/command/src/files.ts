@@ -46,8 +46,8 @@ export function fileFailure(doing: string, error: unknown): unknown {
 
 /**
  * Creates or replaces a file atomically: a reader finds either the old content or the new, even
- * after a crash. A symbolic link is replaced, not followed. Temporary files of earlier runs that
- * were killed are removed.
+ * after a crash. A symbolic link is replaced, not followed. Also removes the temporary files that
+ * killed runs have left behind, if they are older than ten minutes.
  * @param mode the mode of the new file, whatever the umask is
  * @param owner the owner of the new file; by default the user of the process
  * @throws the error of the failed system call; no temporary file is left in that case

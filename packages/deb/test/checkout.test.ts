@@ -65,14 +65,14 @@ const RUN = [
   MEASUREMENT,
 ];
 
-/** Returns the problem of a command that is only read; undefined if there is none. */
+/** Returns the problem with a command that is only read; undefined if there is none. */
 type Reader = (words: readonly string[], directory: string) => string | undefined;
 
 /** Why a command is not run, and what reads it instead. */
 const READ: readonly (readonly [RegExp, why: string, reader: Reader])[] = [
-  [/^npm run format$/, "it writes into files that are being changed", readNpm],
-  [/^npm run deb$/, "it takes minutes; a bare machine and the container do it", readNpm],
-  [/^apt-get install /, "it changes the host; the container does it", readInstallation],
+  [/^npm run format$/, "it rewrites sources, which somebody may be editing", readNpm],
+  [/^npm run deb$/, "it takes minutes; packages/e2e runs it", readNpm],
+  [/^apt-get install /, "it changes the host; packages/e2e does it", readInstallation],
   [
     /^npm run e2e\b/,
     "it starts containers and virtual machines, and takes minutes or hours",
@@ -278,7 +278,7 @@ it("wrong commands are noticed", () => {
 });
 
 it.each(["--nonsense", "nonsense", "--only=nonsense"])(
-  "a measurement of %s is refused in one line, before anything is measured",
+  "a measurement of %s is refused with one line, before anything is measured",
   (argument) => {
     const refused = run(`node packages/bench/dist/bench.js daemon ${argument}`);
     const line = expect.stringMatching(/^.*nonsense.*\n$/);

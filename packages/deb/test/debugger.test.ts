@@ -84,8 +84,8 @@ describe("programs", () => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);
-      // All of them get to their last line. Then Node removes its signal handlers, and any signal
-      // can end it.
+      // Each run prints all of its output. As Node exits, it removes its signal handlers, and
+      // SIGUSR1 may then end it.
       expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
       expect(help.stdout).toMatch(/^Usage: /);
       expect(mistake.stderr).toContain("--nonsense");

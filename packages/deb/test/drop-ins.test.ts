@@ -39,7 +39,7 @@ test("there is no message without drop-ins, or about drop-ins for our own units"
   expect(install()).toBe("");
 });
 
-test("each drop-in for the original's units is named, with its current effect", () => {
+test("each drop-in for units of the original package is named, with its current effect", () => {
   write(
     "cm4all-spawn-reaper.service.d/override.conf",
     "[Service]\nUser=me\nMemoryMax=100M\nEnvironment=A=b\nExecStart=\nExecStart=/usr/sbin/cm4all-spawn-reaper -v\n",
@@ -97,7 +97,7 @@ describe("an upgrade from a version in which scripts are always child processes"
   });
 });
 
-test("the programs of the original print what has replaced them", () => {
+test("the programs of the original package print what has replaced them", () => {
   const moved = join(root, "packages/spawn/moved.sh");
   const { status, stderr } = spawnSync(moved, ["--any"], { encoding: "utf8" });
   expect(status).toBe(64);

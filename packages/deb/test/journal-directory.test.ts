@@ -36,7 +36,7 @@ async function writeRecords(...paths: readonly string[]): Promise<void> {
   await journal.close();
 }
 
-describe("the script after a removal", () => {
+describe("the postrm script", () => {
   it.each(["remove", "upgrade", "abort-install"])(
     "leaves the journal alone on %s",
     async (action) => {

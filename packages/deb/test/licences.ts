@@ -30,7 +30,7 @@ function inputLists(dist: string, bundles: ReadonlySet<string>): string[] {
     const names = readdirSync(dist).filter((name) => bundles.has(name));
     return names.map((name) => join(dist, `${name}.inputs.json`));
   } catch {
-    // The component has no bundles.
+    // This directory of packages/ has no bundles.
     return [];
   }
 }

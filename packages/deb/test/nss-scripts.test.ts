@@ -68,7 +68,7 @@ it("installing or removing a second architecture changes nothing", () => {
   expect(text()).toBe(WITH);
 });
 
-it("the marker of earlier packages is removed", () => {
+it("the marker that earlier versions of the package left is removed", () => {
   const marker = "nsswitch.conf.nss.libnss-cm4all-logname-will-install";
   writeFileSync(join(system, "etc", marker), "");
   run("postinst", ["configure", "1"]);

@@ -25,7 +25,7 @@ const COMMANDS = {
   "usr/sbin/cm4all-logname": 8,
 };
 
-/** The last version of the original, which our packages replace. */
+/** The last version of the original packages, which ours replace. */
 const ORIGINAL = "0.27";
 
 describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
@@ -71,7 +71,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(status).toBe(0);
   }, 120_000);
 
-  test("have the suite's version, which is above the original's", () => {
+  test("have the suite's version, which is above that of the original packages", () => {
     for (const file of built.first.values()) expect(field(file, "Version")).toBe(version());
     const compared = spawnSync("dpkg", ["--compare-versions", version(), "gt", ORIGINAL]);
     expect(compared.status).toBe(0);
@@ -80,7 +80,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       expect(readFileSync(join(root, text), "utf8")).toContain(ORIGINAL);
   });
 
-  test("replace the packages of the original", () => {
+  test("replace the original packages", () => {
     const file = path("cm4all-spawn");
     const provided = ["accessory", "reaper"].map((name) => `cm4all-spawn-${name} (= ${version()})`);
     expect(field(file, "Provides")).toBe(provided.join(", "));
@@ -171,9 +171,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(texts).toEqual(
       expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
     );
-    // Manual pages are read with man(1). CHANGELOG.md is installed only as HTML, because debhelper
-    // would install the file itself as the package's changelog. The repository's packages/ is not
-    // installed.
+    // Targets that are not among the installed files: manual pages, which are read with man(1);
+    // CHANGELOG.md, which is installed only as HTML, because debhelper would install the file
+    // itself as the package's changelog; and the repository's packages/.
     const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
       for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))
@@ -192,7 +192,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       );
   });
 
-  test("have units that systemd accepts, and aliases for the original's units", () => {
+  test("have units that systemd accepts, and aliases for units of the original packages", () => {
     const directory = "usr/lib/systemd/system";
     // debhelper of Debian 12 installs units below /lib.
     const old = join(built.tree, "lib/systemd/system");
@@ -213,7 +213,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accessory.service"))).toBe(
       "cm4all-spawn.service",
     );
-    // An administrator's drop-ins for the original's reaper apply to the unit of the script.
+    // An administrator's drop-ins for the original reaper's unit apply to the unit of the script.
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accounting@.service.d"))).toBe(
       "/etc/systemd/system/cm4all-spawn-reaper.service.d",
     );

@@ -15,7 +15,10 @@ import { unitTests } from "../vitest.mjs";
  * machine's memory.
  */
 const HEAP_MIB = 512;
-/** A test file that takes this much longer than with the original text counts as hanging. */
+/**
+ * A test file counts as hanging if it takes longer than `times` times its duration with the
+ * original text, plus `moreMs`.
+ */
 const HANGS_AFTER = { times: 4, moreMs: 3000 };
 /** The limit while the durations are not known, in milliseconds; generous for a busy machine. */
 const FIRST_LIMIT_MS = 300_000;

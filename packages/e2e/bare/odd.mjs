@@ -22,11 +22,12 @@ const CGROUP_V1 =
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
 /**
- * The machine shares the host's network namespace with others that may run at the same time. Each
- * has a PID namespace of its own, so a PID would not tell them apart.
+ * The daemon's address, an abstract name. The machine shares the host's network namespace, and so
+ * the abstract names, with other machines that may run at the same time. Each machine has a PID
+ * namespace of its own, so a PID would not tell them apart.
  */
 const ADDRESS = `@odd-${randomUUID()}`;
-/** Writes a description of a network namespace to a tmpfs, which ends with the mount namespace. */
+/** Describes a network namespace in a tmpfs, which vanishes with the mount namespace. */
 const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
   "cp examples/netns/web.toml /etc/cm4all/spawn/netns";

@@ -28,7 +28,7 @@ export const places = {
     tarball: true,
     gcc: true,
   },
-  // Every oddity that a clone can have, at once; the absence of git is left to `tarball`.
+  // All that can be unusual about a clone, combined; the absence of git is left to `tarball`.
   worst: {
     title: "in /root, with blanks, behind a link, with the service's user",
     directory: "/root/my files/spawn suite",

@@ -52,7 +52,7 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
  * @param {string} options.name      the name of the place
  * @param {string[]} options.commands commands of newcomer.mjs, in the order in which they run
  * @param {string} options.output    a directory, which is emptied first
- * @param {AbortSignal} options.signal ends the run at once
+ * @param {AbortSignal} options.signal ends the run immediately
  * @returns {Promise<PlaceResult>}
  */
 export async function runPlace({ cell, name, commands, output, signal }) {
