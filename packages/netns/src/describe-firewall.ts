@@ -41,8 +41,8 @@ function choice<T extends string>(table: TomlTable, key: string, known: readonly
 }
 
 /**
- * Refuses links whose packets the host's hooks do not see, because the host does not route
- * them.
+ * Refuses links whose packets the host's netfilter hooks do not see, because the host does not
+ * route them.
  */
 function refuseUnseenLinks(
   links: readonly LinkDescription[],

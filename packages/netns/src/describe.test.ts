@@ -250,7 +250,7 @@ options = ["edns0"]
     expect(mistakes(`[dns]\nservers = ["${server}"]`)[0]).toContain("is not an address");
   });
 
-  it("finds all mistakes at once, in their order", () => {
+  it("reports all mistakes together, in their order", () => {
     const text = '[dns]\nservers = ["x"]\n[inside]\nmtu = 1\nmac = "x"\naddresses = ["x", "y"]\n';
     expect(mistakes(text).map((line) => line.split(":")[0])).toEqual(["2", "4", "5", "6", "6"]);
   });

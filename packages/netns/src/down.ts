@@ -23,7 +23,7 @@ export function down(name: string): void {
   requireRoot();
   using record = lockRecord(name);
   const found = record.read();
-  // If this process is killed, the next `up` may replace what is left.
+  // The state "removing" allows the next `up` to replace what is left if this process is killed.
   const known =
     found?.state === "complete"
       ? ({ ...found, state: "removing", pid: process.pid } as const)

@@ -5,8 +5,8 @@ import type { Step, Undo } from "./step.ts";
 /** Executes single steps. */
 export interface Executor {
   /**
-   * Executes a step. A step that fails may have taken effect in part, so its undo is called even
-   * then.
+   * Executes a step. A step that fails may have made some of its changes, so its undo is called
+   * all the same.
    */
   run(step: Step): void | Promise<void>;
   /** Undoes what this executor has done, as far as it still exists; touches nothing else. */

@@ -29,7 +29,7 @@ import type { Place, Side, Step, Undo } from "./step.ts";
 import { undoOne } from "./undo.ts";
 import { withView } from "./view.ts";
 
-/** The number of attempts to find a link by its name, which udev changes once or twice. */
+/** The number of attempts to find a link by its name, which udev may change once or twice. */
 const RENAME_TRIES = 10;
 
 type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;

@@ -3,9 +3,9 @@ import { explainFailure, printableLines } from "@cm4all/command";
 import { asFailure } from "./failures.ts";
 
 /**
- * Runs the program. The two command lines of the unit, `up NAME` and `down NAME`, are parsed
- * here, and each loads its own part: the command-line parser and the modules of other commands
- * would take a quarter of the start-up time.
+ * Runs the program. The two command lines of the systemd unit, `up NAME` and `down NAME`, are
+ * parsed here, and each loads its own part: the command-line parser and the modules of other
+ * commands would take a quarter of the start-up time.
  */
 async function main(args: readonly string[]): Promise<void> {
   const [command, name, ...rest] = args;

@@ -1,4 +1,4 @@
-/** Collects the mistakes in a description, so that all of them are shown at once. */
+/** Collects the mistakes in a description, so that they are all shown together. */
 import { ConfigError } from "@cm4all/command/toml";
 
 /** Thrown for mistakes in a description: a line for each, which starts with `FILE:LINE: `. */

@@ -141,7 +141,7 @@ export function detachNamespace(name: string): void {
 function makeNamespaceDirectory(): void {
   mkdirSync(NETNS_DIRECTORY, { recursive: true, mode: 0o755 });
   using directory = new Fd(openSync(NETNS_DIRECTORY, "r"));
-  // ip(8) takes the same lock, because two processes at once could both mount the directory.
+  // ip(8) takes the same lock: without it, two processes could both mount the directory.
   flock(directory.number);
   const share = () => mount({ target: NETNS_DIRECTORY, flags: MS_SHARED | MS_REC });
   try {

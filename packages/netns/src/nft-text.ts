@@ -45,8 +45,8 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
         "type nat hook prerouting priority dstnat; policy accept;",
         ...publish.flatMap((port) => dnat(port)),
       ]),
-      // For packets that the host itself sends. Packets to a loopback address are left alone,
-      // because another namespace cannot answer from such an address.
+      // For packets that the host itself sends. Packets to a loopback address are left alone: they
+      // come from a loopback address as well, to which another namespace cannot answer.
       chain("nat-output", [
         "type nat hook output priority -100; policy accept;",
         "ip daddr 127.0.0.0/8 return",

@@ -1,4 +1,4 @@
-/** Plans the steps that make links, set them up, and give them addresses. Pure. */
+/** Plans the steps that make links, bring them up, and give them addresses. Pure. */
 import { AF_INET, type NewLink, type StackedKind } from "@cm4all/linux";
 import {
   type EndDescription,
@@ -97,7 +97,7 @@ export function forwardedFamilies(link: LinkDescription): ("ipv4" | "ipv6")[] {
 }
 
 /**
- * Returns the steps that set up one end of a link, with its VLANs: none if the description says
+ * Returns the steps that bring up one end of a link, with its VLANs: none if the description says
  * `up = false`, or if `allowed` is false.
  */
 export function planSetUp(end: EndDescription, place: Place, allowed: boolean): Step[] {
@@ -110,8 +110,8 @@ export function planSetUp(end: EndDescription, place: Place, allowed: boolean): 
 }
 
 /**
- * Returns the steps for the addresses and routes of one end. They come after the step that sets the
- * end up, if there is one.
+ * Returns the steps for the addresses and routes of one end. They come after the step that brings
+ * the end up, if there is one.
  */
 export function planEnd(end: EndDescription, place: Place, shared: boolean): Step[] {
   const steps: Step[] = [];

@@ -95,7 +95,7 @@ describe("planUp", () => {
     },
   );
 
-  it("leaves the inside down if the description says so", () => {
+  it("leaves the end inside down if the description says so", () => {
     const asked = { ...request, description: withEnd("inside", false) };
     expect(lines(asked)).not.toContain("inside, set net0 up");
     expect(lines(asked)).toContain("inside, set lo up");
@@ -106,7 +106,7 @@ describe("planUndo", () => {
   const kinds = (asked: UpRequest, count?: number) =>
     planUndo(planUp(asked).slice(0, count)).map(({ kind }) => kind);
 
-  it("undoes links first and the namespace last", () => {
+  it("ends processes before it deletes the link, and deletes the namespace last", () => {
     expect(kinds({ ...request, description: described, script: "/s/web" })).toEqual([
       "end-processes",
       "delete-link",

@@ -23,7 +23,7 @@ function countOf({ network, length }: Pool): number {
 
 function networkAt({ network, length }: Pool, index: number): IpPrefix {
   const bytes = Buffer.from(networkOf(network).address.bytes);
-  // An index has at most 16 bits, and `length` leaves at least one bit for the host.
+  // An index has at most 16 bits, and `length` leaves one or two for the host: this is exact.
   let carry = index * 2 ** (bytes.length * 8 - length);
   for (let i = bytes.length - 1; i >= 0 && carry > 0; i--) {
     carry += bytes[i] ?? 0;

@@ -49,7 +49,10 @@ export interface NamespaceRecord {
   readonly publish: readonly PublishedPort[];
 }
 
-/** Encodes a record as a line. Earlier versions wrote over the line of an older, longer record. */
+/**
+ * Encodes a record as one line. `parseRecord` reads only the first line of a file, because earlier
+ * versions wrote a record over an older one, which may have been longer.
+ */
 export function encodeRecord(record: NamespaceRecord): string {
   return `${JSON.stringify(record)}\n`;
 }

@@ -2,7 +2,7 @@
  * The record of the parts that `up` makes. It exists from before anything is made until `down` has
  * ended. The process that works on the namespace locks the file; the lock ends with this process
  * and those of its children that hold the descriptor. So an unlocked record that is not complete
- * was left by an `up` or `down` that was killed.
+ * was left by an `up` or `down` that was killed, or that could not undo everything.
  *
  * Each write replaces the file, because SIGKILL can cut a write(2) short between two pages. The new
  * file is locked before it gets the name of the record, so the record is locked all the time.

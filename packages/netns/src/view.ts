@@ -70,9 +70,10 @@ function bindEtc(name: string): void {
 }
 
 /**
- * Lays all files over /etc at once, read-only, because nothing can be bound over a file that does
- * not exist or over a dangling link, such as /etc/resolv.conf while the host's resolver is down.
- * The top layer is a copy, because overlayfs accepts no layer that lies inside another.
+ * Lays all files over /etc with one read-only overlay mount, because nothing can be bound over a
+ * file that does not exist or over a dangling link, such as /etc/resolv.conf while the host's
+ * resolver is down. The top layer is a copy, because overlayfs accepts no layer that lies inside
+ * another.
  */
 function layOver(directory: string): void {
   try {

@@ -157,7 +157,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(succeed("up", "web")).toBe("/etc/cm4all/spawn/netns/setup.d/web net0\n");
   });
 
-  it("gives the script its own environment, byte for byte", () => {
+  it("passes its environment on to the script, byte for byte", () => {
     sandbox.writeScript("web", "#!/bin/sh\nod -An -v -tx1 /proc/$$/environ\n");
     const script = `exec env "B=$(printf 'v\\374')" "$(printf 'N\\344')=ä" "$@" up web`;
     const printed = sandbox.output("sh", "-c", script, "sh", "node", program.program);
@@ -312,7 +312,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
   describe("down", () => {
     beforeEach(() => sandbox.writeScript("web", "#!/bin/sh\n"));
 
-    it("succeeds when there is nothing", () => {
+    it("succeeds when there is nothing to remove", () => {
       succeed("down", "web");
     });
 

@@ -223,7 +223,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(fail("check", "web")).toMatchObject(expected);
     });
 
-    it("which another link has as an alternative", () => {
+    it("which another link has as an alternative name", () => {
       sandbox.output("ip", "link", "add", "br0", "type", "bridge");
       sandbox.output("ip", "link", "property", "add", "dev", "br0", "altname", "web");
       expect(fail("up", "web").status).toBe(73);

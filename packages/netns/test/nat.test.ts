@@ -113,7 +113,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
     });
 
     it("publishes and masquerades only IPv4 if single links cannot forward IPv6", async () => {
-      // As before Linux 6.17.
+      // As before Linux 6.17, which added force_forwarding: the tmpfs hides it.
       sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=0");
       sandbox.output("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6/conf/default");
       const only = ends.replace("true", '"ipv4"');

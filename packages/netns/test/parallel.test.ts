@@ -1,4 +1,4 @@
-/** Several runs of the program at once. */
+/** Several runs of the program at the same time. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
