@@ -8,14 +8,14 @@ await bundle({
   budgetKiB: 750,
   ffi: true,
   // By default, V8 collects garbage on additional threads. On a busy machine, these threads take
-  // CPU time from a spawner, or the namespace service waits up to 4 ms for such a thread that does
-  // not get a CPU. The option cannot be set later: after setFlagsFromString(), the next collection
-  // fails an assertion.
+  // CPU time from the spawners, or the namespace service waits up to 4 ms for a thread that gets no
+  // CPU. The option cannot be set later: after setFlagsFromString(), the next collection fails an
+  // assertion.
   nodeOptions: ["--single-threaded-gc"],
 });
 
-// A separate program: the daemon's threads do not load fengari (the Lua interpreter), and the
-// script host does not load the daemon's code.
+// A separate program, so that the daemon's threads do not load fengari (the Lua interpreter), and
+// the script host does not load the daemon's code.
 await bundle({
   entry: "src/accounting/script/host-main.ts",
   outfile: "dist/cm4all-spawn-script-host.js",

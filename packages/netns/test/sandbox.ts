@@ -95,10 +95,11 @@ export class Sandbox {
     this.write(`/etc/cm4all/spawn/netns/${name}.toml`, text);
   }
 
-  /** Returns everything that `up` makes and `down` removes, and all processes, for comparisons. */
+  /** Returns everything that `up` makes and `down` removes, and all processes, for comparison. */
   state(): string {
     const directories = "/run/netns /run/cm4all-spawn-netns /etc/netns";
-    // Only the names of links: the kernel finds out later whether a link has a carrier.
+    // Only the names of links, because their state may still change: the kernel finds out later
+    // whether a link has a carrier.
     const things = `ip -br link | cut -d" " -f1; ls -A ${directories} 2>&1; grep nsfs /proc/self/mountinfo; true`;
     const processes = this.output("ps", "-e", "-o", "stat=,args=").split("\n");
     const alive = processes.filter((line) => !line.startsWith("Z"));

@@ -1,8 +1,8 @@
-/** Writes two records of several pages to the file of the name "web", in turn, without end. */
+/** Writes two records of several pages, alternately and forever, to the record file of "web". */
 import { RecordFile } from "../src/record.ts";
 import type { NamespaceRecord } from "../src/record-text.ts";
 
-/** Several pages of memory. */
+/** So many that a record takes up several pages of memory. */
 const LINKS = 300;
 
 function record(state: NamespaceRecord["state"]): NamespaceRecord {

@@ -62,7 +62,7 @@ by_gid(void *result, char *buffer, size_t size, int *errnop)
 
 static lookup *const passwd_lookups[] = { by_name, by_uid, next_entry };
 
-/** Checks that the string and its NUL are inside the buffer, and that it is writable. */
+/** Checks that the string and its NUL are inside the buffer, and that the string is writable. */
 static void
 check_field(char *field, const char *expected, char *buffer, size_t size)
 {

@@ -13,7 +13,7 @@
  * again with a larger one. If there is no entry, the result is
  * NSS_STATUS_NOTFOUND with ENOENT.
  *
- * Every call reads the environment with secure_getenv(3). As with getenv(3), no
+ * Every lookup reads the environment with secure_getenv(3). As with getenv(3), no
  * other thread may change the environment at the same time.
  */
 #define _GNU_SOURCE /* secure_getenv */

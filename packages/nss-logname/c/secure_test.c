@@ -1,6 +1,7 @@
 /*
- * Prints what NSS returns for the program's own user. The tests install it with and without the
- * set-uid bit, the set-gid bit and file capabilities. Its argument is a user name to look up.
+ * Prints what NSS returns for the program's own user. The tests install the program with and
+ * without the set-uid bit, the set-gid bit and file capabilities. The argument is a user name to
+ * look up.
  */
 #include "check.h"
 

@@ -7,10 +7,10 @@ import { checked, explained } from "./failure.ts";
 
 const path = "/etc/nsswitch.conf";
 
-/** The file that openSUSE's glibc reads if there is no `path`. */
+/** The file that openSUSE's glibc reads if there is no /etc/nsswitch.conf. */
 const vendorPath = "/usr/etc/nsswitch.conf";
 
-/** The file. Its text has a character for each byte; the text is undefined if there is no file. */
+/** What was found: the text, with a character for each byte, is undefined if there is no file. */
 export interface Configuration {
   /** The path on this system, without symbolic links. */
   readonly path: string;

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseArchitecture } from "./elf.ts";
 
-/** Returns an ELF header with the fields that are read. */
+/** Returns an ELF header with the fields that the parser reads. */
 function header(machine: number, { is64 = true, isBig = false, flags = 0 } = {}): Buffer {
   const file = Buffer.alloc(64);
   file.write("\x7fELF", "latin1");

@@ -16,7 +16,7 @@ export function explainEnvironment(
   return undefined;
 }
 
-/** Returns true if a text may be a field in a line of a passwd file. */
+/** Returns true if `text` may be a field in a line of a passwd file. */
 function isField(text: string): boolean {
   return !/[:\n]/.test(text);
 }

@@ -113,7 +113,8 @@ describe("printNsswitch", () => {
 
 describe("the time that an edit takes", () => {
   const MANY = 1_000_000;
-  // With twice as much text, an edit must not take four times as long: a megabyte would take hours.
+  // With twice as much text, an edit must not take four times as long, or a megabyte
+  // would take hours.
   it.each([
     ["blanks", `passwd: files${" ".repeat(MANY)}!\n`],
     ["blanks before a comment", `passwd: files${" ".repeat(MANY)}!#\n`],
@@ -123,8 +124,8 @@ describe("the time that an edit takes", () => {
     ["criteria", `passwd: files [${"NOTFOUND=return ".repeat(MANY / 16)}!]\n`],
     ["a word", `passwd: ${"x".repeat(MANY)}\n`],
     ["a word in a bracket", `passwd: files [${"x".repeat(MANY)}]\n`],
-    ["brackets without an end", `passwd: files ${"[".repeat(MANY)}\n`],
-    ["services with brackets without an end", `passwd: ${"a [".repeat(MANY / 3)}\n`],
+    ["unclosed brackets", `passwd: files ${"[".repeat(MANY)}\n`],
+    ["services with unclosed brackets", `passwd: ${"a [".repeat(MANY / 3)}\n`],
     ["services", `passwd:${" a".repeat(MANY / 2)}\n`],
     ["lines", "\n".repeat(MANY)],
     ["strange lines", `${"x".repeat(MANY)}\n`],

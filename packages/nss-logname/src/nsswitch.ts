@@ -166,7 +166,7 @@ function isAction(text: string): text is Action {
   return text === "return" || text === "continue" || text === "merge";
 }
 
-/** Quotes a text for a message: shortened, and in printable ASCII. */
+/** Quotes a string for a message: shortened, and in printable ASCII. */
 function quote(text: string): string {
   const plain = text.trim().replace(/[^ -~]/g, "?");
   return `"${plain.length > 40 ? `${plain.slice(0, 40)}...` : plain}"`;

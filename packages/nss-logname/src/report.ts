@@ -19,7 +19,7 @@ export interface Section {
   readonly isGood: boolean;
 }
 
-/** Reports which of these C libraries have a module that they can load; one of them has to. */
+/** Reports which of these C libraries have a module that they can load; at least one has to. */
 export function reportModule({ libcs, modules }: Libraries): Section {
   const title = "Module";
   if (libcs.length === 0)

@@ -126,7 +126,7 @@ describe("the program of the maintainer scripts", () => {
     );
   });
 
-  it("ends in time with hostile text", () => {
+  it("copes with hostile text in time", () => {
     for (const text of [
       `passwd: files${" ".repeat(400_000)}!\n`,
       `${" ".repeat(400_000)}!\n`,
@@ -151,7 +151,7 @@ describe("the program of the maintainer scripts", () => {
   });
 
   it.skipIf(missing("strace") !== undefined).each(["fchown", "fchmod", "fsync", "/^rename"])(
-    "leaves the file as it is, and nothing else, if %s fails",
+    "leaves the file as it is, and no other file behind, if %s fails",
     (call) => {
       writeFileSync(file, "passwd: files\ngroup: files\n");
       const options = ["-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:error=EIO`];

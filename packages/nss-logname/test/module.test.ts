@@ -39,7 +39,7 @@ describe.skipIf(missing("gcc"))("libnss_cm4all_logname.so.2", () => {
     for (const [, minor] of versions) expect(Number(minor)).toBeLessThanOrEqual(17);
   });
 
-  it("is bound at once, has read-only relocations, and no executable stack", () => {
+  it("is bound when it is loaded, has read-only relocations, and no executable stack", () => {
     expect(output("readelf", ["--dynamic", builtModule])).toMatch(/BIND_NOW/);
     const segments = output("readelf", ["--segments", "--wide", builtModule]);
     expect(segments).toMatch(/GNU_RELRO/);
@@ -57,7 +57,7 @@ describe.skipIf(missing("gcc"))("the entry points", () => {
     expect(output(program, [])).toMatch(checked);
   });
 
-  it("work in several threads at once, under ThreadSanitizer", () => {
+  it("work in several threads at the same time, under ThreadSanitizer", () => {
     const program = join(directory, "threads-sanitized");
     compile(program, ["threads_test.c", "nss_logname.c"], "-fsanitize=thread", "-pthread");
     // GCC 12's ThreadSanitizer does not support the address space layout of newer kernels.
@@ -142,8 +142,8 @@ describe.skipIf(missing("gcc"))("glibc", () => {
 });
 
 describe.skipIf(missing("root", "gcc"))("an entry", () => {
-  // This leaves out names that glibc's service `files` does not take as plain names.
-  it("is the same if its line is in a passwd file", () => {
+  // The test skips names that glibc's service `files` does not take as plain names.
+  it("is the same if glibc reads it from a passwd file", () => {
     const etc = join(directory, "etc");
     mkdirSync(etc);
     const passwd = join(etc, "passwd");

@@ -1,4 +1,4 @@
-/** Fuzzes the decoders for the datagrams of the namespace service, for both directions. */
+/** Fuzzes the decoders for the datagrams of the namespace service, in both directions. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { DATAGRAM_HEADER_SIZE, MAX_DATAGRAM_SIZE } from "../src/commands.ts";
 import { crc32 } from "../src/crc32.ts";
@@ -6,7 +6,7 @@ import { ProtocolError } from "../src/errors.ts";
 import { decodeRequest, decodeUserMaps, encodeRequest } from "../src/request.ts";
 import { decodeResponse } from "../src/response.ts";
 
-/** Returns all properties as a text, which is the same for a Buffer and for a Uint8Array. */
+/** Returns all properties as a string, which is the same for a Buffer and for a Uint8Array. */
 const inspect = (value: object | undefined): string =>
   JSON.stringify(
     Object.entries(value ?? {}).map(([name, field]) => [

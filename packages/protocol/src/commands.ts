@@ -54,9 +54,9 @@ export const SOCKET_NAME = "cm4all-spawn";
 
 /**
  * The packets of one datagram form one request. Each command except NOP may occur at most once. A
- * request that asks for nothing (no namespace, no lease) gets no answer. A request that asks for
- * something but has no NAME gets ERROR; any other request may get ERROR, too. Commands that are not
- * listed are ignored, because newer clients may send more.
+ * valid request that asks for nothing (no namespace, no lease) gets no answer. A request that asks
+ * for something but has no NAME gets ERROR; any other request may get ERROR, too. Commands that are
+ * not listed are ignored, because newer clients may send more.
  */
 export const RequestCommand = {
   /** Payload: any, ignored. Answer: none. */
@@ -76,8 +76,8 @@ export const RequestCommand = {
 
   /**
    * Payload: none, or the text for `uid_map`, a NUL byte, and the text for `gid_map`. Either text
-   * may be empty; without a NUL byte, the whole payload is the `uid_map`. Namespaces are kept by
-   * name and payload: a different payload means a different namespace.
+   * may be empty; without a NUL byte, the whole payload is the `uid_map`. User namespaces are
+   * kept by name and payload: a different payload means a different namespace.
    * Answer: NAMESPACE_HANDLES with CLONE_NEWUSER.
    * @see user_namespaces(7) for the format of the maps
    */

@@ -100,7 +100,7 @@ describe("PacketReader", () => {
     expect(problemOf(() => readAll(datagramOf(packets)))).toEqual(["truncated", offset]);
   });
 
-  it("refuses a datagram over 32 KiB, also one that did not fit into the buffer", () => {
+  it("refuses a datagram over 32 KiB, including one that did not fit into the buffer", () => {
     const largest = datagramOf(new Array(MAX_DATAGRAM_SIZE - 8).fill(0));
     expect(readAll(largest)).toHaveLength((MAX_DATAGRAM_SIZE - 8) / 4);
     const larger = datagramOf(new Array(MAX_DATAGRAM_SIZE - 4).fill(0));

@@ -41,7 +41,7 @@ const ROWS: readonly (KindRow | undefined)[] = Array.from(
 
 /**
  * A request for each combination of packets, without names and payloads. The index of a request has
- * a bit for each of its commands. To copy a template for each datagram is cheaper than to set each
+ * a bit for each of its commands. Copying a template for each datagram is cheaper than setting each
  * field.
  */
 const TEMPLATES: readonly Request[] = Array.from({ length: 1 << ROWS.length }, (_, seen) => ({
@@ -197,8 +197,8 @@ export function decodeUserMaps(payload: Uint8Array): IdMaps {
 }
 
 /**
- * Encodes a payload of USER_NAMESPACE. Namespaces are looked up by payload, so equal maps have to
- * give equal bytes: there is no NUL byte if there is no `gid_map`.
+ * Encodes a payload of USER_NAMESPACE. User namespaces are looked up by payload, so equal maps have
+ * to give equal bytes: there is no NUL byte if there is no `gid_map`.
  */
 export function encodeUserMaps({ uidMap, gidMap }: Partial<IdMaps>): Uint8Array {
   const uid = uidMap ?? "";

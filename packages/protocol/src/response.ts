@@ -45,7 +45,7 @@ export function encodeResponse(contents: Choice & { readonly lease: boolean }): 
 
 /**
  * Encodes an ERROR. Each character that is not printable ASCII becomes `?`, because clients print
- * the text unchanged. A text that is too long is truncated.
+ * the text unchanged. A message that is too long is truncated.
  */
 export function encodeError(message: string): Uint8Array {
   let text = message.replaceAll(/[^\x20-\x7e]/gu, "?");

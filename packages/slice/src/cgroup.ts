@@ -1,6 +1,6 @@
 /**
  * Reads a tree of cgroups from cgroup2. If a file is missing (its controller is not enabled, or
- * the kernel is older), its value is undefined.
+ * the kernel is too old), its value is undefined.
  * @see the kernel's Documentation/admin-guide/cgroup-v2.rst
  */
 import { readdirSync, readFileSync } from "node:fs";

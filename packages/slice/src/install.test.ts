@@ -88,7 +88,7 @@ describe("planInstall", () => {
     expect(lstatSync(path).isFile()).toBe(true);
   });
 
-  it("refuses all units before it changes any", () => {
+  it("changes nothing if it refuses one of several units", () => {
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, sliceUnit("web")), "foreign");
     const texts = new Map([

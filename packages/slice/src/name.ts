@@ -17,7 +17,7 @@ const UNIT_NAME_MAX = 255;
 /**
  * Returns the unit of the nested slice `name`, or of the slice itself. A dash is one level
  * down: `a-b` is `system-cm4all-a-b.slice`, which systemd places in `system-cm4all-a.slice`.
- * @throws SliceNameError for a name that systemd would not accept as it is
+ * @throws SliceNameError for a name that is not allowed, or is too long
  * @see systemd.slice(5), systemd.unit(5)
  */
 export function sliceUnit(name?: string): string {

@@ -5,8 +5,8 @@ export type Settings = ReadonlyMap<string, readonly string[]>;
 
 /**
  * Checks a value and adds it.
- * @throws DirectiveError for an unknown directive, a value that is not allowed, or a second
- * value
+ * @throws DirectiveError for an unknown directive, a value that is not allowed, or a second value
+ * for the same directive or device
  */
 export function addSetting(settings: Map<string, string[]>, name: string, text: string): void {
   const directive = findDirective(name);

@@ -26,7 +26,7 @@ export function formatCpuTime(usec: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-/** Returns the lower limit, which takes effect first. */
+/** Returns the lower one of two limits, which is reached first. */
 function lower(a: Limit | undefined, b: Limit | undefined): Limit | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   if (a === "infinity" || b === "infinity") return a === "infinity" ? b : a;

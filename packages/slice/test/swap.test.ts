@@ -29,7 +29,7 @@ const attempt = (action) => { try { action(); return true; } catch { return fals
 for (let swaps = 1; ; swaps++) {
   renameSync(path, path + ".away");
   if (attempt(() => symlinkSync(outside, path))) unlinkSync(path);
-  // The installation may have made a directory meanwhile.
+  // The installation may have made a directory at this path meanwhile.
   else renameSync(path, path + ".made" + swaps);
   if (!attempt(() => renameSync(path + ".away", path))) {
     renameSync(path, path + ".made" + swaps);
