@@ -22,8 +22,8 @@ const REFUSED: readonly RefusedCall[] = [
   ...(["finit_module", "init_module", "kexec_file_load", "kexec_load", "quotactl"] as const),
   ...(["quotactl_fd", "reboot", "setdomainname", "sethostname", "settimeofday"] as const),
   ...(["swapoff", "swapon", "syslog"] as const),
-  // Parts of the kernel that are known for their vulnerabilities. An io_uring that Node made
-  // earlier continues to work, because io_uring_enter is not refused.
+  // Parts of the kernel that are known for their vulnerabilities. An io_uring that Node has
+  // already set up continues to work, because io_uring_enter is not refused.
   ...(["add_key", "bpf", "fanotify_init", "io_uring_setup", "keyctl"] as const),
   ...(["open_by_handle_at", "perf_event_open"] as const),
   ...(["request_key", "userfaultfd"] as const),

@@ -9,7 +9,7 @@ import { HOST_FD } from "./host-fd.ts";
 import { MessageReader } from "./message-reader.ts";
 import { encodeMessage, MAX_REQUEST_BYTES, type Reply, type Request } from "./protocol.ts";
 
-/** The interval at which a script host that blocks looks for an answer. */
+/** The interval at which a blocked script host checks for an answer. */
 const LOOK_MS = 1;
 
 export class HostChannel {
@@ -31,8 +31,8 @@ export class HostChannel {
   }
 
   /**
-   * Sends a reply, and returns when the kernel has taken all of it. Node would keep what the kernel
-   * does not take at once, until the next turn of the event loop; while we block, there is none.
+   * Sends a reply, and returns when the kernel has taken all of it. What the kernel does not take
+   * immediately, Node would send in a later turn of the event loop; while we block, there is none.
    */
   send(reply: Reply): void {
     try {

@@ -21,7 +21,7 @@ export interface HostProcess extends EventEmitter<HostProcessEvents> {
    * @returns why the process cannot be used; undefined if it can
    */
   greet(pid: number): string | undefined;
-  /** Ends the process at once, whatever it does; `ended` follows. */
+  /** Ends the process immediately, whatever it is doing; `ended` follows. */
   kill(): void;
 }
 

@@ -6,8 +6,8 @@
  * that it broke.
  *
  * Invariants: every `run` is settled exactly once. While an answer is due, there is a timer;
- * while none is due, there is no timer, so that an idle daemon sleeps. The data that waits to be
- * sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. An answer makes
+ * soon after the last answer, there is none, so that an idle daemon sleeps. The data that waits to
+ * be sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. An answer makes
  * room for the next request, and carries the number of the request that it answers. Numbers are
  * random, so that a script host that does not read its requests cannot make room by guessing
  * numbers.
@@ -41,7 +41,7 @@ export interface SessionOptions extends HostSettings {
   answerTimeoutMs: number;
 }
 
-/** The state of the process. `unusable` means that the script has a mistake. */
+/** The state of the process. `unusable` means that loading the script has failed. */
 export type Phase = "starting" | "ready" | "unusable";
 
 /** A run in the process. */
@@ -55,7 +55,7 @@ interface RunningHandler {
 }
 
 interface HostSessionEvents {
-  /** The process has greeted, but it cannot be used; it is being ended. */
+  /** The process has greeted, but it cannot be used; `ended` follows. */
   unfit: [reason: string];
   ready: [handlers: Handlers, warning: string | undefined];
   unusable: [message: string, traceback: string | undefined];
@@ -177,7 +177,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     this.#liveness.watch();
   }
 
-  /** Ends the process at once. @param verdict the reason, for the log */
+  /** Ends the process immediately. @param verdict the reason, for the log */
   kill(verdict: string): void {
     this.#verdict ??= verdict;
     this.#process.kill();

@@ -44,7 +44,10 @@ class Host {
   #hasLostOutput = false;
   /** The number of runs that have been started and whose outcome has not been sent. */
   #running = 0;
-  /** The number of runs in a row without enough memory, because the script itself holds it. */
+  /**
+   * The number of runs in a row without enough memory, because the script itself holds it. A run
+   * that fails for another reason neither counts nor ends the row.
+   */
   #starved = 0;
   /**
    * Runs to start: one in each turn of the event loop, so that requests are answered in
@@ -184,7 +187,7 @@ function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
 }
 
 /**
- * Runs the script host; the entry point of its process. Returns at once; the process ends with
+ * Runs the script host; the entry point of its process. Returns immediately; the process ends with
  * the daemon.
  */
 export function runHost(): void {

@@ -1,6 +1,6 @@
 /**
- * Watches a script host that has work: its signs of life, and the memory that it uses. Without
- * work, there is no timer.
+ * Watches a script host that has work: its signs of life, and the memory that it uses. The timer
+ * ends when the work has ended.
  */
 import { mostMiB, residentBytes } from "./host-process.ts";
 

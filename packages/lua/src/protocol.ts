@@ -10,7 +10,7 @@ import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import type { Handlers, RunKind } from "./run-kinds.ts";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
 
-/** The settings that the host needs to load and run the script. */
+/** The settings that the script host needs to load and run the script. */
 export interface HostSettings {
   script: string;
   /** Instructions that a coroutine may run between two waits. */
@@ -19,7 +19,7 @@ export interface HostSettings {
   handlerTimeoutMs: number;
 }
 
-/** Requests to the host, except for runs, whose records are JSON already: see `encodeRun`. */
+/** Requests to the script host except runs, whose records are already JSON: see `encodeRun`. */
 export type PlainRequest =
   | { type: "start"; settings: HostSettings }
   /** The answer to `begin`. */
@@ -29,7 +29,7 @@ export type PlainRequest =
   | { type: "ping"; number: number }
   | { type: "stop" };
 
-/** Requests to the host. */
+/** Requests to the script host. */
 export type Request =
   | PlainRequest
   | { type: "run"; number: number; kind: RunKind; records: readonly PackedRecord[] };
@@ -40,7 +40,7 @@ interface Failure {
 }
 
 export type Reply =
-  /** The first reply, with the pid of the host; `start` is the answer. */
+  /** The first reply, with the pid of the script host; `start` is the answer. */
   | { type: "hello"; pid: number }
   | { type: "ready"; handlers: Handlers; warning?: ByteString }
   | ({ type: "unusable" } & Failure)
@@ -48,7 +48,7 @@ export type Reply =
   | { type: "begin"; number: number }
   | { type: "done"; number: number }
   | ({ type: "failed"; number: number; effect: Effect; cause: FailureCause } & Failure)
-  /** The run was ended because the host ends. */
+  /** The run was ended because the script host is ending. */
   | { type: "dropped"; number: number; effect: Effect }
   /** A failure that belongs to no handler. */
   | ({ type: "error"; source: ByteString } & Failure)
@@ -63,8 +63,8 @@ export const MAX_TEXT = 16384;
 /** The size of the largest request, without its length prefix. */
 export const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
 /**
- * The size of the largest reply, without its length prefix: room for three such strings in
- * which each character is a control character, which takes six bytes.
+ * The size of the largest reply, without its length prefix: room for three strings of `MAX_TEXT`
+ * control characters, each of which takes six bytes.
  */
 export const MAX_REPLY_BYTES = 512 * 1024;
 export const LENGTH_BYTES = 4;
@@ -98,7 +98,10 @@ function encodeJson(json: string): Buffer {
   return bytes;
 }
 
-/** Returns a string from a script, cut to `MAX_TEXT` bytes if it is longer. */
+/**
+ * Returns a string from a script. A string longer than `MAX_TEXT` bytes is cut, and three dots are
+ * appended.
+ */
 export function cutText(text: ByteString): ByteString {
   const characters = latin1Of(text);
   return characters.length > MAX_TEXT ? bytesOfLatin1(`${characters.slice(0, MAX_TEXT)}...`) : text;

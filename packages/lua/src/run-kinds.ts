@@ -1,7 +1,7 @@
 /**
- * The kinds of cgroups that are passed to a script, a row for each. All else follows from these
- * rows: the global functions that are looked for, and how the host reports which of them a script
- * defines. Pure.
+ * The kinds of cgroups that are passed to a script, a row for each. Everything else follows from
+ * these rows: the global functions that are looked for, and how the script host reports which of
+ * them a script defines. Pure.
  */
 interface RunKindRow {
   /** The global function that takes several cgroups in a list. */

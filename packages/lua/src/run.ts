@@ -23,5 +23,8 @@ export type Outcome =
       effect: Effect;
       cause: FailureCause;
     }
-  /** The host ended before the handler did; `effect` is what is known of the handler's effects. */
+  /**
+   * The script host ended before the handler did; `effect` is what is known of the handler's
+   * effects.
+   */
   | { type: "interrupted"; message: string; effect: Effect };

@@ -30,7 +30,7 @@ function feed(command: string, file: number): void {
   }
 }
 
-/** Opens a temporary file without a name: it can hold more data than memory can. */
+/** Opens an unlinked temporary file: the data may not fit into memory. */
 function openUnlinked(): number {
   const name = `${tmpdir()}/lua-popen-${randomBytes(8).toString("hex")}`;
   const fd = openSync(name, "wx+", 0o600);

@@ -27,7 +27,7 @@ import { Transaction, type TransactionHooks } from "./transaction.ts";
 
 export type ConnectionOptions = Omit<SessionEvents, "onEnd">;
 
-/** Pauses before attempts to connect, in ms; the first attempt after a break follows at once. */
+/** Pauses after failed attempts to connect, in ms; after the first failure, there is none. */
 const CONNECT_PAUSES: Pauses = [0, 1000, 2000, 5000, 10_000];
 
 const HANDLER_FAILED = "its handler has ended\n";
@@ -153,13 +153,13 @@ export class PgConnection {
     }
     entry.run?.uses(this);
     this.#queue.add(entry);
-    // A run asks at once whether it may begin, not when its turn has come, so that waiting runs do
-    // not ask one after another.
+    // A run asks immediately whether it may begin, not when its turn has come, so that waiting runs
+    // do not ask one after another.
     if (this.#session !== undefined) this.#hasBegun(entry, this.#session);
     this.#pump();
   }
 
-  /** Returns the reason why a run may send nothing more; undefined if it may. */
+  /** Returns why a run may not send any more statements; undefined if it may. */
   #refuse(run: PgRun | undefined): Failed | undefined {
     if (run === undefined) return undefined;
     if (run.hasFailed) return { error: HANDLER_FAILED, cause: "script" };
@@ -225,7 +225,7 @@ export class PgConnection {
   /** Notes which run has begun a transaction by hand, or that the transaction has ended. */
   #trackTransaction(session: ServerSession, run: PgRun | undefined, outcome: Outcome): Outcome {
     this.#owner = session.inTransaction ? run : undefined;
-    // The next statement is the ROLLBACK.
+    // If the run is over, `#pump` sends ROLLBACK next.
     if (!this.#owner?.isOver || "error" in outcome) return outcome;
     return {
       error: "a transaction that was begun outside a handler: rolled back\n",

@@ -56,7 +56,8 @@ export async function logIn<T>(
     hasUsedFile = !target.option("password");
     return found;
   };
-  // Loaded when a script first needs it: loading it would be most of the host's start-up time.
+  // Loaded only when a script needs it: loading it would take most of the script host's start-up
+  // time.
   const { default: PgClient } = await import("pg/lib/client.js");
   const client = new PgClient({
     host: address,
@@ -123,7 +124,7 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
   connection.on("authenticationSASL", requested("scram-sha-256"));
   connection.on("authenticationOk", () => {
     const refused = rules.refuseEntry();
-    // At once: the server's next message, which completes the login, may have arrived already.
+    // Immediately: the server's next message, which completes the login, may already have arrived.
     if (refused !== undefined) connection.emit("error", new Error(refused));
   });
   const attach = connection.attachListeners.bind(connection);

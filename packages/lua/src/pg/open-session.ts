@@ -1,8 +1,8 @@
 /**
- * Opens a session as scripts expect it: sets its schema, and listens to its channels.
+ * Opens a session as scripts expect it: sets its schema, and listens on its channels.
  *
  * Both belong to a session, but a client of a pooler in transaction mode has no session of its own:
- * then the schema is set for each transaction, and channels are not listened to. A pooler is
+ * then the schema is set for each transaction, and there are no notifications. A pooler is
  * recognised by its cancellation keys, which do not name the process that answers. The mode of a
  * pooler cannot be recognised, so `pool_mode` in the connection string has to state that the
  * session is the client's own.
@@ -70,7 +70,7 @@ export function listenTo(channel: string): StatementText {
   return plainText(`LISTEN "${channel.replaceAll('"', '""')}"`);
 }
 
-/** Returns the notice that explains why there are no notifications of a channel. */
+/** Returns the notice that explains why there are no notifications on a channel. */
 export function notListening(channel: string): string {
   return `not listening on "${channel}": a pooler between us and the server may give our session to another client; pool_mode=session in the connection string states that it does not\n`;
 }

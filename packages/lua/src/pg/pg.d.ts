@@ -12,7 +12,7 @@ declare module "pg/lib/connection.js" {
     on(event: string, listener: (data: Buffer) => void): unknown;
   }
 
-  /** The messages of the protocol on one socket; a client has one in `connection`. */
+  /** Exchanges the protocol's messages on one socket; a client's is in its field `connection`. */
   export default class Connection extends EventEmitter {
     readonly stream: Socket;
     /** Options of TLS; true for the defaults. */

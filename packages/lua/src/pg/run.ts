@@ -62,7 +62,7 @@ export class PgRun {
     this.#used.add(connection);
   }
 
-  /** The cause that a failure would have from now on. */
+  /** Sets the cause that a failure would have from now on. */
   set cause(cause: FailureCause) {
     if (this.#task !== undefined) this.#task.cause = cause;
   }
@@ -70,7 +70,7 @@ export class PgRun {
   #end(task: Task, failure: ScriptFailure | undefined): ScriptFailure | undefined {
     const hasFailed = failure !== undefined;
     this.#state = hasFailed ? "failed" : "ended";
-    // Not `some`: each connection has to be told.
+    // `some` would stop at the first one, but each connection has to be told.
     const left = [...this.#used].filter((connection) => connection.leave(this, hasFailed));
     this.#used.clear();
     if (left.length === 0) return undefined;

@@ -4,7 +4,7 @@
  */
 import { tokensOf } from "./sql-tokens.ts";
 
-/** Commands whose body may be other commands, between BEGIN ATOMIC and END. */
+/** Commands whose body may consist of other commands, between BEGIN ATOMIC and END. */
 const HAS_BODY = /^CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b/;
 
 class Commands {

@@ -78,8 +78,8 @@ function endOfEscaped(sql: string, from: number): number {
 }
 
 /**
- * Returns the position at which the string continues: after another quote, which follows at once or
- * on a later line. Returns undefined if the string ends.
+ * Returns the position at which the string continues: after another quote, which follows
+ * immediately or on a later line. Returns undefined if the string ends.
  */
 function nextLine(sql: string, from: number): number | undefined {
   let at = from;

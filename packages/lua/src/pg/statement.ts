@@ -5,7 +5,7 @@ import { formatServerMessage, type ServerMessage } from "./message.ts";
 
 export interface StatementText {
   sql: string;
-  /** If undefined, the simple query protocol is used, which takes several statements at once. */
+  /** If undefined, the simple query protocol is used, which allows several statements in `sql`. */
   parameters: (string | null)[] | undefined;
 }
 

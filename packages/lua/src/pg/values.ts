@@ -46,7 +46,7 @@ export class InvalidUtf8 extends Error {
   }
 }
 
-/** The number of bytes that are checked at once in the search for invalid bytes. */
+/** The number of bytes that are checked in each step of the search for invalid bytes. */
 const BLOCK = 4096;
 
 /** Returns the bytes of the first sequence that is not UTF-8. */

@@ -57,7 +57,7 @@ describe("whoever waits for the answers to a run's effects", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("is called at once if none is due, else with the last answer or when the time is up", () => {
+  it("is called immediately if none is due, else with the last answer or at the timeout", () => {
     const { effects } = asking();
     const callback = vi.fn();
     effects.whenAnswered(1000, callback);

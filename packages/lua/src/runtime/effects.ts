@@ -15,8 +15,9 @@ export type FailureCause = "script" | "connection";
  */
 export interface Effects {
   /**
-   * Asks whether something may take effect. Returns undefined if it may at once; otherwise a
-   * promise that is fulfilled when it may. If the promise is rejected, nothing may take effect.
+   * Asks whether something may take effect. Returns undefined if it may do so immediately;
+   * otherwise a promise that is fulfilled when it may. If the promise is rejected, nothing may take
+   * effect.
    */
   begin(): Promise<void> | undefined;
   /**

@@ -33,7 +33,7 @@ export interface RuntimeOptions {
    * coroutine.
    */
   onError(source: ByteString, failure: ScriptFailure): void;
-  /** Called with a message of the database, or of the host, for the log. */
+  /** Called with a message of the database, or of the script host, for the log. */
   onNotice?(text: ByteString): void;
   /** Called if standard output cannot be written; the script continues. */
   onOutputLost?(error: unknown): void;

@@ -1,8 +1,9 @@
 /** Limits the time that Lua code takes between two waits: all other handlers wait meanwhile. */
 
 /**
- * The daemon kills a host that is silent for 10 seconds. Instructions and the work of the
- * libraries are counted at an estimated cost; this limits the CPU time that they really take.
+ * By default, the daemon kills a script host that is silent for 10 seconds. Instructions and the
+ * work of the libraries are counted at an estimated cost; this limits the CPU time that they really
+ * take.
  */
 const CPU_SECONDS = 5;
 /** Limits elapsed time: if we get no processor, the daemon's 10 seconds pass all the same. */
