@@ -62,6 +62,29 @@ describe("loading", () => {
     expect(await script.handle()).toBe("first\n");
   });
 
+  it("need not define what is optional if undefined globals are an error", async () => {
+    using script = new TestScript(`
+      function cgroup_released() print('called') end
+      setmetatable(_G, { __index = function(_, name) error('undefined: ' .. name) end })`);
+    expect(script.warning).toBeUndefined();
+    script.runtime.reload();
+    expect(await script.handle()).toBe("called\n");
+  });
+
+  it("can inherit its handler from another table of globals", async () => {
+    using script = new TestScript(
+      "setmetatable(_G, { __index = { cgroup_released = function() print('called') end } })",
+    );
+    expect(await script.handle()).toBe("called\n");
+  });
+
+  it("cannot keep the daemon waiting while its globals are read", async () => {
+    using script = new TestScript(
+      "function cgroup_released() print('called') end setmetatable(_G, { __index = function() while true do end end })",
+    );
+    expect(await script.handle()).toBe("called\n");
+  });
+
   it("skips a shebang line", async () => {
     using script = new TestScript("#!/usr/bin/lua\nfunction cgroup_released() error('x') end");
     await expect(script.handle()).rejects.toThrow("script.lua:2: x");

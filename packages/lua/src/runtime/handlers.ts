@@ -11,11 +11,33 @@ import {
   type RunKind,
   shapesOf,
 } from "../run-kinds.ts";
+import type { Scheduler } from "./scheduler.ts";
 import { ScriptError } from "./script-error.ts";
 
 const BEARS_REPETITION = "handlers_bear_repetition";
 
 const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`);
+
+/** The key of the registry for the global that was read last. */
+const GLOBAL = toBytes("the value of a global");
+
+/**
+ * Pushes the value of a global, and returns its type. Reading it may run code of the script,
+ * because the table of globals may have a metatable. If that code fails, the value is nil: scripts
+ * often forbid the use of undefined globals in this way.
+ */
+export function pushGlobal(L: LuaState, scheduler: Scheduler, name: string): number {
+  const setGlobal = () => lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, GLOBAL);
+  lua.lua_pushnil(L);
+  setGlobal();
+  lua.lua_pushcfunction(L, () => {
+    lua.lua_getglobal(L, toBytes(name));
+    setGlobal();
+    return 0;
+  });
+  scheduler.call(bytesOfText(`reading '${name}'`), 0);
+  return lua.lua_getfield(L, lua.LUA_REGISTRYINDEX, GLOBAL);
+}
 
 /**
  * Takes the handlers from the globals; assigning other values to these globals later has no effect.
@@ -23,12 +45,13 @@ const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`)
  */
 export function takeHandlers(
   L: LuaState,
+  scheduler: Scheduler,
   path: string,
 ): { handlers: Handlers; warning: ByteString | undefined } {
-  const bearsRepetition = takeBoolean(L, path, BEARS_REPETITION);
+  const bearsRepetition = takeBoolean(L, scheduler, path, BEARS_REPETITION);
   const warnings: string[] = [];
   const shapes = shapesOf((kind) => {
-    const shape = takeFunction(L, path, kind);
+    const shape = takeFunction(L, scheduler, path, kind);
     if (shape === "none" || bearsRepetition || !RUN_KINDS[kind].needsRepetition) return shape;
     const name = RUN_KINDS[kind][shape];
     warnings.push(`'${name}' is not called: it needs ${BEARS_REPETITION} = true`);
@@ -47,10 +70,15 @@ export function pushHandler(L: LuaState, kind: RunKind): void {
   lua.lua_getfield(L, lua.LUA_REGISTRYINDEX, registryKey(kind));
 }
 
-function takeFunction(L: LuaState, path: string, kind: RunKind): HandlerShape {
+function takeFunction(
+  L: LuaState,
+  scheduler: Scheduler,
+  path: string,
+  kind: RunKind,
+): HandlerShape {
   for (const shape of ["list", "one"] as const) {
     const name = RUN_KINDS[kind][shape];
-    const type = lua.lua_getglobal(L, toBytes(name));
+    const type = pushGlobal(L, scheduler, name);
     if (type === lua.LUA_TFUNCTION) {
       lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, registryKey(kind));
       return shape;
@@ -60,8 +88,8 @@ function takeFunction(L: LuaState, path: string, kind: RunKind): HandlerShape {
   return "none";
 }
 
-function takeBoolean(L: LuaState, path: string, name: string): boolean {
-  const type = lua.lua_getglobal(L, toBytes(name));
+function takeBoolean(L: LuaState, scheduler: Scheduler, path: string, name: string): boolean {
+  const type = pushGlobal(L, scheduler, name);
   if (type !== lua.LUA_TBOOLEAN) {
     refuseUnlessNil(L, path, name, "a boolean");
     return false;

@@ -10,12 +10,12 @@ import {
   writeFully,
 } from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
-import { type LuaState, lua, toBytes } from "../lua.ts";
+import { type LuaState, lua } from "../lua.ts";
 import { type Handlers, NO_HANDLERS, type RunKind } from "../run-kinds.ts";
 import { openCgroup, pushCgroup, pushCgroups } from "./cgroup.ts";
 import { effectGate } from "./effect-gate.ts";
 import { type BeginRequest, type Effect, type FailureCause, RunEffects } from "./effects.ts";
-import { pushHandler, takeHandlers } from "./handlers.ts";
+import { pushGlobal, pushHandler, takeHandlers } from "./handlers.ts";
 import { A_COROUTINE, Scheduler } from "./scheduler.ts";
 import { ScriptError } from "./script-error.ts";
 import type { Closable, ScriptFailure, Task } from "./task.ts";
@@ -109,7 +109,7 @@ export class Runtime {
     }
     const failure = this.scheduler.call(bytesOfText("the script"), 0);
     if (failure !== undefined) throw new ScriptError(failure);
-    const { handlers, warning } = takeHandlers(L, path);
+    const { handlers, warning } = takeHandlers(L, this.scheduler, path);
     this.#handlers = handlers;
     return warning;
   }
@@ -176,14 +176,16 @@ export class Runtime {
       return;
     }
     const L = this.#L;
-    const type = lua.lua_getglobal(L, toBytes("reload"));
-    lua.lua_pop(L, 1);
-    if (type === lua.LUA_TNIL) return;
+    const type = pushGlobal(L, this.scheduler, "reload");
+    if (type === lua.LUA_TNIL) {
+      lua.lua_pop(L, 1);
+      return;
+    }
     this.#reloading = "running";
     this.scheduler.start(
       RELOAD,
       (thread) => {
-        lua.lua_getglobal(thread, toBytes("reload"));
+        lua.lua_xmove(L, thread, 1);
         return 0;
       },
       (failure) => {
