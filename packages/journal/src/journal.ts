@@ -164,7 +164,8 @@ export class Journal {
   /**
    * Appends a record and returns its number when it is on the disk.
    * @param payload owned by the journal from then on
-   * @throws JournalFull, JournalClosed, JournalError (rejects): the record is not in the journal
+   * @throws JournalFull, JournalClosed, JournalError (rejects): the record is not in the journal;
+   *   but if its write failed, and no later write succeeds, the next start may find it
    */
   append(payload: Buffer): Promise<number> {
     const size = frameSize(payload.length);
