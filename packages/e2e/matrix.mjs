@@ -35,7 +35,7 @@ const FIRST = { suite: "trixie", node: "debian" };
 const DISTINCT_PLACES = ["clone", "tarball", "worst"];
 
 /**
- * @type {readonly Step[]} these places on the first cell, a fresh clone on each of the other
+ * @type {readonly Step[]} the distinct places on the first cell, a fresh clone on each of the other
  *   cells, and the machines that are not bare
  */
 export const steps = [

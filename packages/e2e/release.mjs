@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * `npm run release-check [-- --list] [STEP...]`: tests all combinations of Debian and Node, the
- * distinct places, the containers and the virtual machines, one of which is an arm64 machine. That
- * takes hours, so .ci/run does only a small part of it. Steps that have passed with the same source
- * are not repeated, so an interrupted run can be continued. At the end it prints the table of
- * docs/platforms.md, with new rows for the steps that have results, including those of an
- * interrupted run.
+ * `npm run release-check [-- --list] [STEP...]`: runs the steps of matrix.mjs, which test all
+ * combinations of Debian and Node, the distinct places, the containers and the virtual machines,
+ * one of which is an arm64 machine. That takes hours, so .ci/run does only a small part of it.
+ * Steps that have passed with the same source are not repeated, so an interrupted run can be
+ * continued. At the end, the command prints the table of docs/platforms.md, with new rows for the
+ * steps that have results, including those of an interrupted run.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -120,7 +120,7 @@ function fillInput(input, packages, plan) {
   for (const path of built) cpSync(path, join(input, "packages", basename(path)));
   makeUpgrade(built, join(input, "upgrade"));
   makeOriginal(join(input, "original"));
-  // The programs, with the addons for the machine's architecture, which may differ from the host's.
+  // The programs, with the addons for the architecture of the machine that is booted.
   for (const name of readdirSync(join(here, "dist")))
     if (name.endsWith(".js")) cpSync(join(here, "dist", name), join(input, name));
   copyAddons(built, input);

@@ -13,7 +13,7 @@ const script = fileURLToPath(new URL("container.sh", import.meta.url));
  * @param {string} options.input  a directory with the script `run`
  * @param {string} options.output a directory for `console`, the output of systemd, and `lines`,
  *   the output of `run`
- * @param {AbortSignal} options.signal ends the container at once
+ * @param {AbortSignal} options.signal ends the container immediately
  */
 export async function runContainer({ tree, input, output, signal }) {
   const command = [script, tree, input, output];

@@ -1,6 +1,6 @@
 #!/bin/bash
 # container.sh TREE INPUT OUTPUT: boots TREE in systemd-nspawn, and waits until the system
-# powers itself off. All changes go to a tmpfs; all mounts are private and end with this script,
+# powers itself off. Changes to TREE go to a tmpfs; all mounts are private and end with this script,
 # which has to be run by `unshare --mount`, in new cgroups (see isolated.mjs).
 set -euo pipefail
 tree=$1 input=$2 output=$3

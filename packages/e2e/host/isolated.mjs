@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
  * @param {object} options
  * @param {string[]} options.command the script and its arguments
  * @param {string} options.console   a file for its output
- * @param {AbortSignal} options.signal ends the script at once, with everything that it has started
+ * @param {AbortSignal} options.signal kills the script and everything that it has started
  * @param {NodeJS.ProcessEnv} [options.env]
  * @throws Error if its exit status is not 0
  */

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Boots the disk in a virtual machine. The machine has cgroup2 with all controllers, but is about
- * twenty times slower than a container: it is always emulated, because /dev/kvm may be missing or
- * may itself be emulated.
+ * Boots the disk in a virtual machine. The machine has cgroup2 with the controllers that the
+ * cases need, but is about twenty times slower than a container: it is always emulated, because
+ * /dev/kvm may be missing or may itself be emulated.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import { join } from "node:path";
  * @param {string} options.output a directory for `console`, the output of kernel and systemd, and
  *   `lines`, the output of `run`
  * @param {string} options.workDirectory for temporary files
- * @param {AbortSignal} options.signal ends the machine at once
+ * @param {AbortSignal} options.signal ends the machine immediately
  */
 export async function runVm({ architecture, image, input, output, workDirectory, signal }) {
   const temporary = mkdtempSync(join(workDirectory, "vm-"));

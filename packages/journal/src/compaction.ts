@@ -73,7 +73,8 @@ export class Compaction {
   }
 
   /**
-   * Rewrites a segment that is worth rewriting. Returns true if there was such a segment.
+   * Rewrites a segment that is worth rewriting. Returns false if there is none, or if every attempt
+   * fails.
    * @throws system errors of syncing the directory
    */
   tryRewrite(active: Segment | undefined): Promise<boolean> {
@@ -160,7 +161,7 @@ export class Compaction {
         await this.#directory.rename(segment.name, `${segment.name}${DAMAGED_SUFFIX}`);
       else await this.#directory.remove(segment.name);
     } catch (error) {
-      // The file was removed earlier, by a step whose sync has failed.
+      // A previous step, whose sync failed, or somebody else has removed the file.
       if (!isErrno(error, "ENOENT")) throw error;
     }
     await this.#sync();

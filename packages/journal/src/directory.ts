@@ -1,6 +1,6 @@
 /**
  * The operations on its directory that a journal needs. They are an interface, because the
- * effects of a power failure can be tried only on a simulated disk.
+ * effects of a power failure can be tested only on a simulated disk.
  */
 import { constants, fstatSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, statfs, unlink } from "node:fs/promises";

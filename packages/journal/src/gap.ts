@@ -8,9 +8,10 @@
  *   after a sync.
  * - The write is visibly incomplete: the file ends within a frame, or a sector of the gap is
  *   still zero (a write extends the file or overwrites the zeros of a reserve). JSON contains no
- *   zero bytes, so neither a flipped bit nor a sector of another file looks like that. If no
- *   frame follows, and the header of the frame that begins the gap is there, the zero sector has to
- *   lie within that frame, because a reserve has zeros after its last frame anyway.
+ *   zero bytes, so a flipped bit or a sector of another file does not look like that, unless the
+ *   flipped bit is in the size of the last frame before a reserve's zeros. If no frame follows, and
+ *   the header of the frame that begins the gap is there, the zero sector has to lie within that
+ *   frame, because a reserve has zeros after its last frame anyway.
  *
  * After a power failure, the rest of the batch after the gap is dropped, as if the write had been
  * cut off at the gap. A confirmed batch in which the disk zeroed sectors before anything else was
@@ -49,7 +50,7 @@ export class Gap {
     this.#end = start;
   }
 
-  /** Adds bytes that are part of no frame and follow earlier bytes or a frame. See Visitor. */
+  /** Adds the next bytes that are part of no whole frame. See Visitor.junk in scan.ts. */
   add(bytes: Buffer, offset: number, isCutOff: boolean): void {
     this.#isCutOff = isCutOff;
     if (this.bytes === 0) this.#frameEnd = offset + (payloadEnd(bytes) ?? Number.POSITIVE_INFINITY);

@@ -111,7 +111,7 @@ export class Journal {
     return this.#segments.live;
   }
 
-  /** Returns the number of records in that state. */
+  /** Returns the number of records in a state. */
   count(state: RecordState): number {
     return this.#segments.count(state);
   }
@@ -130,7 +130,10 @@ export class Journal {
     return this.#segments.bytes;
   }
 
-  /** The reason why the last write failed; undefined if it succeeded. */
+  /**
+   * The reason why the last write failed; undefined if it succeeded. On a full disk, the reason
+   * stays while marks can be written only to the reserve.
+   */
   get lastError(): string | undefined {
     return this.#lastError;
   }
@@ -161,7 +164,8 @@ export class Journal {
   /**
    * Appends a record and returns its number when it is on the disk.
    * @param payload owned by the journal from then on
-   * @throws JournalFull, JournalClosed, JournalError (rejects): the record is not in the journal
+   * @throws JournalFull, JournalClosed, JournalError (rejects): the record is not in the journal;
+   *   but if its write failed, and no later write succeeds, the next start may find it
    */
   append(payload: Buffer): Promise<number> {
     const size = frameSize(payload.length);
@@ -193,8 +197,9 @@ export class Journal {
   }
 
   /**
-   * Gives a record a state at once. The promise resolves when the mark is on the disk; the write is
-   * tried again until it succeeds. Has no effect on a record that is gone.
+   * Gives a record a state, which `state` returns immediately. The promise resolves when the mark
+   * is on the disk; the write is tried again until it succeeds. Has no effect on a record that is
+   * gone.
    * @param note the reason, for people
    * @throws JournalClosed
    */
@@ -233,7 +238,7 @@ export class Journal {
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
       if (this.#writer.isIdle || this.#isClosing) return;
-      // After a failed write, marks are tried again later, but new records are tried at once.
+      // After a failed write, marks are tried again later, but new records are tried immediately.
       if (!isTaken && this.#writer.hasMarksAlone) this.#startIn(RETRY_MS);
       else this.#start();
     });

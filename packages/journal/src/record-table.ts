@@ -24,7 +24,7 @@ export type RecordState = (typeof RecordState)[keyof typeof RecordState];
 /** Each state at the index of its value. */
 const STATES = Object.values(RecordState);
 
-/** Returns the state with that value; undefined if there is none. */
+/** Returns the state that a value stands for; undefined if there is none. */
 export function tryRecordState(value: number | undefined): RecordState | undefined {
   return value === undefined ? undefined : STATES[value];
 }
@@ -58,7 +58,7 @@ export class RecordTable {
     return this.#present - this.count(RecordState.GONE);
   }
 
-  /** Returns the number of records in that state. */
+  /** Returns the number of records in a state. */
   count(state: RecordState): number {
     return this.#counts[state] ?? 0;
   }

@@ -40,7 +40,7 @@ function fillDisk(): void {
 }
 
 describe("on a full disk", () => {
-  it("marks are accepted at once, and records when there is room again", async () => {
+  it("marks are accepted immediately, and records when there is room again", async () => {
     const [first = 0, second = 0] = await append(2);
     fillDisk();
     await expect(journal.append(record(3))).rejects.toThrow(JournalError);
@@ -55,7 +55,7 @@ describe("on a full disk", () => {
     await journal.append(record(5));
     expect(troubles).toEqual(["simulated ENOSPC", undefined]);
     expect(disk.files().get("reserve")?.cached.length).toBe(8192);
-    // The part of the earlier reserve that was not needed is free again.
+    // The unused part of the previous reserve is free again.
     const sizes = [...disk.files()].map(([name, { cached }]) =>
       name === "reserve" ? 0 : cached.length,
     );
@@ -245,7 +245,7 @@ describe("on a full disk", () => {
       await forget(inSecond);
       await journal.close();
       await open(WITHOUT);
-      // Either all of the marks are on the disk, or none.
+      // No mark is on the disk, and no record was dropped in place of its mark.
       expect(journal.state(first)).toBe(RecordState.WAITING);
       for (const number of inSecond) expect(journal.state(number)).toBe(RecordState.WAITING);
     });

@@ -90,8 +90,8 @@ export class Reserve {
    * @throws system errors
    */
   async become(name: string): Promise<JournalFile> {
-    // The file is opened before it is renamed: if this method fails, the caller removes any file
-    // that is called `name`.
+    // The file is opened before it is renamed: when this method fails, the caller removes any file
+    // called `name`, which must not be the reserve.
     const file = await this.#directory.reopen(NAME);
     try {
       // The caller syncs the directory.

@@ -41,7 +41,7 @@ export async function scan(source: PatientReader, visitor: Visitor): Promise<num
 }
 
 /**
- * Visits the frames and the junk in the window. Returns how many bytes were visited: all of them if
+ * Visits the frames and the junk in the window. Returns the number of visited bytes: all of them if
  * the window reaches the end of the file.
  */
 function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visitor): number {

@@ -18,7 +18,7 @@ import { scan } from "./scan.ts";
 /** The version of the format that this program writes, and the newest version that it reads. */
 export const FORMAT_VERSION = 1;
 
-/** Returns the frame with which the segment of that sequence number begins. */
+/** Returns the frame with which the segment of a sequence number begins. */
 export function headerFrame(sequence: number): Frame {
   const payload = Buffer.from(JSON.stringify({ version: FORMAT_VERSION, sequence }));
   return { kind: FrameKind.HEADER, number: 0, payload };
@@ -35,7 +35,7 @@ export function markFrame(number: number, state: RecordState, note = ""): Frame 
   return { kind: FrameKind.MARK, number, payload };
 }
 
-/** Decodes the payload of a MARK; returns undefined if only a newer version has that state. */
+/** Decodes the payload of a MARK; returns undefined if only a newer version knows its state. */
 export function tryDecodeMark(payload: Buffer): { state: RecordState; note: string } | undefined {
   const state = tryRecordState(payload[0]);
   return state === undefined ? undefined : { state, note: payload.toString("utf8", 1) };
@@ -115,7 +115,7 @@ function checkHeader(payload: Buffer): void {
     );
 }
 
-/** Returns true if a frame is the record with that number, and not a mark of that record. */
+/** Returns true if a frame is the record `number`, and not a mark of that record. */
 export function isRecord(frame: Frame, number: number): boolean {
   return frame.kind === FrameKind.RECORD && frame.number === number;
 }

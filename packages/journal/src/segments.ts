@@ -113,7 +113,7 @@ export class Segments {
     return sum;
   }
 
-  /** Returns the number of records in that state. */
+  /** Returns the number of records in a state. */
   count(state: RecordState): number {
     let sum = 0;
     for (const { table } of this.#segments.values()) sum += table.count(state);

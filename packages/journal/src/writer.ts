@@ -56,7 +56,10 @@ export class Writer {
   readonly #segments: Segments;
   readonly #segmentBytes: number;
   readonly #reserve: Reserve;
-  /** Called with the reason why a write has failed; with undefined after a successful write. */
+  /**
+   * Called with the reason why a write has failed; with undefined after a write has succeeded,
+   * unless only the reserve had room for it.
+   */
   readonly #tell: (error: string | undefined) => void;
   #active: Active | undefined;
   #queue: Operation[] = [];
@@ -124,8 +127,8 @@ export class Writer {
 
   /**
    * Writes a batch.
-   * @returns false if the write fails and there is no reserve to try next; the marks stay in the
-   * queue
+   * @returns false if the write fails, unless the next attempt can use the reserve; the marks stay
+   * in the queue
    */
   async tryWrite(): Promise<boolean> {
     if (this.#fullError !== undefined && !this.hasMarksAlone) await this.#lookForRoom();
@@ -139,10 +142,10 @@ export class Writer {
   /** Checks whether a full disk has room again. If not, waiting records are rejected. */
   async #lookForRoom(): Promise<void> {
     const { isThere } = this.#reserve;
-    // Records that are tried in vain would delay the marks in their batch.
+    // Without room, records would be tried in vain, and would delay the marks in their batch.
     const hasRoom = isThere ? await this.#reserve.hasRoomBeside() : await this.#reserve.tryMake();
     if (!hasRoom) return this.#refuseRecords();
-    // The reserve became the active segment only if marks were written while the disk was full.
+    // Only marks are written to a reserve, so the records need a new segment.
     if (this.#active?.isReserve === true) await this.leave();
     this.#fullError = undefined;
   }

@@ -21,8 +21,8 @@ import {
 } from "../tools/systemd.ts";
 
 /**
- * A script that prints what it can access, and hangs for some cgroups, in a command that has
- * started another process.
+ * A script that prints what it can access. For some cgroups it then hangs: it waits for a command
+ * that does not end and that has started another process.
  */
 const TEXT = `
 local function can(path) local f = io.open(path) if f then f:close() end return tostring(f ~= nil) end
@@ -46,7 +46,7 @@ function assertNotRoot(cursor: string): void {
   assert.doesNotMatch(lines, /^lua\s/m);
 }
 
-/** How long a script host that hangs may outlive its daemon; 65 seconds in the package. */
+/** The seconds by which a hanging script host may outlive its daemon; 65 in the package. */
 const END_SECONDS = 5;
 
 export const accountingUnit: Case = {
@@ -70,13 +70,13 @@ export const accountingUnit: Case = {
       await untilSaid(slowness, cursor, /lua\s\S*\/job\sfalse\sfalse\sfalse\snil/);
       assertNotRoot(cursor);
 
-      // The script host hangs, and is ended with the process that it has started.
+      // The script host hangs, and is ended together with the processes that it has started.
       scope.run("hang", "cat /proc/self/status >/dev/null");
       await untilSaid(slowness, cursor, /no sign of life/);
       const second = await untilUnit(slowness, first);
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
-      // A reload that changes nothing keeps the unit; another limit replaces it.
+      // A reload that changes nothing keeps the unit; one that changes a limit replaces it.
       sh(`systemctl reload ${SERVICE}`);
       assert.equal(await untilUnit(slowness), second);
       configure(...answer, "memory_mib = 100");
@@ -131,7 +131,7 @@ export const accountingUnit: Case = {
         assertNotRoot(cursor);
       }
 
-      // The socket is back, and the next process runs in a unit.
+      // The socket is back, so the next script host runs in a unit again.
       sh(`systemctl unmask ${SCRIPT_SOCKET}; systemctl start ${SCRIPT_SOCKET}`);
       cursor = journalCursor();
       sh("pkill -KILL -xf 'cm4all-spawn script host'");

@@ -74,7 +74,7 @@ export const hostKilled: Case = {
       if (hasControllers) {
         const hasChild = () => attempt(`pgrep -P ${host}`).status === 0;
         await waitFor("a child of the script's process", 60_000 * slowness, hasChild);
-        // This makes the OOM killer choose the script host; its child keeps the earlier value.
+        // This makes the OOM killer choose the script host; its running child keeps the old value.
         writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
         writeFileSync(HUNGRY, "");
       }

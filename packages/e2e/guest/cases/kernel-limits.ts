@@ -28,7 +28,7 @@ const ALERTS = {
   CM4allSpawnRefusedForks: "instance:cm4all_spawn_refused_forks:sum",
 };
 
-/** A time limit for any machine: Prometheus scrapes and evaluates at fixed intervals. */
+/** A time limit for machines of any speed: Prometheus scrapes and evaluates at fixed intervals. */
 const PATIENCE_MS = 180_000;
 
 /** The counters that the alerts depend on. */
@@ -65,7 +65,7 @@ export const kernelLimits: Case = {
         readCounts().catch(() => undefined),
       );
       await startPrometheus(slowness);
-      // increase() needs an earlier value.
+      // increase() needs a value from before the increase.
       await waitFor("the rules are evaluated", PATIENCE_MS, async () => {
         const samples = await Promise.all(Object.values(ALERTS).map(recordedSamples));
         return samples.every((count) => count >= 2);
@@ -75,7 +75,7 @@ export const kernelLimits: Case = {
       scope.makeOf("alice", "hog");
       scope.run("hog", "tail /dev/zero", { "memory.max": "50M" });
       scope.makeOf("bob", "crowd");
-      // The two processes are the shell and its first child.
+      // The limit allows the shell and its first child.
       scope.run("crowd", "exec sh -c 'sleep 1 & sleep 1'", { "pids.max": "2" });
       for (const name of ["hog", "crowd"]) await scope.waitUntilDeleted(name, 10_000 * slowness);
       await waitFor("the metrics count the kill and the refusal", 10_000 * slowness, async () => {

@@ -5,8 +5,8 @@ import { isActive } from "../tools/systemd.ts";
 import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 
 /**
- * Returns the names of the instances: fewer under emulation, where starting twelve at once takes
- * longer than systemd waits for each.
+ * Returns the names of the instances: fewer under emulation, where starting twelve at the same time
+ * would exceed the time limit that systemd has for each.
  */
 function namesFor({ slowness }: Context): string[] {
   return Array.from({ length: slowness > 4 ? 4 : 12 }, (_, i) => `auto${i}`);

@@ -107,7 +107,7 @@ function kernelHas(link: string): boolean {
 
 /**
  * Moves a link to a namespace and back, unless the kernel lacks its kind.
- * @param link the link, in the words of `ip link add`
+ * @param link the kind of the link, with options: what `ip link add` takes after `type`
  */
 async function moveThereAndBack(link: string, tried: string[], use: () => void): Promise<void> {
   if (attempt(`ip link add spare type ${link}`).status !== 0) return;

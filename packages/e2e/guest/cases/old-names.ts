@@ -7,7 +7,7 @@ const ACCESSORY = "cm4all-spawn-accessory.service";
 const REAPER = "cm4all-spawn-reaper.service";
 
 export const oldNames: Case = {
-  title: "stopping and masking the original's unit names does what README says",
+  title: "stopping and masking the original packages' unit names does what README says",
   run() {
     const pid = mainPid();
     try {

@@ -19,7 +19,7 @@ export const purge: Case = {
     assert.equal(sh(`${found} -name '*cm4all*' -print`), "");
     assert.equal(sh("find /run -name '*cm4all*' -print"), "");
     assert.doesNotMatch(sh("cat /etc/nsswitch.conf"), /cm4all/);
-    // A slice stays active as long as the system runs, because other units may be in it.
+    // The packages do not stop the slice, because other units may be in it.
     const units = sh("systemctl list-units --all --no-legend --plain '*cm4all*'").split("\n");
     assert.deepEqual(
       units.filter((line) => !line.startsWith("system-cm4all.slice ")),

@@ -25,8 +25,8 @@ export const remove: Case = {
 
     sh("apt-get -q -y install /e2e/in/packages/cm4all-spawn_*.deb");
     assert.ok(isActive(SERVICE));
-    // Namespaces without a process have ended with the unit, because systemd has emptied the
-    // unit's file descriptor store.
+    // The busy namespaces are adopted. The idle ones ended with the unit, because systemd emptied
+    // the unit's file descriptor store.
     assert.equal(inodesOf("kept").pid, before.pid);
     assert.ok(busy.isRunning());
     busy.end();

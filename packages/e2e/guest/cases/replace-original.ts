@@ -22,7 +22,7 @@ export const replaceOriginal: Case = {
           >${units}/cm4all-spawn-reaper.service.d/override.conf
         printf '[Service]\\nNice=1\\n' >${units}/cm4all-spawn-accessory.service.d/nice.conf`);
 
-    // A namespace that the original's unit has brought up.
+    // A namespace that the original package's unit has brought up.
     sh("systemctl start cm4all-spawn-netns@old.service");
 
     const said = sh("apt-get -q -y install /e2e/in/packages/*.deb 2>&1");

@@ -4,7 +4,7 @@ import { sh } from "../tools/shell.ts";
 import { isActive, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const socketActivation: Case = {
-  title: "the first client starts the daemon, also through the original's unit names",
+  title: "the first client starts the daemon, also through the original daemon's unit names",
   run() {
     sh(`systemctl stop ${SERVICE}`);
     assert.ok(!isActive(SERVICE));
