@@ -256,7 +256,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       } finally {
         await locker.end();
       }
-      // If the handlers have failed at different times, the pauses before new calls have grown.
+      // This may take long: if the handlers failed at different times, the pauses before new calls
+      // have grown.
       await until(
         async () => (await host.accounting()).accountedCgroups === 5,
         "all are accounted",

@@ -60,7 +60,7 @@ it.skipIf(cannotRun)(
       /journal: cannot write the journal, cgroups' directories stay: ENOSPC/,
     );
     writeFileSync(go, "");
-    // After a reload, the handlers are called again at once.
+    // After a reload, the handlers are called again immediately.
     host.daemon.child.kill("SIGHUP");
     await until(
       async () => (await host.accounting()).accountedCgroups === written,

@@ -9,7 +9,10 @@ import { histogramsOf, labelOf, numbersOf } from "../metrics/samples.ts";
 import { type DaemonStatus, forEachMetric, type Part, type PartValues } from "../status/status.ts";
 import { CountedHistogram, labels } from "./counted-histogram.ts";
 
-/** The longest interval that monitorEventLoopDelay accepts, in milliseconds. */
+/**
+ * The interval at which the delay of the event loop is sampled, in milliseconds: the longest that
+ * monitorEventLoopDelay accepts, because the metrics of this delay are left out.
+ */
 const NEVER_MS = 2 ** 31 - 1;
 
 export interface Page {

@@ -37,7 +37,7 @@ export interface CgroupDirectory {
  */
 export type Removal = "removed" | "gone" | "populated" | "grown" | "busy" | "failed";
 
-/** Logs a problem. @param key a problem with the same key is not logged again */
+/** Logs a problem. @param key each key is logged only once until `Complaints.clear` */
 export type Complain = (key: string, text: string) => void;
 
 const EVENTS_NAME = bytesOfLatin1("cgroup.events");

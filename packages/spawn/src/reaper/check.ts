@@ -17,7 +17,7 @@ const GRACE_MS = 1000;
 export interface CheckListener {
   /** Called when a check begins. */
   begins(): void;
-  /** Called after everything that had been refused has been tried again. */
+  /** Called after watches that the kernel had refused were requested again. */
   retried(): void;
   /** Called when changes were repaired that no event had reported. @param changes their number */
   missed(changes: number): void;

@@ -1,4 +1,4 @@
-/** Warnings about what the kernel refuses. A shortage that lasts is logged once. */
+/** Warnings about what the kernel refuses. A lasting shortage of watches is logged once. */
 import { type ByteString, errorText, isErrno, textOf } from "@cm4all/linux";
 import { LOG_WARNING, type Logger } from "../log/log.ts";
 import type { Complain } from "./cgroup-files.ts";
@@ -19,7 +19,7 @@ export class Complaints {
     this.#log(LOG_WARNING, text);
   };
 
-  /** Forgets which problems were logged, after a check that found everything in order. */
+  /** Forgets which problems were logged. Called by each check if all directories are watched. */
   clear(): void {
     this.#told.clear();
   }

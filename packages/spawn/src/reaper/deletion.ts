@@ -6,8 +6,8 @@
  *   children.
  * - Right before the deletion it is checked again. If it is populated, the release is withdrawn; if
  *   it has used more than its release shows, it is released again.
- * - Each release is reported as deleted or withdrawn, or another release replaces it; after that,
- *   nothing of it is left here.
+ * - Each reported release is later reported as deleted or withdrawn, or another release replaces
+ *   it; after that, nothing of it is left here for longer than `KEPT_MS`.
  * - An unused cgroup is deleted only to make way for a cgroup above it that was used and waits for
  *   its own deletion, and not before `unusedMs` have passed.
  */

@@ -237,7 +237,7 @@ describe("at startup", () => {
     world.run(b);
     world.start(c);
     world.rmdir(d);
-    // Its directory is gone, so it has nowhere to wait.
+    // A cgroup whose directory is gone does not wait for room.
     expect(world.pass(1000)).toEqual(["/d#1 vanished found"]);
     world.hasRoom = true;
     expect(world.pass(1000)).toEqual(["/a#1=0 found", "/b#1=1 found"]);
@@ -377,7 +377,7 @@ describe("the last moments of a process", () => {
     world.isAccounting = true;
   });
 
-  it("do not count as another run if the cgroup was measured at once", () => {
+  it("do not count as another run if the cgroup was measured immediately", () => {
     const a = world.make("a", undefined, "start");
     world.charge(a, 5000);
     expect(world.pass()).toEqual(["/a#1=5000 found"]);
@@ -491,7 +491,7 @@ describe("an unused child", () => {
     expect(world.pass(100_000)).toEqual([]);
   });
 
-  it("that somebody else removes lets its parent be deleted at once", () => {
+  it("that somebody else removes lets its parent be deleted immediately", () => {
     const b = world.make("b", a);
     world.run(a);
     expect(world.pass(1000)).toEqual(["/a#1=1"]);

@@ -93,8 +93,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Returns the cgroups that are not released. To be called once everything that existed at startup
-   * is known.
+   * Returns the cgroups that are not released and may have been used. To be called as soon as
+   * everything that existed at startup is known.
    * @returns `found`: those that were found empty or could not be looked at; `used`: those that
    *   were used
    */
@@ -140,7 +140,7 @@ export class Lifecycle<Node> {
     if (cgroup === undefined) return;
     const { isOpen, isFound, isUnused, isStirred } = cgroup;
     if (isOpen || isFound || (isUnused && isStirred)) this.#release.vanish(cgroup);
-    // The event of a process that came and went can come after the event of the removal.
+    // A process may have come and gone: its event can come after the event of the removal.
     else if (isUnused) this.#counts.unseenCgroups++;
     this.#detach(cgroup);
   }

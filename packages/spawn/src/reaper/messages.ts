@@ -33,8 +33,8 @@ export interface Release {
   /** True if somebody else removed the cgroup before it was measured: nothing is to be deleted. */
   readonly vanished: boolean;
   /**
-   * True if the cgroup was empty when the thread began, and this is its first report: an earlier
-   * thread may have reported it.
+   * True if this is the first report of a cgroup that existed when the thread began and was not
+   * seen populated: an earlier thread may have reported it.
    */
   readonly isFound: boolean;
   /**

@@ -1,7 +1,7 @@
 /**
  * Opens directories of a tree from one open root directory: whatever is mounted or renamed
- * elsewhere, nothing outside the tree is reached. cgroupfs has no symbolic links and no renames,
- * so a path below its root always refers to the same directory.
+ * elsewhere, nothing outside the tree is reached. cgroupfs has no symbolic links, and its
+ * directories cannot be renamed: as long as a directory exists, its path leads to it.
  *
  * A path is empty or starts with `/`.
  */

@@ -10,11 +10,11 @@ import type { ReaperDialogue, Release } from "./messages.ts";
 
 export type TellMain = Pick<ParentThread<ReaperDialogue>, "post">;
 
-/** The limit for bytes under way. Beyond it, empty cgroups wait in their directories. */
+/** The limit for bytes under way. Beyond it, empty cgroups are kept until there is room. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
- * The higher limit for cgroups that others have removed: they have no directory in which to wait.
+ * The higher limit for cgroups that others have removed: these cannot be kept until there is room.
  */
 const MAX_VANISHED_BYTES = 24 * 1024 * 1024;
 

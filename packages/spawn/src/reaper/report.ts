@@ -6,8 +6,8 @@ import type { CgroupMeasurement } from "@cm4all/cgroup";
 
 /**
  * Formats `value` with `digits` decimals as C's printf does: an exact tie goes to the even digit,
- * while toFixed rounds it up. With no decimal or one decimal, only multiples of 1/2 and 1/4 can
- * be exact ties.
+ * while toFixed rounds it up. With no decimal or one decimal, only multiples of 1/2 or 1/4,
+ * respectively, can be exact ties.
  */
 export function formatFixed(value: number, digits: 0 | 1): string {
   const isTie = digits === 0 ? Math.abs(value % 1) === 0.5 : Math.abs(value % 0.5) === 0.25;

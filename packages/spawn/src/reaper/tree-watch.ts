@@ -206,7 +206,7 @@ export class TreeWatch<Place> {
   }
 
   /**
-   * Compares everything after an overflow. Events that are still queued are older than the
+   * Compares everything after an overflow. Events that are still queued may be older than the
    * result.
    */
   *#recover(): Generator<void, void> {

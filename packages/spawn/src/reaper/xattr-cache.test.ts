@@ -129,7 +129,7 @@ it("keeps the most recently used large tables, as many as fit", () => {
   withoutDescriptors(() => {
     for (const job of jobs.slice(0, 50)) expect(cache.of(job)[0]).toEqual([]);
   });
-  // Forgotten tables have freed their room.
+  // Tables that were forgotten no longer count towards the limit.
   for (const job of jobs) cache.forget(job);
   for (const job of jobs.slice(0, 100)) load(job);
   areKept(0, 100);

@@ -85,7 +85,7 @@ export class XattrCache<Place> {
     return limitXattrs(tables);
   }
 
-  /** Reads the attributes of a directory whose table was evicted after it was loaded. */
+  /** Reads the attributes of a directory whose table is not in the cache. */
   #openLater(node: TreeNode<Place>): XattrTable {
     try {
       return this.#open(node);

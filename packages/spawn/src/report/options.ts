@@ -22,8 +22,8 @@ export interface ReportOptions {
 }
 
 /**
- * Returns the text if it is a day of the calendar, or undefined if not. The year 0 is refused, as
- * by PostgreSQL.
+ * Returns the text if it is a valid date, or undefined if not. The year 0 is refused, as it is by
+ * PostgreSQL.
  */
 export function parseDay(text: string): string | undefined {
   if (!/^(?!0000)\d{4}-\d\d-\d\d$/.test(text)) return undefined;

@@ -19,7 +19,7 @@ interface Connection {
 /**
  * The connections of a server, each of which carries one request and its answer. If there are too
  * many, the one that has waited longest for its peer is closed, so that idle peers cannot keep
- * others from being served. A peer that sends its request at once is not idle when the next
+ * others from being served. A peer that sends its request immediately is not idle when the next
  * connection is accepted, because libuv looks at the existing connections between two accepts.
  */
 export class ConnectionLimit {
@@ -72,7 +72,7 @@ export class ConnectionLimit {
 
   #remove(socket: Socket): void {
     this.#forget(socket);
-    // The descriptor is closed at once, before the event "close".
+    // The descriptor is closed immediately, before the event "close".
     socket.destroy();
   }
 }

@@ -23,8 +23,8 @@ export interface Inherited {
 /**
  * Takes over the descriptors, and removes the variables that describe them from the environment.
  * The caller owns the descriptors.
- * @throws CommandFailure if a listening socket of a wrong type was passed: its clients would not be
- *   served
+ * @throws CommandFailure if a listening socket of the wrong type was passed: its clients would not
+ *   be served
  */
 export function takePassedDescriptors(log: Logger): Inherited {
   const listeners: Fd[] = [];

@@ -92,7 +92,7 @@ function namespaceProblems(metrics: NamespaceMetrics): string[] {
   );
 }
 
-/** Returns problems of the configuration. Changes that only a restart applies are no problem. */
+/** Returns problems with the configuration. Changes that wait for a restart are not problems. */
 function configurationProblems({ daemon, configuration }: MeasuredStatus): string[] {
   const state = daemon.configuration;
   if (state !== "changed" && state !== "refused") return [];

@@ -151,7 +151,7 @@ describe("formatStatus", () => {
   });
 });
 
-/** @see https://prometheus.io/docs/practices/naming/ for the rules of names */
+/** @see https://prometheus.io/docs/practices/naming/ for the naming rules */
 describe("declarations", () => {
   const all: Parameters<Parameters<typeof forEachMetric>[0]>[] = [];
   forEachMetric((...each) => all.push(each));

@@ -78,7 +78,7 @@ export class Notifier {
 
   /**
    * Waits until the manager has processed everything that was sent before. Resolves to false if
-   * it has not done so within `timeoutMs`.
+   * sending the barrier, or then waiting for the manager, takes longer than `timeoutMs`.
    * @see sd_notify_barrier(3)
    */
   async barrier(timeoutMs = 5000): Promise<boolean> {
