@@ -11,12 +11,12 @@ import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
 /**
- * The number of levels. The name of each level has 255 control characters, each of which takes two
- * bytes in JSON. A record of one of the last levels is longer than 262,144 characters: messages of
+ * The number of nested cgroups. Each name has 255 control characters, each of which takes two bytes
+ * in JSON. The record of one of the deepest cgroups is longer than 262,144 characters: messages of
  * such a length once ended the script host.
  */
 const DEPTH = 600;
-/** The number of levels below the scope; the others are above it. */
+/** How many of these cgroups are below the scope; the others are above it. */
 const LEVELS = 20;
 
 /** A shell command that uses CPU time. */
@@ -128,7 +128,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
   });
 
-  it("records the last of several reports that replace each other, and none of the others waits", async () => {
+  it("keeps only the last of several reports waiting if each replaces the one before", async () => {
     const go = join(host.directory, "go");
     host.writeHandler(`
       local f = io.open(${JSON.stringify(go)})
@@ -164,7 +164,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await run();
     await untilWaiting(0, 1);
     expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
-    // The parent is used once more before the next daemon starts, which also deletes the child.
+    // The parent is used once more before the next daemon starts; that daemon deletes both.
     await host.crash();
     await host.scratch.runToEnd("a.scope/job", BUSY);
     await host.start();

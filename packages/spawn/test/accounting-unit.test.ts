@@ -127,14 +127,14 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
 
   it.each([
     ["nobody listens on its socket", undefined, /connect\(address="\S+"\): ENOENT/],
-    ["it ends at once", { command: "exit 1" }, /its unit has ended/],
+    ["it ends immediately", { command: "exit 1" }, /its unit has ended/],
     [
       "it runs as another user",
       { uid: USER + 1 },
       /has the uid 4243, but accounting.user has 4242/,
     ],
     [
-      "its process is in no unit of ours",
+      "its process is in none of our units",
       { cgroup: "x.service" },
       /a process that is in no unit of ours/,
     ],

@@ -1,4 +1,4 @@
-/** Tests which user and groups the script runs as. */
+/** Tests the user as which the script runs, and its groups. */
 import { spawnSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -128,7 +128,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect(run("", "--check-config").status).toBe(0);
   });
 
-  it("does not become root if the ids of its entry are not numbers", () => {
+  it("does not become root if the ids in its entry in /etc/passwd are not numbers", () => {
     etc.setUsers("one:x::::\n");
     expect(run('user = "one"\n', "--check-config")).toMatchObject({
       status: 78,

@@ -32,7 +32,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     return { path: bytesOfText(`/${name}`), inode: ino };
   }
 
-  /** Runs a process in a cgroup to its end. Returns the measured CPU time in microseconds. */
+  /** Runs a process in a cgroup until it ends. Returns the measured CPU time in microseconds. */
   async function run(name: string) {
     await scratch.runToEnd(name, "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
     await until("it to be empty", () => files.isPopulated(directory(name)) === false);

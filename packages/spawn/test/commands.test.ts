@@ -223,7 +223,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     });
   });
 
-  it("lua runs the handler with a cgroup's present figures, and does not delete the cgroup", () => {
+  it("lua runs the handler with a cgroup's current figures, and does not delete the cgroup", () => {
     writeFileSync(script(), "function cgroup_released(c) print(c.path) end");
     for (const path of ["/a/job", "a/job", `${scratch.path}/a/job`])
       expect(run("lua", script(), "--cgroup", path)).toMatchObject({

@@ -99,7 +99,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
       await until(() => !exists("b.scope/old"), "the cgroup is deleted");
     });
 
-    it("stops at once while the reaper's thread waits to be started again", async () => {
+    it("stops immediately while the reaper's thread waits to be started again", async () => {
       daemon = await TestDaemon.start({ config: `[reaper]\nscopes = ["${scope()}"]\n`, wrapper });
       // The pause after the third end is 4 seconds.
       const ends = () => daemon?.log.split("the reaper ended, starting it again").length;

@@ -39,7 +39,7 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
     damage: () => writeFileSync("/names/78", "x"),
     line: /\/names\/78: ENOTDIR/,
   },
-  "a directory that has no number": {
+  "a directory whose name is not a number": {
     damage: () => mkdirSync("/names/abc"),
     line: /\/names\/abc: not a number/,
   },
@@ -87,7 +87,7 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
   },
   "no directory of names": {
     damage: () => {
-      // Mount points cannot be removed.
+      // Mount points cannot be removed: they are unmounted first.
       for (const file of readdirSync("/names", { recursive: true, encoding: "utf8" }))
         if (/\/(?:ipc|pid|user-\d+)$/.test(file)) umount(`/names/${file}`, MNT_DETACH);
       rmSync("/names", { recursive: true });

@@ -43,7 +43,7 @@ function compile(dashboard: Dashboard): string {
   try {
     const lines = [
       'import type { Dashboard, Panel, RowPanel } from "@grafana/schema";',
-      // In JSON, a member of an enumeration is represented by its text.
+      // In JSON, a member of an enumeration is a plain string.
       "type Json<T> = T extends string ? `${T}` : T extends object ? { [K in keyof T]: Json<T[K]> } : T;",
       `export const dashboard: Json<Dashboard> = ${JSON.stringify(dashboard)};`,
     ];

@@ -38,7 +38,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", 
     expect(daemon.log).not.toContain("Debugger listening");
   });
 
-  it("does nothing once the daemon runs, even if Node was started without the options of the first line", async () => {
+  it("does nothing once the daemon runs, even if Node was started without the options in the bundle's first line", async () => {
     host.writeHandler("");
     const inNetwork = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"];
     await host.start("", { wrapper: inNetwork, start: "without options" });

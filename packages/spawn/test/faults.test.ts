@@ -17,7 +17,10 @@ import { as, Peer } from "./support/peer.ts";
 
 const ALL = request("name", { ipc: true, pid: true, lease: true, user: {} });
 
-/** Faults of this thread's system calls, except epoll_pwait(2), which the event loop needs. */
+/**
+ * Faults of system calls of the thread that answers, except epoll_pwait(2), which the event loop
+ * needs.
+ */
 const FAULTS = [
   ...["ENOMEM", "ENOBUFS"].map((error) => `sendmsg:error=${error}`),
   ...["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE"].map((error) => `accept4:error=${error}`),
@@ -33,7 +36,7 @@ const FAULTS = [
   "pidfd_open:error=ENOMEM",
   ...["recvfrom", "shutdown", "capget"].map((call) => `${call}:error=ENOMEM`),
   "stat,newfstatat,statx,readlink,readlinkat:error=ENOMEM",
-  // The first call succeeds, so that the watches of some connections cannot be ended.
+  // The first call succeeds: it may add a watch, which later calls then cannot remove.
   "epoll_ctl:error=ENOMEM:when=2+",
 ];
 
@@ -161,7 +164,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     await expectAllEnd();
   });
 
-  it("ends a leased name and others, if the end of one has failed halfway", async () => {
+  it("ends all names, one of them leased, even if the first attempt to end one fails halfway", async () => {
     using client = daemon.connect();
     const leased = client.ask("leased", { ipc: true, pid: true, lease: true });
     for (const name of ["a", "b"]) client.inodes(name, { ipc: true });
@@ -260,7 +263,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     },
   );
 
-  it("closes a slow descriptor later if no process can be created to close it", async () => {
+  it("closes a descriptor later if close(2) takes long and no process can be created to call it", async () => {
     const sink = createServer().listen(0, "127.0.0.1");
     await once(sink, "listening");
     const port = String((sink.address() as AddressInfo).port);

@@ -113,10 +113,13 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     return { strangers: connections, last };
   }
 
-  /** Adds and forgets a stranger until it is disconnected unchecked. @returns how many times */
+  /**
+   * Adds and forgets a stranger until it is disconnected unchecked.
+   * @returns how many times it was added
+   */
   function flood(stranger: Connection): number {
-    // From now on, each stranger becomes a client, as when the service stops, and the end of that
-    // client is counted.
+    // After this call, no stranger waits, as when the service stops: each becomes a client, and the
+    // end of that client is counted.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);
@@ -131,7 +134,8 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   it("strangers are disconnected unchecked", async () => {
     const { strangers, last } = await connectionsOf(as({}));
     for (const stranger of strangers) {
-      // On a busy machine, so many strangers may take longer than the second in which they count.
+      // On a busy machine, so many strangers may take longer than the second for which they are
+      // counted.
       expect(flood(stranger)).toBeGreaterThanOrEqual(STRANGERS);
       expect(stranger.isOpen).toBe(false);
       if (clients.tryAdd(last) === "closed") break;

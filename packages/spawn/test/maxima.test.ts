@@ -17,7 +17,7 @@ const CONNECTIONS = 4096;
 const HANDLES = 4096;
 const STRANGERS = 4096;
 const STRANGERS_PER_UID = 2048;
-/** The descriptors of Node, threads, sockets and the store; see docs/design.md. */
+/** The number of descriptors for Node, threads, sockets and the store; see docs/design.md. */
 const OTHERS = 60;
 
 const NAMES = Math.min(

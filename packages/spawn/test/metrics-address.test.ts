@@ -1,6 +1,4 @@
-/**
- * Starts the daemon with an address for metrics that cannot be used (yet): everything else works.
- */
+/** Starts the daemon with a metrics address that cannot be used (yet): everything else works. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";

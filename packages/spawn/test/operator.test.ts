@@ -483,7 +483,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     return { shown, status };
   }
 
-  it.each([60, 80])("status --watch fits %d columns, and can be left with q", async (columns) => {
+  it.each([60, 80])("status --watch fits %d columns, and can be quit with q", async (columns) => {
     const one = await start();
     const { shown, status } = await watchOnTerminal(one, columns, async (terminal, text) => {
       await until(() => text().includes("configuration"), "it is shown");

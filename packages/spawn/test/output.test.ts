@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(status).toBe(EX_IOERR);
     });
 
-    it("text without a newline is not an error, as it is written at the end", () => {
+    it("text without a newline at its end is written nevertheless, without an error", () => {
       const unended = "io.write('a') io.stderr:write('b')";
       expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
       expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);
@@ -111,7 +111,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       });
     });
 
-    it("does not change the exit status of the handler's failure", () => {
+    it("does not change the exit status if the handler fails", () => {
       const { status, stderr } = tried("print(1) error('no luck', 0)");
       expect(stderr).toContain(FULL);
       expect(stderr).toContain("no luck");

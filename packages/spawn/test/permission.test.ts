@@ -97,7 +97,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
 
     it("is not given to a process that executes a set-uid program once connected", () => {
       expect(ask(as({}), ["--exec", peer.setUidProgram()])).toEqual(REFUSED);
-      // The process is refused for its uids, not because it has executed a program.
+      // That process was refused for its uids, not because it had executed a program.
       const nobody = as({ capabilities: ["sys_admin"] });
       expect(ask(nobody, ["--exec", "/proc/self/exe"])).toEqual(GRANTED);
     });
@@ -182,7 +182,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect((await daemon.status()).connections).toBeLessThanOrEqual(4096);
     });
 
-    it("is given to spawners at once while strangers flood the daemon", async () => {
+    it("is given to spawners immediately, even while strangers flood the daemon", async () => {
       const request = () => ask(as({ capabilities: ["sys_admin"] }));
       const refused = async () => (await daemon.status()).requests.refused;
       const before = await refused();
@@ -206,7 +206,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(request()).toEqual(GRANTED);
     });
 
-    it("does not count capable clients among the strangers with the same uid", async () => {
+    it("exempts capable clients from the limit on strangers with the same uid", async () => {
       const privileged = as({ capabilities: ["sys_admin"] });
       await peer.start(privileged, daemon.address, NOTHING, ["--hold", "1000"]);
       await until(async () => (await daemon.status()).connections === 1000, "all are there");
@@ -251,7 +251,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     });
   });
 
-  it("does not make others wait for descriptors that an allowed uid sends", async () => {
+  it("is not delayed when an allowed uid sends a descriptor that takes a long time to close", async () => {
     const daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
     const entitled = as({ uid: 1001 });
     const before = await daemon.restingDescriptorCount();

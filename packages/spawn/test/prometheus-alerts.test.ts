@@ -46,13 +46,13 @@ it.skipIf(missing("promtool") !== undefined)("the rules pass their unit tests", 
 describe("the unit tests", () => {
   const expected = readExample("cm4all-spawn.test.yml");
 
-  it.each(alertNames)("have a fault for the alert %s", (name) => {
+  it.each(alertNames)("expect the alert %s", (name) => {
     expect(expected).toMatch(
       new RegExp(`labels: '.*alertname="${name}",(alertstate="firing",)?severity=`),
     );
   });
 
-  it.each(recordNames)("have a value for the recording rule %s", (name) => {
+  it.each(recordNames)("expect a value of the recording rule %s", (name) => {
     expect(expected).toContain(`labels: '${name}{`);
   });
 });
@@ -89,7 +89,7 @@ describe.skipIf(needs !== undefined)(
       return listen;
     }
 
-    /** Returns a host that Prometheus scrapes from a call of `watch` until the end of the test. */
+    /** Returns a host that Prometheus scrapes once `watch` is called, until the end of the test. */
     async function makeHost(): Promise<AccountingHost & { watch(): void }> {
       const host = new AccountingHost();
       const listen = await serve(host);
@@ -313,7 +313,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("HandlersFail", "WaitsLong");
     });
 
-    it("has handlers that fail, one after taking effect, and records that are dropped", async () => {
+    it("has handlers that fail, one after it had an effect, and records that are dropped", async () => {
       const host = await makeHost();
       host.writeHandler(
         'if cgroup.path:find("fails") then error("no") end say(cgroup.path) if cgroup.path:find("late") then error("late") end',
@@ -392,7 +392,7 @@ describe.skipIf(needs !== undefined)(
       enlargeRecords(host);
       host.writeScript("function (");
       await host.start();
-      // More records than are read at once.
+      // More records than the daemon reads in one go.
       for (let i = 0; i < 80; i++) await host.scratch.runToEnd(`a.scope/${i}`);
       const allWait = () =>
         until(async () => (await host.accounting()).waitingCgroups === 80, "all wait");

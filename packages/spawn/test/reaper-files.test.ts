@@ -144,7 +144,7 @@ it("the reaper reports its scan only after it has opened all cgroups, and report
   expect(log.filter((line) => line.includes("accounting waits until they can"))).toHaveLength(1);
 });
 
-it("the reaper lets other work run while 1,500 cgroups become empty at once, and reports them in parts", () => {
+it("the reaper lets other work run while 1,500 cgroups become empty at once, and reports them in several messages", () => {
   const count = 1500;
   const events = (i: number) => join(directory, "a.scope", `job${i}`, "cgroup.events");
   for (let i = 0; i < count; i++) {

@@ -115,7 +115,8 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     const child = scratch.run("bp.scope/a/b");
     await until("its process", () => scratch.isPopulated("bp.scope/a/b"));
     await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
-    // The kernel reports a process up to 10 ms late; then the reaper has to read the event.
+    // The kernel reports up to 10 ms late that a cgroup is populated; the reaper then has to read
+    // the event.
     await sleep(500);
     await program.status();
     program.process.kill("SIGSTOP");

@@ -106,8 +106,8 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
 
   it.each([
     ["", () => {}],
-    // The reaper then sees only that the cgroups have changed, and that they are empty again.
-    [", and is empty again before the reaper looks", () => program.process.kill("SIGSTOP")],
+    // A reaper that was stopped sees only that the cgroups have changed and are empty again.
+    [", even if empty again before the reaper looks", () => program.process.kill("SIGSTOP")],
   ])("accounts a child first used while its parent awaits deletion%s", async (_, before) => {
     // Longer than any pause of a busy machine: the child must not be deleted before it is used.
     await start({ unusedMs: 60_000 });
@@ -146,7 +146,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       releasedCgroups: 0,
       deletedCgroups: 0,
     });
-    // A cgroup is still there for its first process, and is then accounted.
+    // Such a cgroup can still be used, and is accounted after its use.
     await run("bp.scope/n7");
     await gone("bp.scope/n7");
     expect(new Set(paths())).toEqual(new Set(["/bp.scope/n7"]));
@@ -192,7 +192,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     }
     mkdirSync(join(scratch.path, "bp.scope/x"));
     program.process.kill("SIGCONT");
-    // The reaper may not have looked yet: one watched cgroup alone does not prove that it has.
+    // One watched cgroup alone does not prove that the reaper has looked since it was stopped.
     await until("it to have looked", async () => (await program.status()).unseenCgroups > 0);
     await watched(1);
     expect(await program.status()).toMatchObject({ unseenCgroups: 10, vanishedCgroups: 0 });

@@ -133,7 +133,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(await program.status()).toMatchObject({ watchedCgroups: 0, deletedCgroups: 4 });
   });
 
-  it("reaps in one go a tree that was made at once and became empty", async () => {
+  it("reaps in one go a tree that was made all at once and became empty", async () => {
     const program = await start();
     await scratch.runToEnd("bp.scope/a/b/c/d/e", "sleep 0.05");
     await gone("bp.scope/a");
@@ -356,7 +356,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     });
   });
 
-  it("copes with cgroups that vanish at every step", async () => {
+  it("copes with cgroups that vanish at any step", async () => {
     const program = await start();
     for (let i = 0; i < 300; i++) {
       const path = scratch.make(`bp.scope/v${i}/child`);

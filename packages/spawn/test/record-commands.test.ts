@@ -274,7 +274,7 @@ describe("on the files of a journal", () => {
     expect(stdout).not.toContain("no answer");
   });
 
-  it("retry refuses an older report of a cgroup, and takes the latest report by the cgroup's id", async () => {
+  it("retry refuses an older report of a cgroup, and takes the latest one if the cgroup's id is given", async () => {
     const [older, latest, alone] = await append(record(1, 1), record(1, 2), record(2));
     await mark(
       ...[older, latest, alone].map((number): Mark => [number, RecordState.PARKED, "no answer"]),

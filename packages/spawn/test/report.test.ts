@@ -157,7 +157,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   it("passes only the necessary part of root's environment to the process of another user", () => {
     const hook = join(directory, "hook.cjs");
     writeFileSync(hook, "");
-    // Node, which runs as another user, could not load the file.
+    // If NODE_OPTIONS were passed on, Node, as another user, could not load the file.
     chmodSync(directory, 0o700);
     const { stderr, status } = report(["--html", "-"], { NODE_OPTIONS: `--require ${hook}` });
     expect(stderr).toBe("");

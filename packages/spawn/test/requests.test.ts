@@ -293,7 +293,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     }
   });
 
-  it("check a spared name again after the same time, not at once", async () => {
+  it("check a spared name again after expire_seconds, not immediately", async () => {
     using client = daemon.connect();
     using answer = client.ask("spared", { pid: true });
     const child = spawn("nsenter", ["--pid=/proc/self/fd/3", "sleep", "100"], {

@@ -129,7 +129,7 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
     }
   });
 
-  it("in the middle of 1,500 new cgroups", async () => {
+  it("while the reaper handles 1,500 new cgroups", async () => {
     await host.start();
     await host.untilReady();
     for (let i = 0; i < 1500; i++) host.scratch.make(`a.scope/${i}`);

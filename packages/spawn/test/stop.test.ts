@@ -86,7 +86,8 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
-    // Also pwrite64: a write to the journal returns when the data is on the disk (O_DSYNC).
+    // This includes pwrite64: a write to the journal returns only when the data is on the disk
+    // (O_DSYNC).
     const writes = "pwrite64,fsync,fdatasync";
     const args = ["-e", `trace=${writes}`, "-e", `inject=${writes}:delay_enter=600000000`];
     const strace = spawn("strace", ["-f", "-p", `${host.daemon.pid}`, ...args], {

@@ -124,8 +124,8 @@ export class ReaperProgram {
   }
 
   /**
-   * Calls `journalled` for all releases until `condition` is true. On a busy host, a process may be
-   * charged for its last moments so late that its cgroup is released a second time.
+   * Calls `journalled` for all releases until `condition` is true. On a busy machine, the kernel
+   * may charge a process for its last moments so late that its cgroup is released a second time.
    */
   async journalUntil(what: string, condition: () => boolean): Promise<void> {
     await until(what, () => {
@@ -158,7 +158,7 @@ export class ReaperProgram {
     return this.ended;
   }
 
-  /** Ends the program at once, as a crash does. */
+  /** Kills the program, so that it ends as in a crash. */
   async kill(): Promise<void> {
     this.process.kill("SIGKILL");
     await this.ended;

@@ -27,7 +27,7 @@ export class AccountingHost {
     return this.#daemon;
   }
 
-  /** The directory of the journal, which all daemons of this host use, one after the other. */
+  /** The directory of the journal, which all daemons that this object starts use in turn. */
   get journal(): string {
     return join(this.directory, "journal");
   }

@@ -25,7 +25,7 @@ import { TestClient } from "./client.ts";
 const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));
 afterAll(() => program[Symbol.dispose]());
 
-/** The path of the bundle, where the script's user can read it, too. */
+/** The path of the bundle in a directory that the script's user can read, too. */
 export const BUNDLE = program.path;
 
 /** The options for Node in the bundle's first line. */

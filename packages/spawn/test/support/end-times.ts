@@ -10,7 +10,7 @@ const LIMIT_MS = 1500;
 /** The limit even on the busiest machine: far less than a daemon that hangs would take. */
 export const PATIENCE_MS = 6000;
 
-/** How often each test is repeated, to measure the times that `npx vitest run test/stop` prints. */
+/** The number of times each test is repeated; `npx vitest run test/stop` prints the results. */
 export const REPEATS = Number(process.env["STOP_REPEATS"] ?? 0);
 
 /** The times that a test file measures. Prints them as a table after all tests of the file. */

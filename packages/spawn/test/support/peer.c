@@ -10,7 +10,7 @@
  *     --exec PROGRAM   connects and executes PROGRAM, which sends DATAGRAM on the inherited
  *                      socket
  *     --fd             ADDRESS is the number of such an inherited socket
- *     --orphan         the process that connects has ended before the datagram is sent
+ *     --orphan         the process that connects ends before the datagram is sent
  *     --linger PORT    sends a TCP socket with the datagram; close(2) of this socket takes 100
  *                      seconds, because no process reads at its other end, PORT of 127.0.0.1.
  *                      Prints `sent` once the message holds the last reference to the socket;
@@ -259,8 +259,8 @@ reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
 }
 
 /*
- * Returns a connection that was made by a stranger's process that has ended, and stores the pid that
- * the process had, which is free again.
+ * Returns a connection made by a stranger's process that has ended. Stores the pid of that process,
+ * which is free again.
  */
 static int
 stale_connection(const char *name, uid_t stranger, pid_t *pid)

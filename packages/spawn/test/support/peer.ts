@@ -73,7 +73,7 @@ export class Peer {
   }
 
   /**
-   * Runs a client to its end.
+   * Runs a client until it ends.
    * @param before the command that starts the client; see `as`
    * @param options of peer.c
    */

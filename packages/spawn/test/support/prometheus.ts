@@ -95,7 +95,7 @@ export class TestPrometheus {
     return result.map(({ metric, value: [, value] }) => ({ metric, value: Number(value) }));
   }
 
-  /** Returns the alerts that are pending or firing, with their texts. */
+  /** Returns the alerts that are pending or firing, with their labels and annotations. */
   async alerts(): Promise<
     { labels: Record<string, string>; annotations: Record<string, string> }[]
   > {
