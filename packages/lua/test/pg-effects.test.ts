@@ -1,4 +1,5 @@
 /** The effects of runs in the database, and what is reported about them. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { bytesOfText } from "@cm4all/linux";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
@@ -325,6 +326,25 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       await expect.poll(() => running.outcome({ report: 4 }), { timeout: 10_000 }).toBeUndefined();
       expect(await rows()).toContain(4);
       expect(await rows()).not.toContain(3);
+    });
+
+    it("cancels a statement that the server reads only after the first request to cancel it", async () => {
+      using running = script(
+        `if c.report == 1 then assert(db:execute([[SELECT 'the one that is stopped']])) return end
+         assert(db:execute('INSERT INTO usage SELECT 2 FROM pg_sleep(600)'))`,
+        { handlerTimeoutMs: 500 },
+      );
+      expect(await running.outcome({ report: 1 })).toBeUndefined();
+      const { rows: found } = await observer.query(
+        "SELECT pid FROM pg_stat_activity WHERE query = $$SELECT 'the one that is stopped'$$",
+      );
+      const [{ pid }] = found;
+      process.kill(pid, "SIGSTOP");
+      const outcome = running.outcome({ report: 2 });
+      await sleep(1000);
+      process.kill(pid, "SIGCONT");
+      expect(await outcome).toMatchObject({ effect: "none" });
+      expect(await rows()).toEqual([]);
     });
 
     it("cancels over TCP, too, and cancels no statement of another handler", async () => {

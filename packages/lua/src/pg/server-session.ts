@@ -2,6 +2,7 @@
  * A session with the server: sends statements, one at a time, keeps track of their effects,
  * and cancels the statement that is being executed.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { Effects } from "../runtime/effects.ts";
 import { rawClient, requestCancel } from "./cancel.ts";
@@ -20,6 +21,9 @@ import {
 
 /** The time that a statement is given to end once it is cancelled. */
 const CANCEL_MS = 5000;
+
+/** The pause after the first request to cancel a statement; each further pause is twice as long. */
+const FIRST_CANCEL_PAUSE_MS = 200;
 
 export const LOST =
   "server closed the connection unexpectedly\n\tThis probably means the server terminated " +
@@ -181,7 +185,8 @@ export class ServerSession implements PooledSession {
 
   /**
    * Cancels the statement that is under way. Resolves when it has ended, and the cancellation can
-   * no longer affect the next statement. If this takes 5 s, the session is closed.
+   * no longer affect the next statement. If this takes 5 s, the session is closed. The request is
+   * repeated, because the server ignores it if it comes before the server has read the statement.
    */
   cancel(): Promise<void> {
     this.#cancelling ??= this.#cancel().finally(() => {
@@ -191,12 +196,21 @@ export class ServerSession implements PooledSession {
   }
 
   async #cancel(): Promise<void> {
-    const { closed, abandon } = requestCancel(this.#client);
+    const over = new AbortController();
+    const ended = this.#running?.finally(() => over.abort());
+    let abandon = () => {};
     const deadline = setTimeout(() => {
+      over.abort();
       abandon();
       this.destroy();
     }, CANCEL_MS);
-    await Promise.all([this.#running, closed]);
+    for (let pauseMs = FIRST_CANCEL_PAUSE_MS; !over.signal.aborted; pauseMs *= 2) {
+      const request = requestCancel(this.#client);
+      abandon = request.abandon;
+      await request.closed;
+      await sleep(pauseMs, undefined, { signal: over.signal }).catch(() => {});
+    }
+    await ended;
     clearTimeout(deadline);
   }
 
