@@ -22,6 +22,7 @@ const IMPURE_DEPENDENCIES = /^(ffi-rs|pg|pg-.*)$/;
 const IMPURE_GLOBALS = new Set([
   "Atomics",
   "console",
+  "crypto",
   "fetch",
   "performance",
   "process",
@@ -139,6 +140,8 @@ function asksTheSystem(node) {
       if (IMPURE_GLOBALS.has(next["object"].name) && !isConstant) return true;
     }
     if (next.type === "CallExpression" && IMPURE_GLOBALS.has(next["callee"].name)) return true;
+    const isNow = next.type === "NewExpression" && next["arguments"].length === 0;
+    if (isNow && next["callee"].name === "Date") return true;
     if (next.type.startsWith("TS") && next.type !== "TSAsExpression") continue;
     for (const [, child] of childrenOf(next)) open.push(child);
   }

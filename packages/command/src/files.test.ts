@@ -67,6 +67,11 @@ describe("replaceFile", () => {
     expect(statSync(path).mode & 0o7777).toBe(0o4640);
   });
 
+  it.each(["f".repeat(255), "ä".repeat(127)])("accepts the longest names", (name) => {
+    replaceFile(join(directory, name), "one\n", 0o644);
+    expect(readdirSync(directory)).toEqual([name]);
+  });
+
   it("leaves nothing behind when it fails", () => {
     mkdirSync(join(directory, "f"));
     expect(() => replaceFile(join(directory, "f"), "new\n", 0o644)).toThrow(/EISDIR/);

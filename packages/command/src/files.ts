@@ -124,7 +124,16 @@ const temporaryName = (name: string): string => `${stemOf(name)}.${randomDigits(
  * Returns the beginning of the temporary name, cut so that there is room for the rest: a name has
  * at most 255 bytes.
  */
-const stemOf = (name: string): string => `.${name}`.slice(0, 220);
+function stemOf(name: string): string {
+  let stem = "";
+  let bytes = 0;
+  for (const character of `.${name}`) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > 220) break;
+    stem += character;
+  }
+  return stem;
+}
 
 /** The end of a temporary name. In earlier versions, the names ended with a process ID. */
 const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;

@@ -51,6 +51,8 @@ it.each([
   ["imports a function that reads", 'import { read } from "@x/b";\nexport const a = read;\n'],
   ["re-exports a file that reads", 'export * from "../../b/src/read.ts";\n'],
   ["asks the clock", "export const a = () => Date.now();\n"],
+  ["makes a date of the present", "export const a = () => new Date();\n"],
+  ["makes random bytes", "export const a = () => crypto.randomUUID();\n"],
   ["asks the environment", 'export const a = process.env["A"];\n'],
   ["waits", "export const a = () => setTimeout(() => {}, 1);\n"],
   ["calls functions of C", 'import { load } from "ffi-rs";\nexport const a = load;\n'],

@@ -1,12 +1,11 @@
 // @ts-check
-import { randomUUID } from "node:crypto";
-
 /** Hosts that lack something. On each, the suite works, or prints in one line what it needs. */
 
 /**
  * @typedef {object} Oddity
  * @property {string} [setup]  shell commands, run in a new mount namespace
- * @property {string} [wrap]   a command that runs `line`, such as `unshare --net`
+ * @property {string} [wrap]   a command that runs `setup` and `line`; by default, only `line` has a
+ *   network namespace of its own
  * @property {string} [line]   the command line; by default `npm start`, which has to succeed
  * @property {number} [status] the exit status that `line` has to have
  * @property {RegExp} [says]   a pattern of what `line` has to print
@@ -21,12 +20,6 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
-/**
- * The daemon's address, an abstract name. The machine shares the host's network namespace, and so
- * the abstract names, with other machines that may run at the same time. Each machine has a PID
- * namespace of its own, so a PID would not tell them apart.
- */
-const ADDRESS = `@odd-${randomUUID()}`;
 /** Describes a network namespace in a tmpfs, which vanishes with the mount namespace. */
 const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
@@ -64,9 +57,9 @@ export const oddities = {
   "read-only /run: the daemon": {
     setup: "mount -t tmpfs -o ro none /run",
     // The daemon serves clients nevertheless.
-    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen ${ADDRESS}'`,
+    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
     status: 0,
-    says: /cannot listen on \/run\/\S+: .*; trying again\n\S+ listening on @odd-\S+\n/,
+    says: /cannot listen on \/run\/\S+: .*; trying again\n\S+ listening on @odd\n/,
   },
   "read-only /run: netns": {
     setup: `mount -t tmpfs -o ro none /run; ${WEB}`,
@@ -76,7 +69,7 @@ export const oddities = {
   },
   "cgroup v1 only: the daemon": {
     setup: CGROUP_V1,
-    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen ${ADDRESS}'`,
+    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
     status: 0,
     says: /cgroup2 is not mounted: no cgroups are reaped\n/,
   },
@@ -104,7 +97,7 @@ export const oddities = {
     says: /^$/,
   },
   "no CAP_SYS_ADMIN: the daemon": {
-    line: `${CONTAINER} ${DAEMON} --listen ${ADDRESS}`,
+    line: `${CONTAINER} ${DAEMON} --listen @odd`,
     status: 77,
     says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
   },
@@ -116,7 +109,7 @@ export const oddities = {
   },
   "a podman container: the daemon": {
     setup: inPodman(""),
-    line: `${DAEMON} --listen ${ADDRESS}`,
+    line: `${DAEMON} --listen @odd`,
     status: 77,
     says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
   },
@@ -135,11 +128,14 @@ export const oddities = {
 };
 
 /**
+ * Tries a host. The network namespace keeps the abstract addresses apart from those of other
+ * machines, which may run at the same time.
  * @param {import("./terminal.mjs").Terminal} terminal
  * @param {string} title @param {Oddity} oddity
  */
-export async function tryOddity(terminal, title, { setup = ":", wrap = "", line, status, says }) {
-  const inside = `unshare --mount ${wrap} sh -c '${setup}; exec "$@"' sh`;
+export async function tryOddity(terminal, title, { setup = ":", wrap, line, status, says }) {
+  const net = wrap === undefined ? "unshare --net " : "";
+  const inside = `unshare --mount ${wrap ?? ""} sh -c '${setup}; exec ${net}"$@"' sh`;
   const log = `odd-${title.replaceAll(/[^\w]+/g, "-")}.log`;
   if (line === undefined) return terminal.mustStart(`${inside} npm start`, log);
   const result = await terminal.run(`${inside} ${line}`, log, 120);

@@ -99,8 +99,11 @@ function makeProgram(): Command {
 
   program
     .command("list")
-    .summary("show all network namespaces that have a name")
-    .description("Shows all network namespaces that have a name, with their links.")
+    .summary("show all network namespaces that have a name, and ours that have lost it")
+    .description(
+      "Shows all network namespaces that have a name, and ours that have lost their names, with " +
+        "their links.",
+    )
     .option("--json", "as a JSON array")
     .action(({ json }: { json?: true }) =>
       attempt(() => {

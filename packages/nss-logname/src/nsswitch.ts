@@ -67,7 +67,7 @@ export class NsswitchError extends Error {
 // byte by byte, and 0xa0 can be a part of a UTF-8 character.
 const headPattern = /^[ \t\v\f\r]*(passwd|group)(?=[ \t\v\f\r:]|$)[ \t\v\f\r]*(:?)/;
 const servicePattern = /([ \t\v\f\r]*)([^ \t\v\f\r:#[\]]+)([ \t\v\f\r]*\[[^\]]*\])?/y;
-const tailPattern = /[ \t\v\f\r]*(?:(?<=[ \t\v\f\r])#.*)?$/y;
+const tailPattern = /[ \t\v\f\r]*(?:(?<=[ \t\v\f\r])#.*)?$/sy;
 /**
  * A criterion in a bracket. No two parts of the pattern can match the same text, so matching takes
  * linear time.

@@ -63,6 +63,7 @@ const TEXTS = [
   "passwd: files cm4all_logname sss\ngroup: cm4all_logname files\n",
   "passwd: cm4all_logname[NOTFOUND=return]files\ngroup: a\n",
   "passwd: files # comment\ngroup: files\r\n",
+  "passwd: files # comment\r\ngroup: files # \r\r\n",
   "passwd: files [NOTFOUND=return] sss\ngroup: files\n",
   "passwd: files [SUCCESS=continue] sss\ngroup: files\n",
   "passwd: files [!SUCCESS=return]\ngroup: files\n",

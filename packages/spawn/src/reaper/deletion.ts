@@ -235,6 +235,8 @@ export class Deletion<Node> {
 
   #tryDeleteUnused(cgroup: Cgroup<Node>): void {
     if (cgroup.phase !== "unused" || cgroup.hasChildren || !this.#isOld(cgroup.knownMs)) return;
+    // The cgroup above it may have been populated again since the sweep began.
+    if (usedAncestor(cgroup)?.phase !== "released") return;
     const removal = this.#world.remove(cgroup.node, 0);
     if (removal === "removed") this.#deleted(cgroup);
     else if (removal === "populated") this.#listener.becamePopulated(cgroup);

@@ -427,6 +427,18 @@ describe("an unused child", () => {
     expect([b.gone, c.gone]).toEqual([true, true]);
   });
 
+  it("stays if its parent is used again while unused children are being deleted", () => {
+    for (const name of ["b", "c", "d"]) world.make(name, a);
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+    world.pass(9999);
+    world.now++;
+    while (world.log.length === 0) world.lifecycle.deleteStep();
+    expect(world.log.splice(0)).toEqual(["rmdir /a/b"]);
+    world.start(a);
+    expect(world.pass(100_000)).toEqual([]);
+  });
+
   it("that comes later has its own time", () => {
     world.run(a);
     world.make("b", a);
