@@ -253,7 +253,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     async (code) => {
       await whileThreadFails(`listen:error=${code}`, async () => {
         await peer.start(as({}), daemon.address, ALL, ["--flood"]);
-        await until(() => daemon.log.includes("keeps its length"), "it has failed");
+        await until(() => daemon.log.includes("cannot change the length"), "it has failed");
         expect(peer.run([], daemon.address, ALL)[0]).toBe("handles");
         await peer.endAll();
       });
