@@ -168,7 +168,10 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
   });
 
   it("does not end a daemon that the script leaves behind", () => {
-    sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
+    sandbox.writeScript(
+      "web",
+      "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\nuntil pgrep -x sleep >/dev/null; do :; done\n",
+    );
     succeed("up", "web");
     expect(sandbox.output("ip", "netns", "pids", "web")).toMatch(/^\d+\n$/);
     expect(JSON.parse(succeed("list", "--json"))[0]).toMatchObject({ name: "web", processes: 1 });
@@ -285,7 +288,10 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     });
 
     it("makes a namespace again after ip netns delete, even while a process is still in it", () => {
-      sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
+      sandbox.writeScript(
+        "web",
+        "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\nuntil pgrep -x sleep >/dev/null; do :; done\n",
+      );
       succeed("up", "web");
       sandbox.output("ip", "netns", "delete", "web");
       expect(sandbox.output("ip", "-br", "link")).toContain("web");

@@ -350,7 +350,8 @@ servers = ["10.0.5.1"]
     );
 
     it("kill while the script runs: the next up ends that script", async () => {
-      sandbox.writeScript("web", "#!/bin/sh\necho $PPID\nsleep 1000\n");
+      const sleeps = "sleep 1000 &\nuntil pgrep -x sleep >/dev/null; do :; done\n";
+      sandbox.writeScript("web", `#!/bin/sh\n${sleeps}echo $PPID\nwait\n`);
       const started = sandbox.start("node", program.program, "up", "web");
       const pid = (await started.printed(/^\d+\n/)).trim();
       sandbox.output("kill", "-KILL", pid);
