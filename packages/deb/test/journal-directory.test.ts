@@ -82,6 +82,6 @@ it.skipIf(missing("root", "systemd") !== undefined)(
 it("the service may write into the journal's directory, and starts without it", () => {
   const unit = readFileSync(join(root, "systemd/cm4all-spawn.service"), "utf8");
   expect(unit).toMatch(/^ReadWritePaths=-\/var\/lib\/cm4all-spawn$/m);
-  // If a state directory could not be made, the namespace service would not start.
+  // With StateDirectory=, the service would not start if the directory could not be created.
   expect(unit).not.toMatch(/^StateDirectory=/m);
 });

@@ -1,4 +1,4 @@
-/** Tests the process that runs the tests of a file with one text of the file after another. */
+/** Tests the process that runs a file's tests with one version of the file after another. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ function write(name: string, text: string): string {
   return file;
 }
 
-/** Returns the name of the test that fails with each text of the file, or undefined. */
+/** For each version of a file, returns the name of the test that fails, or undefined. */
 async function failures(file: string, order: readonly string[], texts: readonly string[]) {
   // The limits follow from the durations: none is reached, even on a busy machine.
   const durations = Object.fromEntries(order.map((test, i) => [test, 60_000 + i]));
@@ -43,7 +43,7 @@ async function failures(file: string, order: readonly string[], texts: readonly 
   }
 }
 
-it("a text passes the tests even if the text before it has failed", async () => {
+it("a version passes the tests even if the previous one failed", async () => {
   const text = "export const one = 1;\n";
   const file = write("a.ts", text);
   const begin = 'import { expect, it } from "vitest";\nimport { one } from "./a.ts";\n';

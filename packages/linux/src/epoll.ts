@@ -70,13 +70,16 @@ export class Epoll {
   /**
    * Watches `fd`. Hang-ups and errors are always reported.
    * @param events EPOLLIN, ... or 0 for hang-ups alone
-   * @param token returned with each event: an integer from 0 to 2^53
+   * @param token returned with each event: an integer from 0 to 2^53 - 1
    */
   add(fd: number, events: number, token: number): void {
     this.#control(EPOLL_CTL_ADD, fd, events, token);
   }
 
-  /** Ends a watch. Only needed if the open file description outlives the descriptor. */
+  /**
+   * Ends a watch. Closing `fd` does the same, unless another descriptor refers to the same open file
+   * description.
+   */
   remove(fd: number): void {
     this.#control(EPOLL_CTL_DEL, fd, 0, 0);
   }

@@ -1,7 +1,7 @@
 /// <reference path="./fengari.d.ts" />
 /// <reference path="./pg/pg.d.ts" />
 /**
- * The script host: the process that runs the script, a child of the daemon or a unit of its
+ * The script host: the process that runs the script, as a child of the daemon or in a unit of its
  * own. It does what the daemon asks for on descriptor 3, and ends with the daemon.
  */
 import { fstatSync, readFileSync, writeFileSync } from "node:fs";
@@ -46,12 +46,12 @@ class Host {
   #running = 0;
   /**
    * The number of runs in a row without enough memory, because the script itself holds it. A run
-   * that fails for another reason neither counts nor ends the row.
+   * that fails for another reason neither counts nor resets the count.
    */
   #starved = 0;
   /**
-   * Runs to start: one in each turn of the event loop, so that requests are answered in
-   * between.
+   * The runs that are still to be started. One is started in each turn of the event loop, so that
+   * requests are answered in between.
    */
   #waiting: (Request & { type: "run" })[] = [];
 
@@ -202,7 +202,7 @@ export function runHost(): void {
   if (warning !== undefined) host.tell(warning);
 }
 
-/** Ends the process if it was not started by the daemon, but by hand. */
+/** Ends the process if it was started by hand, and not by the daemon or systemd. */
 function requireDaemon(): void {
   try {
     if (fstatSync(HOST_FD).isSocket()) return;

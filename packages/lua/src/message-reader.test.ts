@@ -63,7 +63,7 @@ describe("MessageReader", () => {
       prefix.writeUInt32LE(length);
       for (const size of [1, 4])
         expect(() => readAll(new MessageReader(MAX_REPLY_BYTES), prefix, size)).toThrow(
-          new ProtocolError(`a message of ${length} bytes`),
+          new ProtocolError(`a message of ${length} bytes is too long`),
         );
     }
     const longest = framed(`"${"x".repeat(MAX_REPLY_BYTES - 2)}"`);

@@ -61,7 +61,8 @@ export class MessageReader {
 
   #lengthOf(bytes: Buffer): number {
     const length = bytes.readUInt32LE();
-    if (length > this.#maxBytes) throw new ProtocolError(`a message of ${length} bytes`);
+    if (length > this.#maxBytes)
+      throw new ProtocolError(`a message of ${length} bytes is too long`);
     return length;
   }
 

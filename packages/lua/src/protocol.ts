@@ -91,7 +91,8 @@ export function encodeRun(
 
 function encodeJson(json: string): Buffer {
   const length = Buffer.byteLength(json);
-  if (length > MAX_REQUEST_BYTES) throw new ProtocolError(`a message of ${length} bytes`);
+  if (length > MAX_REQUEST_BYTES)
+    throw new ProtocolError(`a message of ${length} bytes is too long`);
   const bytes = Buffer.allocUnsafe(LENGTH_BYTES + length);
   bytes.writeUInt32LE(length);
   bytes.write(json, LENGTH_BYTES);

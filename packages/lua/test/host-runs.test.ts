@@ -201,7 +201,7 @@ describe("the script host and its records", () => {
     const run: Run = { kind: "released", begin: async () => {} };
     expect(await host.run([...long, ...long], run)).toMatchObject({
       type: "failed",
-      message: expect.stringMatching(/^a message of \d+ bytes$/),
+      message: expect.stringMatching(/^a message of \d+ bytes is too long$/),
       effect: "none",
     });
     expect(await host.run(long, run)).toEqual({ type: "done" });

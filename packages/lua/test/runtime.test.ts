@@ -62,7 +62,7 @@ describe("loading", () => {
     expect(await script.handle()).toBe("first\n");
   });
 
-  it("need not define what is optional if undefined globals are an error", async () => {
+  it("lets a script omit what is optional even if undefined globals are an error", async () => {
     using script = new TestScript(`
       function cgroup_released() print('called') end
       setmetatable(_G, { __index = function(_, name) error('undefined: ' .. name) end })`);
@@ -71,14 +71,14 @@ describe("loading", () => {
     expect(await script.handle()).toBe("called\n");
   });
 
-  it("can inherit its handler from another table of globals", async () => {
+  it("lets a script inherit its handler from another table of globals", async () => {
     using script = new TestScript(
       "setmetatable(_G, { __index = { cgroup_released = function() print('called') end } })",
     );
     expect(await script.handle()).toBe("called\n");
   });
 
-  it("cannot keep the daemon waiting while its globals are read", async () => {
+  it("ends in time even if reading a global would never end", async () => {
     using script = new TestScript(
       "function cgroup_released() print('called') end setmetatable(_G, { __index = function() while true do end end })",
     );

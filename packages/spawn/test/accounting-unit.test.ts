@@ -163,7 +163,11 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     await hosts.listen({ command: "exec cat <&3 >/dev/null" });
     await start("one", "answer_seconds = 2\n");
     // Five times 2 s, plus 8.5 s of pauses.
-    await until(() => host.daemon.log.includes("not in a unit of its own"), "a child starts", 60_000);
+    await until(
+      () => host.daemon.log.includes("not in a unit of its own"),
+      "a child starts",
+      60_000,
+    );
     expect(hosts.accepted).toBe(5);
     await account("job");
     expect(host.scriptHostPids).toHaveLength(1);
