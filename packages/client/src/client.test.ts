@@ -251,7 +251,7 @@ describe("an answer that makes no sense", () => {
     ["one descriptor too few", { bytes: good, fdCount: 1 }, other],
     ["one descriptor too many", { bytes: good, fdCount: 3 }, other],
     [
-      "a lease in the place of a namespace",
+      "a lease in place of a namespace",
       { bytes: encodeResponse({ ...none, ipc: true, lease: true }), fdCount: 2 },
       other,
     ],

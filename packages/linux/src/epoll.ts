@@ -69,7 +69,7 @@ export class Epoll {
 
   /**
    * Watches `fd`. Hang-ups and errors are always reported.
-   * @param events EPOLLIN, ... or 0 for hang-ups alone
+   * @param events EPOLLIN, ... or 0 for hang-ups and errors alone
    * @param token returned with each event: an integer from 0 to 2^53 - 1
    */
   add(fd: number, events: number, token: number): void {

@@ -45,8 +45,8 @@ class Host {
   /** The number of runs that have been started and whose outcome has not been sent. */
   #running = 0;
   /**
-   * The number of runs in a row without enough memory, because the script itself holds it. A run
-   * that fails for another reason neither counts nor resets the count.
+   * The number of runs in a row that lacked memory because the script itself holds too much of it.
+   * A run that fails for another reason neither counts nor resets the count.
    */
   #starved = 0;
   /**

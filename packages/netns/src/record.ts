@@ -90,7 +90,7 @@ export class RecordFile {
 
   /** Removes the file, because nothing is left to be recorded. */
   remove(): void {
-    // A write that was interrupted has left the new file.
+    // An interrupted write may have left the new file behind.
     unlinkIfThere(newRecordPath(this.#path));
     unlinkIfThere(this.#path);
   }

@@ -38,8 +38,8 @@ export const needsReservation = (description: Description): boolean =>
   hasAuto(description) || publishedPorts(description).length > 0;
 
 /**
- * Finds free networks and checks the ports. To be called under the shared lock if the result is
- * to be used.
+ * Finds free networks and checks the ports. To be called within `withSharedLock` if the
+ * result is to be used.
  * @param pools the pools of the configuration; used only if the description asks for networks
  * @throws CommandFailure
  */

@@ -192,7 +192,7 @@ describe("status --watch", () => {
   });
 
   /**
-   * Runs `status` on a terminal that script(1) makes. Returns what the terminal shows, and finally
+   * Runs `status` on a terminal that script(1) makes. Returns what the terminal shows, followed by
    * whether stty(1) finds it restored.
    */
   async function onTerminal(end: (child: ChildProcess, pid: number) => void): Promise<string> {
