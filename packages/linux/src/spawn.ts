@@ -129,7 +129,7 @@ export class PreparedSpawn {
 }
 
 /**
- * Starts a program once, as PreparedSpawn does. The caller reaps it.
+ * Starts a program in the same way as PreparedSpawn, but only once. The caller reaps it.
  * @returns its pid
  * @throws SyscallError, also if the program cannot be executed
  */

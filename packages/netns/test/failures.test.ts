@@ -321,7 +321,7 @@ servers = ["10.0.5.1"]
       expect(steps).toBe(12);
     });
 
-    it("fail, also in an undo: the rest is undone, and the next up removes what is left", () => {
+    it("failure of a step and of an undo: the rest is undone, and the next up removes what is left", () => {
       const { status, stderr } = disturbed("fail-also-undo", 11);
       expect(status).toBe(71);
       expect(stderr).toBe("cannot undo: cannot\nfailed at run-script\n");

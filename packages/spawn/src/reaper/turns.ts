@@ -21,7 +21,7 @@ export class Turns {
   readonly #nowMs: () => number;
   #isAwake = false;
 
-  /** @param endTurn called at the end of each turn */
+  /** @param endTurn called each time before the event loop continues */
   constructor(
     loop: Pick<EventLoop, "after">,
     steps: readonly Step[],
