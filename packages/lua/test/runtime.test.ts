@@ -71,6 +71,11 @@ describe("loading", () => {
     expect(await script.handle()).toBe("called\n");
   });
 
+  it("refuses a script whose handler cannot be read, so that cgroups wait for a better one", () => {
+    const code = "setmetatable(_G, { __index = function(_, name) error('no ' .. name) end })";
+    expect(loadError(code).message).toMatch(/script\.lua:1: no cgroup_released$/);
+  });
+
   it("lets a script inherit its handler from another table of globals", async () => {
     using script = new TestScript(
       "setmetatable(_G, { __index = { cgroup_released = function() print('called') end } })",

@@ -50,8 +50,8 @@ export interface NamespaceRecord {
 }
 
 /**
- * Encodes a record as one line. `parseRecord` reads only the first line of a file, because earlier
- * versions wrote a record over an older one, which may have been longer.
+ * Encodes a record as one line. `parseRecord` reads only the first line of a file, because a record
+ * may have been written over an older one that was longer.
  */
 export function encodeRecord(record: NamespaceRecord): string {
   return `${JSON.stringify(record)}\n`;

@@ -4,7 +4,7 @@
  * and those of its children that hold the descriptor. So an unlocked record that is not complete
  * was left by an `up` or `down` that was killed, or that could not undo everything.
  *
- * Each write replaces the file, because SIGKILL can cut a write(2) short between two pages. The new
+ * A write replaces the file, because SIGKILL can cut a write(2) short between two pages. The new
  * file is locked before it gets the name of the record, so the record is locked all the time.
  */
 import {
@@ -17,6 +17,7 @@ import {
   renameSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { CommandFailure, EX_DATAERR } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
@@ -71,8 +72,21 @@ export class RecordFile {
     return parseRecord(buffer.toString("utf8", 0, length));
   }
 
-  /** Writes the record: after a kill, the file has either the former record or the new one. */
+  /**
+   * Writes the record: after a kill, the file has either the former record or the new one. Only if
+   * there is no room for a second file, the record is written over the former one, because `down`
+   * must still be able to remove the namespace.
+   */
   write(record: NamespaceRecord): void {
+    try {
+      this.#replace(record);
+    } catch (error) {
+      if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
+      writeSync(this.#fd.number, encodeRecord(record), 0);
+    }
+  }
+
+  #replace(record: NamespaceRecord): void {
     const path = newRecordPath(this.#path);
     const fd = new Fd(openSync(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o644));
     try {

@@ -40,6 +40,15 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)("the record
     }
   });
 
+  it("lets down remove the namespace even if /run is full", () => {
+    sandbox.writeScript("web", "#!/bin/sh\n");
+    expect(run("up", "web")).toMatchObject({ status: 0 });
+    sandbox.output("mount", "-o", "remount,size=1m", "/run");
+    expect(sandbox.run("sh", "-c", "cat /dev/zero >/run/fill").status).not.toBe(0);
+    expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
+    expect(sandbox.output("ls", "/run/cm4all-spawn-netns", "/run/netns")).not.toContain("web");
+  });
+
   it("leaves no second file behind if the kill comes before the record is replaced", () => {
     const inject = ["-P", `${RECORD}.new`, "-e", "trace=rename", "-e", "inject=rename:signal=KILL"];
     const strace = ["strace", "-f", "-qq", "-o", "/dev/null", ...inject];

@@ -196,8 +196,10 @@ export class ServerSession implements PooledSession {
   }
 
   async #cancel(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
     const over = new AbortController();
-    const ended = this.#running?.finally(() => over.abort());
+    const ended = running.finally(() => over.abort());
     let abandon = () => {};
     const deadline = setTimeout(() => {
       over.abort();

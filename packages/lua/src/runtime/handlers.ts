@@ -13,6 +13,7 @@ import {
 } from "../run-kinds.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { ScriptError } from "./script-error.ts";
+import type { ScriptFailure } from "./task.ts";
 
 const BEARS_REPETITION = "handlers_bear_repetition";
 
@@ -22,11 +23,16 @@ const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`)
 const GLOBAL = toBytes("the value of a global");
 
 /**
- * Pushes the value of a global, and returns its type. Reading it may run code of the script,
- * because the table of globals may have a metatable. If that code fails, the value is nil: scripts
- * often forbid the use of undefined globals in this way.
+ * Pushes the value of a global. Reading it may run code of the script, because the table of globals
+ * may have a metatable. If that code fails, the value is nil: scripts often forbid the use of
+ * undefined globals in this way.
+ * @returns the failure, if there was one
  */
-export function pushGlobal(L: LuaState, scheduler: Scheduler, name: string): number {
+export function pushGlobal(
+  L: LuaState,
+  scheduler: Scheduler,
+  name: string,
+): ScriptFailure | undefined {
   const setGlobal = () => lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, GLOBAL);
   lua.lua_pushnil(L);
   setGlobal();
@@ -35,13 +41,15 @@ export function pushGlobal(L: LuaState, scheduler: Scheduler, name: string): num
     setGlobal();
     return 0;
   });
-  scheduler.call(bytesOfText(`reading '${name}'`), 0);
-  return lua.lua_getfield(L, lua.LUA_REGISTRYINDEX, GLOBAL);
+  const failure = scheduler.call(bytesOfText(`reading '${name}'`), 0);
+  lua.lua_getfield(L, lua.LUA_REGISTRYINDEX, GLOBAL);
+  return failure;
 }
 
 /**
  * Takes the handlers from the globals; assigning other values to these globals later has no effect.
- * @throws ScriptError if a global has the wrong type
+ * @throws ScriptError if a global has the wrong type, or if there is no handler for released
+ *   cgroups because reading it fails: without a handler, cgroups would be deleted unaccounted
  */
 export function takeHandlers(
   L: LuaState,
@@ -51,7 +59,8 @@ export function takeHandlers(
   const bearsRepetition = takeBoolean(L, scheduler, path, BEARS_REPETITION);
   const warnings: string[] = [];
   const shapes = shapesOf((kind) => {
-    const shape = takeFunction(L, scheduler, path, kind);
+    const { shape, failure } = takeFunction(L, scheduler, path, kind);
+    if (kind === "released" && failure !== undefined) throw new ScriptError(failure);
     if (shape === "none" || bearsRepetition || !RUN_KINDS[kind].needsRepetition) return shape;
     const name = RUN_KINDS[kind][shape];
     warnings.push(`'${name}' is not called: it needs ${BEARS_REPETITION} = true`);
@@ -75,22 +84,23 @@ function takeFunction(
   scheduler: Scheduler,
   path: string,
   kind: RunKind,
-): HandlerShape {
+): { shape: HandlerShape; failure?: ScriptFailure | undefined } {
+  let failure: ScriptFailure | undefined;
   for (const shape of ["list", "one"] as const) {
     const name = RUN_KINDS[kind][shape];
-    const type = pushGlobal(L, scheduler, name);
-    if (type === lua.LUA_TFUNCTION) {
+    failure = pushGlobal(L, scheduler, name);
+    if (lua.lua_type(L, -1) === lua.LUA_TFUNCTION) {
       lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, registryKey(kind));
-      return shape;
+      return { shape };
     }
     refuseUnlessNil(L, path, name, "a function");
   }
-  return "none";
+  return { shape: "none", failure };
 }
 
 function takeBoolean(L: LuaState, scheduler: Scheduler, path: string, name: string): boolean {
-  const type = pushGlobal(L, scheduler, name);
-  if (type !== lua.LUA_TBOOLEAN) {
+  pushGlobal(L, scheduler, name);
+  if (lua.lua_type(L, -1) !== lua.LUA_TBOOLEAN) {
     refuseUnlessNil(L, path, name, "a boolean");
     return false;
   }

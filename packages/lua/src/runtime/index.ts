@@ -176,8 +176,8 @@ export class Runtime {
       return;
     }
     const L = this.#L;
-    const type = pushGlobal(L, this.scheduler, "reload");
-    if (type === lua.LUA_TNIL) {
+    pushGlobal(L, this.scheduler, "reload");
+    if (lua.lua_type(L, -1) === lua.LUA_TNIL) {
       lua.lua_pop(L, 1);
       return;
     }

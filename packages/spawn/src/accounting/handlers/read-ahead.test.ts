@@ -27,6 +27,14 @@ it("tries again once, after a pause, however many reads have failed", () => {
   expect(ends).toBe(1);
 });
 
+it("tries again in time even if other reads fail meanwhile", () => {
+  for (let ms = 0; ms < 10 * READ_PAUSE_MS; ms += READ_PAUSE_MS / 2) {
+    readAhead.failed(new Error("EIO"));
+    vi.advanceTimersByTime(READ_PAUSE_MS / 2);
+  }
+  expect(ends).toBeGreaterThanOrEqual(5);
+});
+
 it("does not try again when it is closed", () => {
   for (let i = 0; i < 3; i++) readAhead.failed(new Error("EIO"));
   readAhead.close();

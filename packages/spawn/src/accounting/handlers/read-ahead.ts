@@ -62,8 +62,9 @@ export class ReadAhead {
   /** Reports that a record could not be read, and tries again after a pause. */
   failed(error: unknown): void {
     this.#parts.onFailure(error);
-    clearTimeout(this.#pause);
-    this.#pause = setTimeout(() => {
+    // A pending attempt is not put off: other records may fail again and again.
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
       this.wake();
       this.#parts.onEnd();
     }, READ_PAUSE_MS);
