@@ -1,5 +1,6 @@
 /** Replaces this program with another one. @see exec(3) */
 import { check } from "./errors.ts";
+import { closeInherited } from "./fcntl.ts";
 import { ignoreSignals } from "./ignored-signals.ts";
 import { intFunction } from "./libc.ts";
 import { beginCall, cString, cStringArray } from "./memory.ts";
@@ -17,10 +18,9 @@ const libc = {
 
 /**
  * Executes the program `file`, which is searched for in PATH unless it contains a slash. The
- * program gets the namespaces of the calling thread, the standard descriptors, and default signal
- * dispositions (Node ignores some signals, and the program would inherit that). Node's own
- * descriptors are close-on-exec. At its start, Node also sets this flag on inherited descriptors,
- * but above 15 only up to the first unused number. Returns only by throwing.
+ * program gets the namespaces of the calling thread, the standard descriptors and no others, and
+ * default signal dispositions (Node ignores some signals, and the program would inherit that).
+ * Returns only by throwing.
  * @param ignoredSignals the numbers of signals that the program is to ignore
  * @throws SyscallError such as ENOENT; this program can then do nothing but report it
  */
@@ -33,6 +33,9 @@ export function execute(
   for (let signal = 1; signal <= SIGRTMAX; signal++) libc.signal(signal, SIG_DFL);
   ignoreSignals(ignoredSignals);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, 0);
+  // Node's own descriptors are close-on-exec. At its start, Node also sets this flag on inherited
+  // descriptors, but above 15 only up to the first unused number.
+  closeInherited(3);
   beginCall();
   check(libc.execvp(cString(file), cStringArray(argv)), "execvp", { file: String(file) });
   throw new Error("execvp returned");

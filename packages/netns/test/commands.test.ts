@@ -349,6 +349,14 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
     });
 
+    it("passes on only the standard descriptors", () => {
+      const command = `exec node ${program.program} exec web -- ls /proc/self/fd`;
+      // The descriptor 3 is that of ls itself. Node finds only inherited ones up to a gap.
+      expect(sandbox.output("bash", "-c", `exec 40</etc/passwd 1000</etc/passwd; ${command}`)).toBe(
+        "0\n1\n2\n3\n",
+      );
+    });
+
     it("runs a command inside, with the namespace's /sys and its files in /etc", () => {
       sandbox.write("/etc/netns/web/resolv.conf", "nameserver 10.0.5.1\n");
       const script = "ls /sys/class/net; cat /etc/resolv.conf; echo $0 $1";
