@@ -144,7 +144,11 @@ function returnTo(own: Fd, type: NamespaceType): void {
     // The type is given because systemd's RestrictNamespaces= refuses 0, which means any type.
     setns(own.number, FLAGS[type]);
   } catch (error) {
-    writeSync(2, `fatal: cannot return to the thread's own namespace: ${errorText(error)}\n`);
+    try {
+      writeSync(2, `fatal: cannot return to the thread's own namespace: ${errorText(error)}\n`);
+    } catch {
+      // The log cannot be written: the process must end nevertheless.
+    }
     exitImmediately(EX_OSERR);
   }
 }

@@ -2,10 +2,27 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";
 import { Fd, openOwnNamespace, ownNamespaceInode, withNamespace } from "@cm4all/linux";
-import { missing } from "@cm4all/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { missing, readProc } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { endChild, InitStarter } from "../src/namespaces/names/init.ts";
-import { scanProcesses, tryReadPidNamespace } from "../src/namespaces/names/process-scan.ts";
+import {
+  listProcesses,
+  scanProcesses,
+  tryReadPidNamespace,
+} from "../src/namespaces/names/process-scan.ts";
+import { until } from "./support/daemon.ts";
+
+/** The path at which openSync finds nothing, once. */
+let gone: string | undefined;
+vi.mock("node:fs", async (importOriginal) => {
+  const fs = await importOriginal<typeof import("node:fs")>();
+  const open = (path: string, flags: string) => {
+    if (path !== gone) return fs.openSync(path, flags);
+    gone = undefined;
+    throw Object.assign(new Error("gone"), { code: "ENOENT" });
+  };
+  return { ...fs, openSync: open };
+});
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all processes", () => {
   const ownInode = ownNamespaceInode("pid");
@@ -45,5 +62,32 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));
+  });
+
+  it("finds processes of a nested namespace even if one of them ends meanwhile", async () => {
+    using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
+    const command = ["--pid", "--fork", "sh", "-c", "sleep 100 & exec sleep 100"];
+    const child = withNamespace(namespace.number, "pid", () =>
+      spawn("unshare", command, { stdio: "ignore" }),
+    );
+    const parentOf = (each: number) =>
+      /\d+/.exec(readProc(each, "status").split("PPid:")[1] ?? "")?.[0];
+    let first = 0;
+    const isNested = () => {
+      first = [...listProcesses()].find((each) => parentOf(each) === String(child.pid)) ?? 0;
+      const nested = [...listProcesses()].filter(
+        (each) => tryReadPidNamespace(each) === tryReadPidNamespace(first),
+      );
+      return first > 0 && tryReadPidNamespace(first) !== ownInode && nested.length === 2;
+    };
+    await until(isNested, "both processes run");
+    // Only processes of the nested namespace are left.
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    expect(scan()).toEqual(new Set([inode]));
+    gone = `/proc/${first}/ns/pid`;
+    expect(scan()).toEqual(new Set([inode]));
+    expect(gone).toBeUndefined();
+    process.kill(first, "SIGKILL");
   });
 });

@@ -44,7 +44,12 @@ export function* scanProcesses(
         if (namespace.pid !== pid) busy.add(inode);
         continue;
       }
-      if (!nested.has(inode)) nested.set(inode, tryFindAncestor(pid, inode, byInode));
+      if (!nested.has(inode)) {
+        using own = tryOpenPidNamespace(pid);
+        // If this process is gone, others may still be in the same namespace.
+        if (own === undefined) continue;
+        nested.set(inode, findAncestor(own, byInode));
+      }
       const ancestor = nested.get(inode);
       if (ancestor !== undefined) busy.add(ancestor);
     }
@@ -82,28 +87,23 @@ export function tryReadPidNamespace(pid: number): number | undefined {
   }
 }
 
-/** Finds the nearest of `namespaces` in which the namespace of `pid` is nested. */
-function tryFindAncestor(
-  pid: number,
-  inode: number,
-  namespaces: ReadonlyMap<number, WatchedNamespace>,
-): number | undefined {
-  let current: Fd;
+/** Opens a process's PID namespace; undefined in the same cases as for tryReadPidNamespace. */
+function tryOpenPidNamespace(pid: number): Fd | undefined {
   try {
-    current = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
+    return new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
   } catch (error) {
     if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) return undefined;
     throw error;
   }
-  for (;;) {
-    const found = fstatSync(current.number).ino;
-    if (found !== inode && namespaces.has(found)) {
-      current.close();
-      return found;
-    }
-    const parent = namespaceParent(current.number);
-    current.close();
-    if (parent === undefined) return undefined;
-    current = parent;
-  }
+}
+
+/** Returns the inode of the nearest of `namespaces` in which a PID namespace is nested. */
+function findAncestor(
+  nested: Fd,
+  namespaces: ReadonlyMap<number, WatchedNamespace>,
+): number | undefined {
+  using parent = namespaceParent(nested.number);
+  if (parent === undefined) return undefined;
+  const { ino } = fstatSync(parent.number);
+  return namespaces.has(ino) ? ino : findAncestor(parent, namespaces);
 }
