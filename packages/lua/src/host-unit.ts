@@ -14,6 +14,7 @@ import { Socket } from "node:net";
 import {
   AF_UNIX,
   connectUnix,
+  errorText,
   type Fd,
   isErrno,
   socket as openSocket,
@@ -76,6 +77,18 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   }
 
   greet(pid: number): string | undefined {
+    try {
+      return this.#check(pid);
+    } catch (error) {
+      // EMFILE and the like, or a pid that is none.
+      if (!(error instanceof Error) || !("syscall" in error)) throw error;
+      this.#forget();
+      return `its process cannot be checked: ${errorText(error)}`;
+    }
+  }
+
+  /** Returns why the process with this pid cannot be used; undefined if it can. */
+  #check(pid: number): string | undefined {
     const pidfd = tryPidfdOpen(pid);
     // The process may have ended in the meantime.
     if (pidfd === undefined) return "its greeting names a process that is gone";

@@ -139,6 +139,11 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
       /a process that is in no unit of ours/,
     ],
     [
+      "its greeting names an impossible process",
+      { command: `printf '\\041\\0\\0\\0{"type":"hello","pid":2147483648}' >&3; exec cat <&3` },
+      /cannot be checked: pidfd_open\(.*EINVAL/,
+    ],
+    [
       "it was started for another connection",
       { cgroup: "cm4all-spawn-accounting@1-1-0.service" },
       /a process that is in no unit of ours/,

@@ -15,7 +15,12 @@ import { runShell } from "./shell.ts";
 export function popen(command: string, mode: "r" | "w"): LuaFile {
   const fd = openUnlinked();
   if (mode === "w") return new LuaFile(fd, { beforeClose: (file) => feed(command, file) });
-  runShell(command, { stdin: "null", stdout: fd });
+  try {
+    runShell(command, { stdin: "null", stdout: fd });
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
   return new LuaFile(fd);
 }
 

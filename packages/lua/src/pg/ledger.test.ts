@@ -53,6 +53,7 @@ describe("a statement outside a transaction", () => {
   it("has an unknown effect if the session was lost, unless the server had refused it", () => {
     expect(new Session().lost("INSERT")).toEqual(["unanswered"]);
     expect(new Session().lost("INSERT", true)).toEqual(["none"]);
+    expect(new Session().lost("CALL p()", true)).toEqual(["unanswered"]);
   });
 
   it("with several commands has taken effect if one of them was committed", () => {

@@ -63,7 +63,10 @@ export class Ledger {
    * @param isRefused true if the server's last message was a refusal to execute the statement
    */
   lost(sent?: Sent, isRefused = false): void {
-    const isKnown = sent === undefined || isRefused || (this.inTransaction && !mayCommit(sent.sql));
+    const isKnown =
+      sent === undefined ||
+      (isRefused && !mayCommitByItself(sent.sql)) ||
+      (this.inTransaction && !mayCommit(sent.sql));
     const all = sent === undefined ? this.#open : [...this.#open, sent];
     settle(all, isKnown ? "none" : "unanswered");
     this.#open = [];
