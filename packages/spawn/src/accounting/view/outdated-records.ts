@@ -15,37 +15,72 @@ export async function findOutdated(
   journal: Journal,
   wanted?: readonly number[],
 ): Promise<Set<number>> {
-  const latest = await latestReports(journal);
   const outdated = new Set<number>();
+  for (const [number, later] of await findLater(journal, wanted))
+    if (later.some((each) => wasHandedOver(journal, each))) outdated.add(number);
+  return outdated;
+}
+
+/** Returns whether a record that is still needed has another state than one that waits. */
+export function wasHandedOver(journal: Journal, number: number): boolean {
+  const state = journal.state(number);
+  return state !== undefined && state !== RecordState.WAITING && state !== RecordState.GONE;
+}
+
+/**
+ * Returns, for each record of a cgroup with later reports, the numbers of those reports, as far as
+ * the journal's records can be read. They may be handed over while this function reads.
+ * @param wanted the records to look at; undefined for all but those that wait
+ * @throws system errors of reading
+ */
+export async function findLater(
+  journal: Journal,
+  wanted?: readonly number[],
+): Promise<Map<number, number[]>> {
+  const reports = await repeatedReports(journal);
+  const found = new Map<number, number[]>();
   // The usual case: few cgroups are reported twice.
-  if (latest.size === 0) return outdated;
+  if (reports.size === 0) return found;
   const look = (number: number, payload: Buffer) => {
     const { id, report = 0 } = tryParseRecord(payload.toString())?.snapshot ?? {};
-    if (id !== undefined && report < (latest.get(id) ?? report)) outdated.add(number);
+    if (id === undefined) return;
+    const later = reports.get(id)?.filter((each) => each.report > report) ?? [];
+    if (later.length > 0)
+      found.set(
+        number,
+        later.map((each) => each.number),
+      );
   };
   if (wanted !== undefined) {
     for (const number of wanted) look(number, await journal.read(number));
-    return outdated;
+    return found;
   }
   await journal.readOn(-1, ({ number, state, payload }) => {
     if (state !== RecordState.WAITING && !(payload instanceof Error)) look(number, payload);
     return true;
   });
-  return outdated;
+  return found;
 }
 
-/** Returns, for each cgroup with several reports, the latest report that was handed over. */
-async function latestReports(journal: Journal): Promise<Map<string, number>> {
-  const latest = new Map<string, number>();
-  await journal.readOn(-1, ({ state, payload }) => {
-    if (state === RecordState.WAITING || payload instanceof Error || isFirst(payload)) return true;
+interface Report {
+  readonly number: number;
+  readonly report: number;
+}
+
+/** Returns the reports of each cgroup, without first reports, whatever their states are. */
+async function repeatedReports(journal: Journal): Promise<Map<string, Report[]>> {
+  const reports = new Map<string, Report[]>();
+  await journal.readOn(-1, ({ number, payload }) => {
+    if (payload instanceof Error || isFirst(payload)) return true;
     const record: CgroupRecord | undefined = tryParseRecord(payload.toString());
     if (record === undefined || record.snapshot.report <= 1) return true;
     const { id, report } = record.snapshot;
-    latest.set(id, Math.max(report, latest.get(id) ?? 0));
+    const others = reports.get(id);
+    if (others === undefined) reports.set(id, [{ number, report }]);
+    else others.push({ number, report });
     return true;
   });
-  return latest;
+  return reports;
 }
 
 /**
