@@ -3,6 +3,7 @@ import { CommandFailure, EX_TEMPFAIL } from "@cm4all/command";
 import { type Journal, RecordState } from "@cm4all/journal";
 import type { AccountingQueue } from "../handlers/queue.ts";
 import type { JournalStore } from "../journal/journal-store.ts";
+import { findLater } from "../journal/later-reports.ts";
 import type { RecordWindow } from "../journal/window.ts";
 import { JournalRecords } from "../terms/journal-records.ts";
 import {
@@ -11,7 +12,7 @@ import {
   RecordRefused,
   type RecordSummary,
 } from "../terms/records.ts";
-import { findLater, OUTDATED, wasHandedOver } from "./outdated-records.ts";
+import { OUTDATED, wasHandedOver } from "./outdated-records.ts";
 
 /** The number of marks that are written together. */
 const CHUNK = 50_000;
