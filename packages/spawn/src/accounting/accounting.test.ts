@@ -501,3 +501,24 @@ function expectRight(
   expect(lost).toEqual([]);
   expect(machine.due.size).toBeGreaterThan(20);
 }
+
+it("a restarted daemon refuses to retry a parked report when a later one was handed over", async () => {
+  const machine = new Machine(1);
+  const journal = await Journal.open(machine.disk);
+  const append = async (report: number) => {
+    const snapshot = { path: bytesOfText("/a"), id: "boot-0:1", report, measuredMs: 0 };
+    return journal.append(Buffer.from(encodeRecord({ snapshot, xattrs: [] }).json));
+  };
+  const first = await append(1);
+  await journal.mark(first, RecordState.PARKED);
+  const second = await append(2);
+  await journal.close();
+  const daemon = new Daemon(machine, { ...NO_HANDLERS, released: "one" });
+  daemon.sink.failures = 0;
+  for (let i = 0; i < 100; i++) await turn(100);
+  expect(machine.rows).toMatchObject([{ report: 2 }]);
+  const { records } = daemon.accounting;
+  expect(await records.find(`${second}`)).toEqual([]);
+  await expect(records.retry([first])).rejects.toThrow("a later report of its cgroup");
+  await daemon.end();
+});

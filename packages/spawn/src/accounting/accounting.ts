@@ -152,13 +152,15 @@ export class Accounting {
     for (let lastReason = ""; ; ) {
       try {
         const { retry } = this.#config.policy;
-        const { parked, doubtful, lost } = await recover(journal, { bootId: this.#bootId, retry });
+        const options = { bootId: this.#bootId, retry };
+        const { parked, doubtful, lost, following } = await recover(journal, options);
         this.#lostBefore = lost;
         if (parked > 0)
           this.#log(LOG_WARNING, `${amountIs(parked, "cgroup")} parked: ${INTERRUPTED}`);
         if (doubtful > 0)
           this.#log(LOG_WARNING, `${amountIs(doubtful, "cgroup")} parked: the journal is damaged`);
         if (lost > 0) this.#log(LOG_WARNING, `${amountIs(lost, "cgroup")} lost: ${INTERRUPTED}`);
+        for (const [number, earlier] of following) this.#queue.follows(number, earlier);
         this.#window.open(journal);
         this.#queue.wake();
         if (this.#sink.state === "idle") this.#logWaiting();

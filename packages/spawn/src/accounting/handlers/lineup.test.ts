@@ -146,6 +146,22 @@ describe("a report that comes while the handler of an earlier one runs", () => {
     expect(take()).toEqual([4]);
   });
 
+  it("is superseded itself if the running handler is that of a later report", () => {
+    lineup.remove(running);
+    const later = entryOf(3, "a");
+    lineup.add(later);
+    run(later);
+    const earlier = entryOf(2, "a");
+    expect(lineup.add(earlier)).toBe(earlier);
+    lineup.remove(earlier);
+    expect(later.successor).toBeUndefined();
+    later.isRunning = false;
+    lineup.putBack([later]);
+    expect([lineup.get(2), lineup.get(3), take()]).toEqual([undefined, later, [3]]);
+    lineup.remove(later);
+    expect([lineup.hasId("a"), lineup.ready]).toEqual([false, 0]);
+  });
+
   it("does not come back after it was removed", () => {
     const second = entryOf(2, "a");
     add(second);

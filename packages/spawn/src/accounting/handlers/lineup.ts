@@ -52,7 +52,10 @@ export class Lineup {
     return this.#byId.has(id);
   }
 
-  /** Adds a record. If two reports of its cgroup wait now, returns the earlier, superseded one. */
+  /**
+   * Adds a record. Returns the superseded one, if any: the earlier of two reports of its cgroup
+   * that wait, or this record if the handler of a later report is running.
+   */
   add(entry: Entry): Entry | undefined {
     const other = this.#byId.get(entry.id);
     this.#entries.set(entry.number, entry);
@@ -61,6 +64,8 @@ export class Lineup {
       this.#ready.add(entry);
       return undefined;
     }
+    // An administrator may have had the earlier report handed over again.
+    if (other.isRunning && other.number > entry.number) return entry;
     const rival = other.isRunning ? other.successor : other;
     const [earlier, later] =
       rival !== undefined && rival.number > entry.number ? [entry, rival] : [rival, entry];

@@ -5,7 +5,7 @@ import { type Handlers, NO_HANDLERS, type Outcome, type Run } from "@cm4all/lua"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { AccountingPolicy } from "../../config/accounting.ts";
 import { parseConfig } from "../../config.ts";
-import type { WaitingRecord, WindowPage } from "../journal/window.ts";
+import type { DamagedRecord, WaitingRecord, WindowPage } from "../journal/window.ts";
 import type { AccountingSink, SinkState } from "../script/sink.ts";
 import { HANDLER_PAUSES } from "./failing.ts";
 import { PROBE_PAUSES } from "./outage.ts";
@@ -89,6 +89,8 @@ class Records {
   #next = 0;
   /** The number of reads of the journal. */
   reads = 0;
+  /** The number of a damaged record, if any. */
+  damaged: number | undefined;
   /** The error with which reads fail, if any. */
   failure: Error | undefined;
 
@@ -102,17 +104,23 @@ class Records {
     this.reads++;
     if (this.failure !== undefined) throw this.failure;
     const records: WaitingRecord[] = [];
+    const damaged: DamagedRecord[] = [];
     for (; records.length < count && this.#next < this.#records.length; this.#next++) {
       const record = this.#records[this.#next];
       if (record === undefined || this.state(this.#next) !== WAITING || isTaken(this.#next))
         continue;
-      records.push({ number: this.#next, record, bytes: this.bytes });
+      if (this.#next === this.damaged) damaged.push({ number: this.#next, reason: "no record" });
+      else records.push({ number: this.#next, record, bytes: this.bytes });
     }
-    return { records, damaged: [] };
+    return { records, damaged };
   }
 
   async readAgain(number: number): Promise<EncodedRecord | undefined> {
-    return this.#records[number];
+    return number === this.damaged ? undefined : this.#records[number];
+  }
+
+  rewind(number: number): void {
+    this.#next = Math.min(this.#next, number);
   }
 
   state(number: number): RecordState | undefined {
@@ -292,6 +300,17 @@ describe("a failure without an effect", () => {
     sink.succeed();
     await pass();
     expect(queue.counts).toMatchObject({ failedHandlers: 4, retriedHandlers: 4, lostCgroups: 0 });
+  });
+
+  it("parks a large record that is found damaged when it is read again after a pause", async () => {
+    records.bytes = 17 * 1024;
+    await release("a");
+    sink.fail();
+    await pass();
+    records.damaged = 0;
+    await pass(1000);
+    expect([sink.running.size, queue.find(0)]).toEqual([0, undefined]);
+    expect([records.states, records.notes]).toEqual([[PARKED], ["no record"]]);
   });
 
   it("sets a record that was marked as begun back to waiting", async () => {

@@ -33,7 +33,7 @@ import { judge } from "./verdict.ts";
 
 export interface QueueParts {
   readonly sink: AccountingSink;
-  readonly window: Pick<RecordWindow, "read" | "readAgain">;
+  readonly window: Pick<RecordWindow, "read" | "readAgain" | "rewind">;
   readonly journal: RecordStates;
   /** Returns whether a record's directory still exists: the cgroup may then be reported again. */
   readonly isKept: (number: number) => boolean;
@@ -306,9 +306,18 @@ export class AccountingQueue {
       this.#repetition.pauseAgain(entry, READ_PAUSE_MS);
       return;
     }
-    if (entry.record === undefined) this.#forget(entry);
+    if (entry.record === undefined) this.#forgetUnread(entry);
     else this.#lineup.putBack([entry]);
     this.#pump();
+  }
+
+  /** Forgets a record that could not be read again; if it is damaged, the next read parks it. */
+  #forgetUnread(entry: Entry): void {
+    const { window, journal } = this.#parts;
+    this.#forget(entry);
+    if (journal.state(entry.number) !== RecordState.WAITING) return;
+    window.rewind(entry.number);
+    this.#readAhead.wake();
   }
 
   /** Stops calling handlers, and waits up to `timeoutMs` for those that run. */

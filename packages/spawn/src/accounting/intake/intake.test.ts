@@ -368,6 +368,61 @@ describe("the intake", () => {
     expect(intake.hasBecomeEmpty("a")).toBe(false);
   });
 
+  it.each([
+    ["before the earlier one is marked as replaced", 0, false],
+    ["while the journal is full", 1, false],
+    ["while the disk is writing it", 1, true],
+  ])("hands over again a record whose replacement is withdrawn %s", async (_, syncs, hasBegun) => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    release(2, { usec: 1000, replaces: 1 });
+    for (let i = 0; i < syncs; i++) await journal.sync();
+    expect(journal.states).toEqual([syncs === 0 ? RecordState.WAITING : RecordState.REPLACED]);
+    const before = wakes;
+    journal.hasBegun = hasBegun;
+    intake.withdrawn([2]);
+    for (let i = 0; i < 3; i++) await journal.sync();
+    expect(journal.states).toEqual([RecordState.WAITING, ...(hasBegun ? [RecordState.GONE] : [])]);
+    expect([handedOver, intake.isKept(0)]).toEqual([syncs === 0 ? [0] : [0, 0], true]);
+    expect(wakes).toBeGreaterThanOrEqual(before + syncs);
+    expect(intake.counts.supersededReports).toBe(0);
+    // The next report replaces it after all.
+    const next = journal.states.length;
+    release(3, { usec: 2000 });
+    for (let i = 0; i < 3; i++) await journal.sync();
+    expect([journal.states[0], journal.states[next]]).toEqual([
+      RecordState.GONE,
+      RecordState.WAITING,
+    ]);
+    expect(answers).toEqual([1, 3]);
+  });
+
+  it("remembers the parked report that precedes a record whose replacement is withdrawn", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    journal.states[0] = RecordState.PARKED;
+    release(2, { usec: 1000, replaces: 1 });
+    await journal.sync();
+    intake.kept([2]);
+    expect(following).toEqual([[1, 0]]);
+    release(3, { usec: 2000, replaces: 2 });
+    await journal.sync();
+    intake.withdrawn([3]);
+    for (let i = 0; i < 2; i++) await journal.sync();
+    expect(journal.states).toEqual([RecordState.PARKED, RecordState.WAITING]);
+    expect([handedOver, following]).toEqual([
+      [0, 1, 1],
+      [
+        [1, 0],
+        [1, 0],
+      ],
+    ]);
+  });
+
   it("takes no releases until it is known whether there is a handler", async () => {
     release(1);
     await intake.scanned([], []);

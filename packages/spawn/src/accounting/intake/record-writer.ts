@@ -1,6 +1,7 @@
 /**
  * Writes records into the journal. A record that replaces an earlier one is on the disk before
- * the earlier one is marked as gone. The records of a cgroup are written in order.
+ * the earlier one is marked as gone. The records of a cgroup are written in order. If the later
+ * record is withdrawn before that, an earlier one that was handed over waits again.
  */
 import { type EncodedRecord, withReport } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
@@ -22,8 +23,8 @@ const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
 export interface RecordWriterParts {
   readonly store: Pick<JournalStore, "append" | "state" | "mark">;
-  readonly window: Pick<RecordWindow, "extend">;
-  readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows">;
+  readonly window: Pick<RecordWindow, "extend" | "add">;
+  readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows" | "wake">;
   readonly tracked: TrackedRecords;
   /** Called when a record is on the disk, and the record that it replaces is marked as gone. */
   readonly onWritten: (tracked: Tracked) => void;
@@ -45,11 +46,14 @@ export class RecordWriter {
    * @throws JournalClosed (rejects)
    */
   async write(tracked: Tracked, before: Tracked | undefined): Promise<void> {
+    // If this record is withdrawn before it is on the disk, that one is the latest again.
+    const mayComeBack = before?.isHandedOver === true;
+    if (mayComeBack) tracked.earlier = before;
     await before?.written;
-    const replaced = before === undefined ? undefined : await this.#replace(before);
+    const replaced = before === undefined ? undefined : await this.#replace(before, tracked);
     if (before !== undefined) {
       const isNext = replaced === undefined && !before.isWithdrawn;
-      tracked.earlier = isNext ? before : before.earlier;
+      if (!mayComeBack) tracked.earlier = isNext ? before : before.earlier;
       tracked.report = Math.max(tracked.report, before.report + (isNext ? 1 : 0));
     }
     const { record, report } = tracked;
@@ -58,11 +62,17 @@ export class RecordWriter {
     tracked.record = undefined;
     const { number, bytes } = await this.#append(tracked, numbered);
     tracked.number = number;
+    const isUndone = mayComeBack && tracked.isWithdrawn;
+    if (before !== undefined && replaced !== undefined && !isUndone) {
+      tracked.earlier = before.earlier;
+      this.#parts.tracked.remove(before);
+    }
     if (number !== undefined && this.#parts.tracked.size <= MAX_RECORDS && !isLarge(bytes))
       tracked.fresh = { number, record: numbered, bytes };
     // There is no `await` since `#append`: a record on the disk is always held back or handed over.
     if (number !== undefined) this.#isOnDisk(tracked, number);
-    if (replaced !== undefined) {
+    if (replaced !== undefined && isUndone) await this.#waitsAgain(replaced, before);
+    else if (replaced !== undefined) {
       this.supersededReports++;
       await this.#parts.store.mark(replaced, RecordState.GONE);
     }
@@ -107,13 +117,26 @@ export class RecordWriter {
    * Marks a record as replaced if it still waits and its handler is not running. Returns its
    * number, or undefined if it stays.
    */
-  async #replace(before: Tracked): Promise<number | undefined> {
-    const { store, queue, tracked } = this.#parts;
+  async #replace(before: Tracked, later: Tracked): Promise<number | undefined> {
+    const { store, queue } = this.#parts;
     const { number } = before;
+    if (later.isWithdrawn && before.isHandedOver) return undefined;
     if (number === undefined || !queue.tryWithdraw(number)) return undefined;
     if (store.state(number) !== RecordState.WAITING) return undefined;
-    tracked.remove(before);
     await store.mark(number, RecordState.REPLACED);
     return number;
+  }
+
+  /**
+   * Hands a record over again that was to be replaced: the later one was withdrawn, and the cgroup
+   * may be reported again much later.
+   */
+  async #waitsAgain(number: number, { earlier }: Tracked): Promise<void> {
+    const { store, window, queue } = this.#parts;
+    const marked = store.mark(number, RecordState.WAITING);
+    if (earlier?.number !== undefined) queue.follows(number, earlier.number);
+    window.add(number, undefined);
+    queue.wake();
+    await marked;
   }
 }

@@ -40,7 +40,8 @@ export async function findByIds(
   return found;
 }
 
-function idOf(payload: Buffer): string | undefined {
+/** Returns the id of a record's cgroup without parsing the record; undefined if it has none. */
+export function idOf(payload: Buffer): string | undefined {
   const start = payload.indexOf(BEFORE_ID);
   if (start < 0) return undefined;
   const end = payload.indexOf('"', start + BEFORE_ID.length);

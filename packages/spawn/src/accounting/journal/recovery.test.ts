@@ -16,8 +16,8 @@ beforeEach(async () => {
   journal = await Journal.open(disk, OPTIONS);
 });
 
-async function append(id: string, state: RecordState): Promise<number> {
-  const snapshot = { path: bytesOfText(`/${id}`), id, report: 1, measuredMs: 0 };
+async function append(id: string, state: RecordState, report = 1): Promise<number> {
+  const snapshot = { path: bytesOfText(`/${id}`), id, report, measuredMs: 0 };
   const number = await journal.append(Buffer.from(JSON.stringify({ snapshot, xattrs: [] })));
   if (state !== WAITING) await journal.mark(number, state);
   return number;
@@ -31,7 +31,7 @@ describe("recovery at startup", () => {
     "parks records whose handlers had begun, or loses them if retries are off (retry: %s)",
     async (retry, state, counted) => {
       const number = await append(`${BOOT}:1`, BEGAN);
-      expect(await recover(journal, { bootId: BOOT, retry })).toEqual(counted);
+      expect(await recover(journal, { bootId: BOOT, retry })).toMatchObject(counted);
       expect(journal.state(number)).toBe(state);
       const notes: string[] = [];
       await journal.settle();
@@ -49,6 +49,40 @@ describe("recovery at startup", () => {
     ];
     await recover(journal, { bootId: BOOT, retry: true });
     expect([here, before].map((number) => journal.state(number))).toEqual([ACCOUNTED, GONE]);
+  });
+
+  it("keeps accounted records of earlier boots while an earlier report is parked", async () => {
+    const [first, second] = [
+      await append("other-boot:1", PARKED),
+      await append("other-boot:2", BEGAN),
+    ];
+    const other = await append("other-boot:3", PARKED, 2);
+    const ids = ["other-boot:1", "other-boot:2", "other-boot:3"];
+    const later: number[] = [];
+    for (const id of ids) later.push(await append(id, ACCOUNTED, 2));
+    await recover(journal, { bootId: BOOT, retry: true });
+    expect([first, second, other].map((each) => journal.state(each))).toEqual(
+      Array(3).fill(PARKED),
+    );
+    expect(later.map((each) => journal.state(each))).toEqual([ACCOUNTED, ACCOUNTED, GONE]);
+    await journal.mark(first, GONE);
+    await recover(journal, { bootId: BOOT, retry: true });
+    expect(later.map((each) => journal.state(each))).toEqual([GONE, ACCOUNTED, GONE]);
+  });
+
+  it("tells which waiting records follow parked ones", async () => {
+    const first = await append(`${BOOT}:1`, PARKED);
+    const second = await append(`${BOOT}:1`, PARKED, 2);
+    const waiting = [
+      await append(`${BOOT}:1`, WAITING, 3),
+      await append(`${BOOT}:2`, WAITING),
+      await append(`${BOOT}:2`, WAITING, 2),
+    ];
+    const { following } = await recover(journal, { bootId: BOOT, retry: true });
+    expect([...following]).toEqual([[waiting[0], second]]);
+    await journal.mark(second, GONE);
+    const again = await recover(journal, { bootId: BOOT, retry: true });
+    expect([...again.following]).toEqual([[waiting[0], first]]);
   });
 
   it("keeps a record that was to be replaced only if its replacement was not written", async () => {
@@ -99,7 +133,7 @@ describe("recovery after damage", () => {
     journal = await restart();
     expect(journal.state(done)).toBe(WAITING);
     const fresh = await append("other-boot:4", WAITING);
-    expect(await start()).toEqual({ parked: 0, doubtful: 3, lost: 0 });
+    expect(await start()).toMatchObject({ parked: 0, doubtful: 3, lost: 0 });
     await journal.settle();
     expect([done, waiting, later].map((each) => journal.state(each))).toEqual(
       Array(3).fill(PARKED),
@@ -110,7 +144,7 @@ describe("recovery after damage", () => {
     );
     await journal.mark(waiting, WAITING);
     journal = await restart();
-    expect(await start()).toEqual({ parked: 0, doubtful: 0, lost: 0 });
+    expect(await start()).toMatchObject({ parked: 0, doubtful: 0, lost: 0 });
     expect(journal.state(waiting)).toBe(WAITING);
   });
 
@@ -141,7 +175,7 @@ describe("recovery after damage", () => {
     if (file === undefined) throw new Error("the file is gone");
     file.cached = file.cached.subarray(0, -20);
     journal = await Journal.open(disk, OPTIONS);
-    expect(await start()).toEqual({ parked: 0, doubtful: 0, lost: 0 });
+    expect(await start()).toMatchObject({ parked: 0, doubtful: 0, lost: 0 });
     expect(journal.state(waiting)).toBe(WAITING);
   });
 });

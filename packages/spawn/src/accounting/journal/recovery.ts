@@ -4,6 +4,7 @@ import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
 import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "../terms/boot.ts";
 import { findByIds } from "./journal-lookup.ts";
+import { findLater } from "./later-reports.ts";
 
 /** The reason for parking a record whose handler was running when the daemon ended. */
 export const INTERRUPTED = "the daemon ended while a handler ran, which may have taken effect";
@@ -13,12 +14,14 @@ function doubtful(file: string): string {
   return `marks may be lost: ${file} is damaged`;
 }
 
-/** The numbers of records that were parked or lost. */
+/** The numbers of records that were parked or lost, and which records follow parked ones. */
 export interface Recovered {
   parked: number;
   /** Parked because of damage: their handlers may have been called. */
   doubtful: number;
   lost: number;
+  /** The latest parked report of a cgroup, by the number of a later report that waits. */
+  following: ReadonlyMap<number, number>;
 }
 
 /**
@@ -30,8 +33,9 @@ export async function recover(
   journal: Journal,
   { bootId, retry }: { readonly bootId: string; readonly retry: boolean },
 ): Promise<Recovered> {
-  const recovered: Recovered = { parked: 0, doubtful: 0, lost: 0 };
+  const recovered: Recovered = { parked: 0, doubtful: 0, lost: 0, following: new Map() };
   const replaced: number[] = [];
+  const accounted: number[] = [];
   // The loop makes no list of all records: a million may be parked. It can mark records as it goes,
   // because a mark does not change other records.
   for (const { number, state } of journal.records()) {
@@ -49,11 +53,32 @@ export async function recover(
       const id = await readId(journal, number);
       // The disk may be readable at the next start.
       if (id === "unreadable") continue;
-      if (id === undefined || !isOfBoot(id, bootId)) void mark(journal, number, RecordState.GONE);
+      if (id === undefined || !isOfBoot(id, bootId)) accounted.push(number);
     } else if (state === RecordState.REPLACED) replaced.push(number);
   }
   recovered.doubtful += await decideOnReplaced(journal, replaced);
+  const parkedBefore = await findParkedBefore(journal);
+  for (const number of accounted)
+    if (!parkedBefore.has(number)) void mark(journal, number, RecordState.GONE);
+  const waits = ([number]: [number, number]) => journal.state(number) === RecordState.WAITING;
+  recovered.following = new Map([...parkedBefore].filter(waits));
   return recovered;
+}
+
+/**
+ * Returns the latest parked report of the same cgroup, by the number of a later report: a retry of
+ * the parked one will be compared with the later one.
+ */
+async function findParkedBefore(journal: Journal): Promise<Map<number, number>> {
+  const parkedBefore = new Map<number, number>();
+  // The usual case, which saves a pass over the journal.
+  if (journal.count(RecordState.PARKED) === 0) return parkedBefore;
+  for (const [number, later] of await findLater(journal)) {
+    if (journal.state(number) !== RecordState.PARKED) continue;
+    // The reports of a cgroup are in the journal in order.
+    for (const each of later) parkedBefore.set(each, number);
+  }
+  return parkedBefore;
 }
 
 /**

@@ -143,6 +143,32 @@ describe("retry", () => {
     expect([statesOf(numbers), told]).toEqual([[PARKED, PARKED], []]);
   });
 
+  it("refuses a record if the handler of a later report is running, or has begun during the search", async () => {
+    const number = await append("a", PARKED);
+    const later = await append("a", WAITING, undefined, 2);
+    remember(later, "a", { isRunning: true });
+    await expect(records.retry([number])).rejects.toThrow(`record ${number} ${OUTDATED}`);
+    expect(await records.retry("all")).toBe(0);
+    entries.clear();
+    const read = journal.read.bind(journal);
+    const slow = vi.spyOn(journal, "read").mockImplementation(async (each) => {
+      const payload = await read(each);
+      // After the search for later reports.
+      await journal.mark(later, RecordState.ACCOUNTED);
+      return payload;
+    });
+    await expect(records.retry([number])).rejects.toThrow(`record ${number} ${OUTDATED}`);
+    slow.mockRestore();
+    expect([statesOf([number]), told]).toEqual([[PARKED], []]);
+  });
+
+  it("is not refused because of a later report that waits or was dropped", async () => {
+    const numbers = [await append("a", PARKED), await append("b", PARKED)];
+    await append("a", WAITING, undefined, 2);
+    await append("b", GONE, undefined, 2);
+    expect(await records.retry(numbers)).toBe(2);
+  });
+
   it("refuses a record on which another administrator has decided in the meantime", async () => {
     const number = await append("a", PARKED);
     const both = await Promise.allSettled([records.retry([number]), records.retry([number])]);

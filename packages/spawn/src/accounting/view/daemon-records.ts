@@ -3,6 +3,7 @@ import { CommandFailure, EX_TEMPFAIL } from "@cm4all/command";
 import { type Journal, RecordState } from "@cm4all/journal";
 import type { AccountingQueue } from "../handlers/queue.ts";
 import type { JournalStore } from "../journal/journal-store.ts";
+import { findLater } from "../journal/later-reports.ts";
 import type { RecordWindow } from "../journal/window.ts";
 import { JournalRecords } from "../terms/journal-records.ts";
 import {
@@ -11,7 +12,7 @@ import {
   RecordRefused,
   type RecordSummary,
 } from "../terms/records.ts";
-import { findOutdated, OUTDATED } from "./outdated-records.ts";
+import { OUTDATED, wasHandedOver } from "./outdated-records.ts";
 
 /** The number of marks that are written together. */
 const CHUNK = 50_000;
@@ -72,9 +73,11 @@ export class DaemonRecords implements AccountingRecords {
           throw new RecordRefused(number, "is not parked");
     };
     refuse();
-    const [outdated] = await findOutdated(journal, numbers);
-    if (outdated !== undefined) throw new RecordRefused(outdated, OUTDATED);
-    // Another administrator may have decided in the meantime.
+    const later = await findLater(journal, numbers);
+    // A later report may have been handed over, or another administrator may have decided, while
+    // the journal was read.
+    for (const number of numbers)
+      if (this.#isOutdated(later.get(number))) throw new RecordRefused(number, OUTDATED);
     refuse();
     await this.#handOverAgain(numbers);
     return numbers.length;
@@ -82,19 +85,32 @@ export class DaemonRecords implements AccountingRecords {
 
   async #retryAll(): Promise<number> {
     const journal = this.#journal;
-    const outdated = await findOutdated(journal);
+    const laterOf = await findLater(journal);
     let count = 0;
     for (let after = -1; ; ) {
       const numbers: number[] = [];
       for (const { number, state } of journal.records(after)) {
         if (numbers.length >= CHUNK) break;
         after = number;
-        if (state === RecordState.PARKED && !outdated.has(number)) numbers.push(number);
+        if (state !== RecordState.PARKED || this.#isOutdated(laterOf.get(number))) continue;
+        numbers.push(number);
       }
       if (numbers.length === 0) return count;
       await this.#handOverAgain(numbers);
       count += numbers.length;
     }
+  }
+
+  /**
+   * Returns whether one of the later reports of a record's cgroup has been handed over. A report
+   * whose handler is running waits in the journal until the handler has an effect.
+   */
+  #isOutdated(later: readonly number[] = []): boolean {
+    const { queue } = this.#parts;
+    const journal = this.#journal;
+    return later.some(
+      (number) => wasHandedOver(journal, number) || queue.find(number)?.isRunning === true,
+    );
   }
 
   async #handOverAgain(numbers: readonly number[]): Promise<void> {
