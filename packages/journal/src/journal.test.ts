@@ -150,6 +150,23 @@ describe("a journal", () => {
     },
   );
 
+  it("tries a batch of very many marks again after a failed write", async () => {
+    const disk = new SimulatedDisk(seeded(10));
+    const journal = await Journal.open(disk, { ...OPTIONS, segmentBytes: 2 ** 24 });
+    const number = await journal.append(payload("record"));
+    await journal.settle();
+    disk.fail = (call) => (call === "write" ? "EIO" : undefined);
+    const marks: Promise<void>[] = [];
+    // A batch has 4 MiB; each of these marks takes 32 bytes.
+    for (let i = 0; i < 131_000; i++) marks.push(journal.markLater(number, RecordState.PARKED));
+    await expect(journal.append(payload("refused"))).rejects.toThrow(/EIO/);
+    disk.fail = () => undefined;
+    await journal.append(payload("accepted"));
+    await Promise.all(marks);
+    expect(journal.state(number)).toBe(RecordState.PARKED);
+    await journal.close();
+  });
+
   it("goes on with nine digits after the segment number 99999999", async () => {
     const disk = new SimulatedDisk(seeded(5));
     const file = await disk.create("99999999.journal");
