@@ -86,6 +86,68 @@ describe("a segment", () => {
   });
 });
 
+describe("a file whose reading stopped at startup", () => {
+  const FIRST = "00000001.journal";
+  const filler = () => Buffer.alloc(60_000, "x");
+
+  /** Starts the journal again while the first file cannot be opened, or read beyond 100 kB. */
+  async function restartWithFault(fault: "open" | "read"): Promise<void> {
+    await journal.close();
+    if (fault === "read") disk.unreadable = { name: FIRST, from: 100_000, to: 2 ** 30 };
+    else disk.fail = (call, name) => (call === "open" && name === FIRST ? "EIO" : undefined);
+    journal = await Journal.open(disk, OPTIONS);
+    expect(journal.damage).toEqual([{ file: FIRST, what: "reading stopped: simulated EIO" }]);
+    disk.unreadable = undefined;
+    disk.fail = () => undefined;
+  }
+
+  async function restart(segmentBytes: number): Promise<void> {
+    await journal.close();
+    journal = await Journal.open(disk, { ...OPTIONS, segmentBytes });
+    expect(journal.damage).toEqual([]);
+  }
+
+  it("stays, with the records that were not read, when all others are gone", async () => {
+    await restart(2 ** 20);
+    const numbers: number[] = [];
+    for (let i = 0; i < 12; i++) numbers.push(await journal.append(filler()));
+    await restartWithFault("read");
+    const [first = 0] = numbers;
+    expect([...journal.records()].map(({ number }) => number)).toEqual([first]);
+    await journal.mark(first, RecordState.GONE);
+    await journal.settle();
+    await restart(2 ** 20);
+    expect([...journal.records()].map(({ number }) => number)).toEqual(numbers.slice(1));
+  });
+
+  it.each(["open", "read"] as const)(
+    "because of %s keeps the marks of its records in other files",
+    async (fault) => {
+      await restart(2 ** 20);
+      const numbers: number[] = [];
+      for (let i = 0; i < 5; i++) numbers.push(await journal.append(filler()));
+      const [, parked = 0, gone = 0] = numbers.slice(2);
+      await restart(4096);
+      // These marks are in the next file, which is then worth rewriting, and later in one which
+      // holds nothing else.
+      await journal.mark(parked, RecordState.PARKED);
+      await journal.mark(gone, RecordState.GONE);
+      const last = await journal.append(record("last"));
+      for (let i = 0; i < 5; i++)
+        await journal.mark(await journal.append(record(`${i}`)), RecordState.GONE);
+      await restartWithFault(fault);
+      await journal.settle();
+      expect(journal.state(last)).toBe(RecordState.WAITING);
+      await journal.mark(last, RecordState.GONE);
+      await journal.settle();
+      await restart(4096);
+      await journal.settle();
+      expect(journal.state(parked)).toBe(RecordState.PARKED);
+      expect(journal.state(gone) ?? RecordState.GONE).toBe(RecordState.GONE);
+    },
+  );
+});
+
 describe("records that are done while their segment is read for a rewrite", () => {
   const LARGE = { ...OPTIONS, segmentBytes: 700_000, reserveBytes: 0 };
   const filler = () => Buffer.alloc(100_000, "x");

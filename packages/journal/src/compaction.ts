@@ -127,12 +127,14 @@ export class Compaction {
 
   #isUnneeded(segment: Segment): boolean {
     if (segment.table.live > 0 || this.#overtaking().has(segment.sequence)) return false;
+    if (this.#segments.isPartlyRead(segment.sequence)) return false;
     if ([...segment.marked].some((sequence) => this.#segments.has(sequence))) return false;
     return !this.#isWitness(segment);
   }
 
   #isToRewrite(segment: Segment): boolean {
-    if (segment.isWorthRewriting) return !this.#overtaking().has(segment.sequence);
+    if (segment.isWorthRewriting && !this.#segments.isPartlyRead(segment.sequence))
+      return !this.#overtaking().has(segment.sequence);
     // The segment becomes stale again when more of its records are gone.
     segment.isStale = false;
     return false;
@@ -297,6 +299,7 @@ export class Compaction {
     // A later mark of the same record is in another file.
     if (markedIn !== undefined && markedIn !== segment.sequence) return false;
     // A mark of a record in another file is needed as long as that file has the record.
-    return this.#segments.find(number) === segment ? isLive : state !== undefined;
+    if (this.#segments.find(number) === segment) return isLive;
+    return state !== undefined || this.#segments.isPartlyRead(sequenceOf(number));
   }
 }
