@@ -86,6 +86,137 @@ describe("a segment", () => {
   });
 });
 
+describe("a file whose reading stopped at startup", () => {
+  const FIRST = "00000001.journal";
+  const filler = () => Buffer.alloc(60_000, "x");
+
+  /** Starts the journal again while the first file cannot be opened, or read beyond 100 kB. */
+  async function restartWithFault(fault: "open" | "read"): Promise<void> {
+    await journal.close();
+    if (fault === "read") disk.unreadable = { name: FIRST, from: 100_000, to: 2 ** 30 };
+    else disk.fail = (call, name) => (call === "open" && name === FIRST ? "EIO" : undefined);
+    journal = await Journal.open(disk, OPTIONS);
+    expect(journal.damage).toEqual([{ file: FIRST, what: "reading stopped: simulated EIO" }]);
+    disk.unreadable = undefined;
+    disk.fail = () => undefined;
+  }
+
+  async function restart(segmentBytes: number): Promise<void> {
+    await journal.close();
+    journal = await Journal.open(disk, { ...OPTIONS, segmentBytes });
+    expect(journal.damage).toEqual([]);
+  }
+
+  it("stays, with the records that were not read, when all others are gone", async () => {
+    await restart(2 ** 20);
+    const numbers: number[] = [];
+    for (let i = 0; i < 12; i++) numbers.push(await journal.append(filler()));
+    await restartWithFault("read");
+    const [first = 0] = numbers;
+    expect([...journal.records()].map(({ number }) => number)).toEqual([first]);
+    await journal.mark(first, RecordState.GONE);
+    await journal.settle();
+    await restart(2 ** 20);
+    expect([...journal.records()].map(({ number }) => number)).toEqual(numbers.slice(1));
+  });
+
+  it.each(["open", "read"] as const)(
+    "because of %s keeps the marks of its records in other files",
+    async (fault) => {
+      await restart(2 ** 20);
+      const numbers: number[] = [];
+      for (let i = 0; i < 5; i++) numbers.push(await journal.append(filler()));
+      const [, parked = 0, gone = 0] = numbers.slice(2);
+      await restart(4096);
+      // These marks are in the next file, which is then worth rewriting, and later in one which
+      // holds nothing else.
+      await journal.mark(parked, RecordState.PARKED);
+      await journal.mark(gone, RecordState.GONE);
+      const last = await journal.append(record("last"));
+      for (let i = 0; i < 5; i++)
+        await journal.mark(await journal.append(record(`${i}`)), RecordState.GONE);
+      await restartWithFault(fault);
+      await journal.settle();
+      expect(journal.state(last)).toBe(RecordState.WAITING);
+      await journal.mark(last, RecordState.GONE);
+      await journal.settle();
+      await restart(4096);
+      await journal.settle();
+      expect(journal.state(parked)).toBe(RecordState.PARKED);
+      expect(journal.state(gone) ?? RecordState.GONE).toBe(RecordState.GONE);
+    },
+  );
+});
+
+describe("records that are done while their segment is read for a rewrite", () => {
+  const LARGE = { ...OPTIONS, segmentBytes: 700_000, reserveBytes: 0 };
+  const filler = () => Buffer.alloc(100_000, "x");
+  let fillers: number[];
+
+  beforeEach(async () => {
+    disk = new SimulatedDisk(() => 0.5);
+    journal = await Journal.open(disk, LARGE);
+    // Because of this record, the segment is rewritten, not removed.
+    await journal.append(record("waiting"));
+    fillers = [];
+  });
+
+  /** Appends `count` records of 100 kB: a read of the file returns no more than 256 KiB. */
+  async function fill(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) fillers.push(await journal.append(filler()));
+  }
+
+  /**
+   * Marks the large records as gone, so that the segment is rewritten, and `done` when the
+   * rewrite has read its first part. The daemon is killed before the marks of `done` are written,
+   * and starts again.
+   */
+  async function rewriteAndKill(done: readonly number[]): Promise<void> {
+    // Begins the next segment.
+    await journal.append(record("last"));
+    await journal.settle();
+    let reads = 0;
+    let isRenamed = false;
+    disk.fail = (call, name) => {
+      if (call === "read" && ++reads === 2)
+        for (const number of done) journal.mark(number, RecordState.GONE).catch(() => undefined);
+      if (call === "rename" && name === "00000001.journal.tmp") isRenamed = true;
+      if (call === "write" && isRenamed) disk.kill();
+      return disk.isDown ? "EIO" : undefined;
+    };
+    for (const number of fillers) journal.mark(number, RecordState.GONE).catch(() => undefined);
+    await journal.settle();
+    expect(isRenamed).toBe(true);
+    expect(disk.isDown).toBe(true);
+    await journal.close();
+    disk.fail = () => undefined;
+    disk.reboot();
+    journal = await Journal.open(disk, LARGE);
+  }
+
+  it("do not lose the mark that they have begun", async () => {
+    const begun = await journal.append(record("begun"));
+    await fill(6);
+    await journal.mark(begun, RecordState.BEGAN);
+    await fill(1);
+    await rewriteAndKill([begun]);
+    expect([undefined, RecordState.BEGAN]).toContain(journal.state(begun));
+  });
+
+  it("do not come back without the record that replaces them", async () => {
+    const replaced = await journal.append(record("replaced"));
+    await fill(6);
+    const replacement = await journal.append(record("replacement"));
+    await fill(1);
+    await rewriteAndKill([replaced, replacement]);
+    const states = [replaced, replacement].map((number) => journal.state(number));
+    expect([
+      [undefined, undefined],
+      [RecordState.WAITING, RecordState.WAITING],
+    ]).toContainEqual(states);
+  });
+});
+
 describe("a segment that cannot be rewritten", () => {
   const FIRST = "00000001.journal";
   const PAUSE_MS = 10_000;

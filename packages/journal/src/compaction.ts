@@ -127,12 +127,14 @@ export class Compaction {
 
   #isUnneeded(segment: Segment): boolean {
     if (segment.table.live > 0 || this.#overtaking().has(segment.sequence)) return false;
+    if (this.#segments.isPartlyRead(segment.sequence)) return false;
     if ([...segment.marked].some((sequence) => this.#segments.has(sequence))) return false;
     return !this.#isWitness(segment);
   }
 
   #isToRewrite(segment: Segment): boolean {
-    if (segment.isWorthRewriting) return !this.#overtaking().has(segment.sequence);
+    if (segment.isWorthRewriting && !this.#segments.isPartlyRead(segment.sequence))
+      return !this.#overtaking().has(segment.sequence);
     // The segment becomes stale again when more of its records are gone.
     segment.isStale = false;
     return false;
@@ -182,6 +184,11 @@ export class Compaction {
     // Somebody has removed the file; whoever reads its records gets the error.
     if (collected === undefined) return;
     const { kept, dropped, isWhole } = collected;
+    if (this.#overtaking().has(segment.sequence)) {
+      // Records of the segment were marked as gone while it was read.
+      segment.isStale = true;
+      return;
+    }
     if (kept.length === 0 && segment.table.live === 0 && !this.#isWitness(segment))
       return this.#remove(segment);
     // After a start every segment is stale, even one whose marks are all needed.
@@ -247,28 +254,32 @@ export class Compaction {
    */
   async #collect(segment: Segment): Promise<Collected | undefined> {
     const kept = new Map<string, Frame>();
-    let dropped = 0;
-    let records = 0;
+    let frames = 0;
     const file = await this.#tryOpen(segment);
     if (file === undefined) return undefined;
-    const { live } = segment.table;
     try {
       const { damagedBytes } = await readSegment(file, (frame) => {
-        const { kind, number, payload } = frame;
-        if (!this.#isNeeded(frame, segment)) dropped++;
-        else {
-          if (kind === FrameKind.RECORD) records++;
-          // Of several marks of a record, only the last one is kept, in its own place.
-          const key = `${kind} ${number}`;
-          if (kept.delete(key)) dropped++;
-          kept.set(key, { ...frame, payload: Buffer.from(payload) });
-        }
+        frames++;
+        // This saves memory: a frame that is not needed now is not needed later, either.
+        if (!this.#isNeeded(frame, segment)) return;
+        // Of several marks of a record, only the last one is kept, in its own place.
+        const key = `${frame.kind} ${frame.number}`;
+        kept.delete(key);
+        kept.set(key, { ...frame, payload: Buffer.from(frame.payload) });
       });
       if (damagedBytes > 0) segment.isDamaged = true;
-      return { kept: [...kept.values()], dropped, isWhole: records >= live };
     } finally {
       await file.close();
     }
+    // States may have changed during the reading. So what is kept is decided here, for all frames
+    // at the same time: otherwise a record could be kept, and its mark dropped.
+    const needed = [...kept.values()].filter((frame) => this.#isNeeded(frame, segment));
+    const records = needed.filter(({ kind }) => kind === FrameKind.RECORD);
+    return {
+      kept: needed,
+      dropped: frames - needed.length,
+      isWhole: records.length >= segment.table.live,
+    };
   }
 
   async #tryOpen({ name }: Segment): Promise<JournalFile | undefined> {
@@ -288,6 +299,7 @@ export class Compaction {
     // A later mark of the same record is in another file.
     if (markedIn !== undefined && markedIn !== segment.sequence) return false;
     // A mark of a record in another file is needed as long as that file has the record.
-    return this.#segments.find(number) === segment ? isLive : state !== undefined;
+    if (this.#segments.find(number) === segment) return isLive;
+    return state !== undefined || this.#segments.isPartlyRead(sequenceOf(number));
   }
 }

@@ -15,9 +15,10 @@
  * distance is 0; a gap before such a frame counts as damage.
  *
  * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
- * multiple of 8. MAGIC begins with a zero byte, which JSON text never contains, so a payload of
- * JSON cannot look like a frame: after a damaged frame, a reader may look for the next MAGIC
- * without being misled by text that an untrusted process chose.
+ * multiple of 8. MAGIC begins with a zero byte, which neither JSON text nor a note (see markFrame)
+ * contains; the state before a note may be zero, but the size in a header has another zero byte. So
+ * such a payload cannot look like a frame: after a damaged frame, a reader may look for the next
+ * MAGIC without being misled by text that an untrusted process chose.
  */
 import { crc32 } from "node:zlib";
 

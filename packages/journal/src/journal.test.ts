@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { JournalClosed, JournalFull, NoRecord } from "./errors.ts";
+import { encodeFrames } from "./frame.ts";
 import { Journal } from "./journal.ts";
 import { RecordState } from "./record-table.ts";
-import { encodeHeader } from "./segment.ts";
+import { encodeHeader, markFrame } from "./segment.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 
 const OPTIONS = { limitBytes: 64 * 1024 * 1024, segmentBytes: 4096, reserveBytes: 2048 };
@@ -150,6 +151,23 @@ describe("a journal", () => {
     },
   );
 
+  it("tries a batch of very many marks again after a failed write", async () => {
+    const disk = new SimulatedDisk(seeded(10));
+    const journal = await Journal.open(disk, { ...OPTIONS, segmentBytes: 2 ** 24 });
+    const number = await journal.append(payload("record"));
+    await journal.settle();
+    disk.fail = (call) => (call === "write" ? "EIO" : undefined);
+    const marks: Promise<void>[] = [];
+    // A batch has 4 MiB; each of these marks takes 32 bytes.
+    for (let i = 0; i < 131_000; i++) marks.push(journal.markLater(number, RecordState.PARKED));
+    await expect(journal.append(payload("refused"))).rejects.toThrow(/EIO/);
+    disk.fail = () => undefined;
+    await journal.append(payload("accepted"));
+    await Promise.all(marks);
+    expect(journal.state(number)).toBe(RecordState.PARKED);
+    await journal.close();
+  });
+
   it("goes on with nine digits after the segment number 99999999", async () => {
     const disk = new SimulatedDisk(seeded(5));
     const file = await disk.create("99999999.journal");
@@ -262,6 +280,29 @@ describe("a damaged journal", () => {
       expect(ids.length).toBeGreaterThanOrEqual(4);
       await journal.close();
     }
+  });
+
+  it("finds no frame in the note of a damaged mark", async () => {
+    const disk = new SimulatedDisk(seeded(11));
+    let journal = await Journal.open(disk, OPTIONS);
+    const other = await journal.append(payload("other"));
+    const own = await journal.append(payload("own"));
+    // A frame that is valid UTF-8, at a place in the note where a frame may begin.
+    let text: string | undefined;
+    for (let i = 0; text === undefined; i++) {
+      const frame = encodeFrames([markFrame(other, RecordState.GONE, String(i))]);
+      if (frame.every((byte) => byte < 0x80)) text = frame.toString("latin1");
+    }
+    const note = `failed:${text}`;
+    await journal.mark(own, RecordState.PARKED, note);
+    expect(await journal.notes([own])).toEqual(new Map([[own, note.replaceAll("\0", "\uFFFD")]]));
+    await journal.close();
+    const file = disk.files().get("00000001.journal");
+    file?.cached.write("F", file.cached.indexOf("failed:"));
+    journal = await Journal.open(disk, OPTIONS);
+    expect(journal.damage).toHaveLength(1);
+    expect(journal.state(other)).toBe(RecordState.WAITING);
+    await journal.close();
   });
 
   it("leaves a file of rubbish alone, and uses the rest", async () => {

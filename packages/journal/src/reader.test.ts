@@ -72,6 +72,23 @@ describe("reading on", () => {
   });
 });
 
+describe("reading a record in several parts", () => {
+  it("begins again if a rewrite closes the file in between", async () => {
+    const large = Buffer.from(JSON.stringify({ filler: "x".repeat(10_000) }));
+    // Each round rewrites one segment; the reads go on all the time.
+    for (let round = 0; round < 8; round++) {
+      const added: number[] = [];
+      for (let i = 0; i < 12; i++) added.push(await journal.append(large));
+      const [kept = 0] = added.splice(6, 1);
+      for (const number of added) journal.mark(number, RecordState.GONE).catch(() => undefined);
+      let isSettled = false;
+      const settled = journal.settle().then(() => (isSettled = true));
+      while (!isSettled) expect((await journal.read(kept)).equals(large)).toBe(true);
+      await settled;
+    }
+  });
+});
+
 describe("notes", () => {
   it("are those of the latest marks, in whichever segments these are", async () => {
     const [a = 0, b = 0, c = 0] = numbers;

@@ -72,9 +72,8 @@ export class Reader {
       try {
         return await this.#tryRead(number);
       } catch (error) {
-        // This is expected if the file was rewritten in the meantime: then the record is at
-        // another offset.
-        if (!(error instanceof NoRecord)) throw error;
+        // Any error is expected if the file was rewritten in the meantime: then the record is at
+        // another offset, and the open file was closed.
         if (this.#segments.find(number)?.table === table) throw error;
       }
     }

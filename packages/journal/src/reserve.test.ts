@@ -156,6 +156,33 @@ describe("on a full disk", () => {
     await journal.append(record(3));
   });
 
+  it.each(["reopen", "rename"])(
+    "marks make room if somebody has removed the reserve before %s",
+    async (call) => {
+      const numbers = [...(await append(150)), ...(await append(150))];
+      await append(1);
+      const removed = disk.files().get("reserve");
+      expect(removed).toBeDefined();
+      fillDisk();
+      // Another program takes the space.
+      disk.capacityBytes -= removed?.cached.length ?? 0;
+      if (call === "reopen") await disk.remove("reserve");
+      else disk.fail = (each, name) => (each === call && name === "reserve" ? "ENOENT" : undefined);
+      let written = 0;
+      for (const number of numbers)
+        void journal.mark(number, RecordState.GONE).then(
+          () => written++,
+          () => undefined,
+        );
+      for (let i = 0; i < 3; i++) {
+        await journal.settle();
+        vi.advanceTimersByTime(1000);
+      }
+      await journal.settle();
+      expect(written).toBe(300);
+    },
+  );
+
   describe("whose reserve is used up", () => {
     const WITHOUT = { ...OPTIONS, reserveBytes: 0 };
     beforeEach(async () => {

@@ -87,9 +87,19 @@ export class Reserve {
   /**
    * Renames the reserve to `name` and opens it. The caller overwrites its zeros, and closes the
    * file.
-   * @throws system errors
+   * @throws system errors; if ENOENT, somebody has removed the reserve, and `isThere` is false
    */
   async become(name: string): Promise<JournalFile> {
+    try {
+      return await this.#become(name);
+    } catch (error) {
+      // Marks then make room in another way, and a new reserve is made when the disk has room.
+      if (isErrno(error, "ENOENT")) this.#isThere = false;
+      throw error;
+    }
+  }
+
+  async #become(name: string): Promise<JournalFile> {
     // The file is opened before it is renamed: when this method fails, the caller removes any file
     // called `name`, which must not be the reserve.
     const file = await this.#directory.reopen(NAME);

@@ -29,9 +29,14 @@ export function encodeHeader(sequence: number): Buffer {
   return encodeFrames([headerFrame(sequence)]);
 }
 
-/** Returns the frame that gives a record a state. @param note the reason, for people */
+/**
+ * Returns the frame that gives a record a state.
+ * @param note the reason, for people; zero bytes in it are replaced, because an untrusted process
+ *   may have chosen it, and it must not look like frames
+ */
 export function markFrame(number: number, state: RecordState, note = ""): Frame {
-  const payload = Buffer.concat([Buffer.from([state]), Buffer.from(note)]);
+  const text = note.replaceAll("\0", "\uFFFD");
+  const payload = Buffer.concat([Buffer.from([state]), Buffer.from(text)]);
   return { kind: FrameKind.MARK, number, payload };
 }
 

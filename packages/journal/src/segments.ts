@@ -100,6 +100,11 @@ export class Segments {
   #nextSequence = 1;
   /** The last segment that could not be read completely at startup: it may have held any mark. */
   #lastDamaged: Segment | undefined;
+  /**
+   * The sequence numbers of files whose reading stopped at startup, or which could not be opened.
+   * The next start may be able to read them.
+   */
+  readonly #partlyRead = new Set<number>();
 
   get bytes(): number {
     let sum = 0;
@@ -186,14 +191,23 @@ export class Segments {
 
   /** Returns true if earlier segments have records: marks in `segment` may be about these. */
   hasRecordsBefore(segment: Segment): boolean {
+    if ([...this.#partlyRead].some((sequence) => sequence < segment.sequence)) return true;
     return this.all().some(
       ({ sequence, table }) => sequence < segment.sequence && table.present > 0,
     );
   }
 
-  /** Returns true if there is a segment with this sequence number. */
+  /** Returns true if there is a file with this sequence number, even if it was never opened. */
   has(sequence: number): boolean {
-    return this.#segments.has(sequence);
+    return this.#segments.has(sequence) || this.isPartlyRead(sequence);
+  }
+
+  /**
+   * Returns true if the file with this sequence number may have records and marks that were not
+   * read. It has to stay as it is, and marks of its records have to stay, too.
+   */
+  isPartlyRead(sequence: number): boolean {
+    return this.#partlyRead.has(sequence);
   }
 
   /** Returns the segment whose file has the record, even if the record is gone. */
@@ -241,7 +255,8 @@ export class Segments {
           damage.push(damageOf(segment, damagedBytes));
         } else if (tornBytes > 0) await tryCut(directory, segment);
       } catch (error) {
-        // The part that was read stays in use. The file itself is never deleted.
+        // The part that was read stays in use. The file itself is left alone.
+        this.#partlyRead.add(sequence);
         segment.isDamaged = true;
         segment.isStale = false;
         this.#lastDamaged = segment;

@@ -159,6 +159,7 @@ export class SimulatedDisk implements JournalDirectory {
   }
 
   #file(name: string, inode: Inode): JournalFile {
+    let isClosed = false;
     return {
       write: async (bytes, position) => {
         try {
@@ -177,6 +178,8 @@ export class SimulatedDisk implements JournalDirectory {
         inode.sync();
       },
       read: async (buffer, position) => {
+        // As with Node's FileHandle, a read that has begun before the file is closed succeeds.
+        if (isClosed) throw new Failure("EBADF");
         await this.#call("read");
         const { unreadable } = this;
         const isBad = unreadable?.name === name && position < unreadable.to;
@@ -192,6 +195,7 @@ export class SimulatedDisk implements JournalDirectory {
         inode.cached = Buffer.from(inode.cached.subarray(0, length));
       },
       close: async () => {
+        isClosed = true;
         await new Promise((resolve) => setImmediate(resolve));
       },
     };

@@ -222,7 +222,8 @@ export class Writer {
   #refuse(batch: readonly Operation[], error: unknown): void {
     this.#fullError = isDiskFull(error) && error instanceof Error ? error : undefined;
     this.#tell(errorText(error));
-    this.#queue.unshift(...batch.filter(({ isMark }) => isMark));
+    // Not `unshift`: a call cannot have as many arguments as a batch may have marks.
+    this.#queue = [...batch.filter(({ isMark }) => isMark), ...this.#queue];
     for (const { isMark, reject } of batch) if (!isMark) reject(cannotWrite(error));
   }
 
