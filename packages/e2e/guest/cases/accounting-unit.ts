@@ -117,7 +117,7 @@ export const accountingUnit: Case = {
             configure(...answer);
             sh(`systemctl mask --now ${SCRIPT_SOCKET}`);
           },
-          /no unit of its own.*E(CONNREFUSED|NOENT)/,
+          /not in a unit of its own.*E(CONNREFUSED|NOENT)/,
         ],
       ] as const) {
         cursor = journalCursor();
