@@ -45,7 +45,7 @@ it.each([
   expect(mutated(text)).toEqual([]);
 });
 
-it("reports how many mutants of a line its tests notice, and leaves the file unchanged", {
+it("reports how many mutants of a line are noticed by tests, and leaves the file unchanged", {
   timeout: 300_000,
 }, () => {
   const root = fileURLToPath(new URL("../../..", import.meta.url));

@@ -65,7 +65,10 @@ function invalidSequence(bytes: Buffer): number[] {
   return [];
 }
 
-/** Returns the start of a sequence, less than a block before the first invalid sequence. */
+/**
+ * Returns the index of a byte from which less than a block remains until the first invalid sequence.
+ * No sequence extends across this index.
+ */
 function firstInvalidBlock(bytes: Buffer): number {
   for (let start = 0; ; ) {
     let end = start + BLOCK;
