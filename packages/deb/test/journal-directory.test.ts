@@ -46,7 +46,7 @@ describe("the postrm script", () => {
     },
   );
 
-  it("deletes the journal on a purge, and says how many records it has", async () => {
+  it("deletes the journal on a purge, and says how many records the journal had", async () => {
     await writeRecords("/a", '/"snapshot":{', "/b\n");
     expect(postrm("purge")).toEqual({
       status: 0,

@@ -478,7 +478,7 @@ describe("the time of the measurement and the attributes", () => {
     expect(await printedBy("print(cgroup.parent.measured)")).toBe("nil\n");
   });
 
-  it("are those of the record, nearest first, whichever cgroup has the path now", async () => {
+  it("are those of the record, of the cgroup itself and of each parent, whichever cgroup has the path now", async () => {
     const xattrs = [
       { "user.account": "old" },
       {},

@@ -71,9 +71,9 @@ const NO_COMMANDS: readonly number[] = [];
  * @param bytes the buffer with the datagram at its start. `request.user` is a view of it, so copy
  *   it before the buffer is reused.
  * @param length the length of the datagram, as for PacketReader
- * @throws ProtocolError. A mistake of framing anywhere in the datagram takes precedence over
- *   mistakes in the contents, because it makes the connection unusable. Of several mistakes in the
- *   contents, the first is reported.
+ * @throws ProtocolError. A framing error anywhere in the datagram takes precedence over errors in
+ *   the contents, because it makes the connection unusable. Of several errors in the contents, the
+ *   first is reported.
  */
 export function decodeRequest(bytes: Uint8Array, length: number = bytes.length): DecodedRequest {
   const reader = new PacketReader(bytes, length);

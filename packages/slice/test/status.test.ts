@@ -134,7 +134,7 @@ describe("status", () => {
 const cgroup2 = missing("root", "cgroup2");
 
 describe.skipIf(cgroup2 !== undefined)("on the real cgroup2", () => {
-  it("shows what the kernel accounts", async () => {
+  it("shows the kernel's figures", async () => {
     const mount = findCgroup2() ?? "";
     const top = join(mount, `slice-test-${process.pid}`);
     const scope = join(top, SLICE, "bp-spawn.scope");

@@ -265,8 +265,8 @@ describe("on the files of a journal", () => {
       stderr: `cm4all-spawn: record ${waiting} is not parked\n`,
     });
     expect((await run("retry", String(parked), `${BOOT}-3`)).stdout).toBe(
-      `handed over again when the daemon is running: record ${parked}, parked, /a.scope/job2: cpu=1.5s\n` +
-        `handed over again when the daemon is running: record ${began}, began, /a.scope/job3: cpu=1.5s\n`,
+      `will be handed over again when the daemon is running: record ${parked}, parked, /a.scope/job2: cpu=1.5s\n` +
+        `will be handed over again when the daemon is running: record ${began}, began, /a.scope/job3: cpu=1.5s\n`,
     );
     expect((await states()).map(([, state]) => state)).toEqual([2, 0, 0, 0, 2]);
     const { stdout } = await run("list");
@@ -308,7 +308,7 @@ describe("on the files of a journal", () => {
     expect(await run("retry", "--all")).toEqual({
       status: 0,
       stderr: "",
-      stdout: "3 records are handed over again when the daemon is running\n",
+      stdout: "3 records will be handed over again when the daemon is running\n",
     });
     const parked = (await states()).filter(([, state]) => state === RecordState.PARKED);
     expect(parked).toEqual([[older, RecordState.PARKED]]);

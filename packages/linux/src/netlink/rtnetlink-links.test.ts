@@ -1,6 +1,6 @@
 /**
- * Tests of requests for lists, and of messages that are not in the captures. Their bytes were
- * made by hand, from the kernel's headers.
+ * Tests of requests for lists, and of messages that no capture of real traffic contains. Their
+ * bytes were made by hand, from the kernel's headers.
  */
 import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../bytes.ts";
@@ -239,7 +239,7 @@ describe("a route", () => {
   const message = (family: number, ...attributes: Buffer[]) =>
     Buffer.concat([Buffer.of(family, 0), Buffer.alloc(10), ...attributes]);
 
-  it("without a destination, link or metric is a default route with several next hops", () => {
+  it("without a destination is a default route; a missing metric means 0", () => {
     expect(parseRoute(message(AF_INET))).toEqual({
       destination: { address: { family: AF_INET, bytes: Buffer.alloc(4) }, prefixLength: 0 },
       metric: 0,

@@ -66,8 +66,8 @@ function invalidSequence(bytes: Buffer): number[] {
 }
 
 /**
- * Returns the index of a byte from which less than a block remains until the first invalid sequence.
- * No sequence extends across this index.
+ * Returns an index that is less than a block before the first invalid sequence. A sequence starts
+ * at this index.
  */
 function firstInvalidBlock(bytes: Buffer): number {
   for (let start = 0; ; ) {

@@ -1,4 +1,4 @@
-/** Lets library functions have effects outside the process only after their run has begun. */
+/** Lets a handler have effects outside the process only after its beginning has been recorded. */
 import type { EffectGate } from "../compat/index.ts";
 import { lua, raiseError } from "../lua.ts";
 import type { Scheduler } from "./scheduler.ts";

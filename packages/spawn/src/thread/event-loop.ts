@@ -32,7 +32,7 @@ export class EventLoop {
   readonly #watches = new Map<number, Handler>();
   // A loop has a handful of timers: code with thousands of deadlines keeps them in order itself.
   readonly #timers = new Set<PendingTimer>();
-  /** The time at which the first timer is due, or an earlier time if that timer was cancelled. */
+  /** The time at which the first timer is due, or the earlier time of a timer that was cancelled. */
   #nextDueMs = Number.POSITIVE_INFINITY;
   #nextToken = 1;
   readonly #turnSeconds: Histogram | undefined;

@@ -3,7 +3,7 @@ import { type FileHandle, mkdtemp, open as openFile, rm } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { CommandFailure, EX_DATAERR, EX_USAGE } from "@cm4all/command";
+import { amount, amountIs, CommandFailure, EX_DATAERR, EX_USAGE } from "@cm4all/command";
 import type { Command } from "commander";
 import type { AccountingRecords, FoundRecord, RecordCondition } from "../terms/records.ts";
 import { formatCounts, formatLine, formatRecord, RecordTable } from "./record-table.ts";
@@ -170,17 +170,19 @@ async function retry(
   { records, isRunning }: OpenRecords,
   ids: readonly string[] | "all",
 ): Promise<void> {
-  const when = isRunning ? "again" : "again when the daemon is running";
+  const later = "will be handed over again when the daemon is running";
   if (ids === "all") {
     const count = await records.retry("all");
     if (count === 0) console.log("no record is parked");
-    else console.log(`${count === 1 ? "1 record is" : `${count} records are`} handed over ${when}`);
+    else if (isRunning) console.log(`${amountIs(count, "record")} handed over again`);
+    else console.log(`${amount(count, "record")} ${later}`);
     return;
   }
   const found = await findAll(records, ids);
   const latest = latestReports(found);
   await records.retry(latest.map(({ summary }) => summary.number));
-  for (const each of latest) console.log(`handed over ${when}: ${formatLine(each)}`);
+  for (const each of latest)
+    console.log(`${isRunning ? "handed over again" : later}: ${formatLine(each)}`);
   for (const each of found.filter((each) => !latest.includes(each)))
     console.log(
       `not handed over, because a later report of the same cgroup includes its figures: ${formatLine(each)}`,

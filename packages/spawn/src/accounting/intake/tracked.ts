@@ -18,8 +18,8 @@ export interface Tracked {
   /** The record, kept in memory because its handler will probably be called soon. */
   fresh: WaitingRecord | undefined;
   /**
-   * The number that the running thread of the reaper gave the release; undefined if an earlier
-   * thread sent it.
+   * The number that the reaper's current thread gave the release; undefined if the release came
+   * from an earlier thread.
    */
   release: number | undefined;
   /** True if it is not to be accounted, because its cgroup has processes again. */
@@ -30,7 +30,7 @@ export interface Tracked {
   earlier: Tracked | undefined;
 }
 
-/** Returns a report with these fields; by default it is new, and not written yet. */
+/** Returns a record with these fields; by default it is new, and not written yet. */
 export function newTracked(
   fields: Pick<Tracked, "id" | "report" | "cpuTotalUsec"> & Partial<Tracked>,
 ): Tracked {
@@ -84,7 +84,7 @@ export class TrackedRecords {
     if (tracked.number !== undefined) this.#byNumber.set(tracked.number, tracked);
   }
 
-  /** Removes a record. The record before it becomes the latest of its cgroup. */
+  /** Removes a record. The earlier record of its cgroup, if there is one, is then the latest. */
   remove(tracked: Tracked): void {
     if (tracked.number !== undefined) this.#byNumber.delete(tracked.number);
     if (this.#byId.get(tracked.id) !== tracked) return;

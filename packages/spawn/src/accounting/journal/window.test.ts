@@ -68,7 +68,7 @@ describe("the window", () => {
     expect(await read10()).toEqual(["boot:3"]);
   });
 
-  it("keeps new records in memory, and makes room when they are gone", async () => {
+  it("keeps new records in memory, and drops those that are marked as gone", async () => {
     window.open(journal);
     window.openBoot();
     const add = async (id: string) => {
@@ -160,7 +160,7 @@ describe("the window", () => {
     expect([unreadable.size, log.length]).toEqual([0, 2]);
   });
 
-  it("continues if the disk cannot read over 1,000 records, and tries these again", async () => {
+  it("continues if more than 1,000 records are unreadable, and tries these again", async () => {
     journal = await Journal.open(disk, { ...DEFAULT_OPTIONS, reserveBytes: 0 });
     const ids = Array.from({ length: 1020 }, (_, i) => `b:${i}`);
     for (const id of ids.slice(0, 1010)) await append(id);
