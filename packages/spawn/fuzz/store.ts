@@ -1,4 +1,4 @@
-/** Fuzzes how a restarted daemon reads the directories of names in the namespaces' store. */
+/** Fuzzes how a restarted daemon reads the directory of a name in the namespaces' store. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const path = join(directory, "1");
 
 const files = Object.values(KEPT_KINDS).map(({ file }) => file);
 
-/** Each line of an input is `NAME CONTENT`: a file in the directory, and its content. */
+/** Each line of an input is `FILE CONTENT`: a file in the directory of a name, and its content. */
 export const subject: Subject = {
   name: "store",
   tokens: [

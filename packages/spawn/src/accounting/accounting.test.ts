@@ -182,7 +182,7 @@ class SimulatedReaper {
   #nextRelease = 1;
   readonly #releases = new Map<number, Directory>();
   readonly #kept = new Set<number>();
-  /** The latest release of a directory, unless it was withdrawn. */
+  /** The latest release of each directory, unless it was withdrawn. */
   readonly #current = new Map<Directory, number>();
   readonly #reports = new Map<string, number>();
   isAlive = true;
@@ -416,7 +416,7 @@ async function live(machine: Machine, handlers: Handlers, isSmall: boolean): Pro
       daemon.reaper.release(Object.assign(directory, { isPopulated: false }));
     directory.isBusy = false;
   }
-  // Further threads of the reaper find the directories whose releases an earlier thread has lost.
+  // New threads of the reaper find the directories whose releases an earlier thread lost.
   for (let i = 0; i < 3; i++) {
     for (let wait = 0; wait < 300; wait++) await turn(1000);
     daemon.reaper.isAlive = false;
@@ -442,8 +442,8 @@ async function left({ disk }: Machine): Promise<{ state: RecordState; record: Cg
 }
 
 /**
- * The seeds: `npm run torture` tries all 250. Of those that always run, the last five have found
- * two bugs: a mark was mistaken for its record, and a write that a power failure had torn was
+ * The seeds: `npm run torture` tries all 250. Of those that always run, the last five found two
+ * bugs: a mark was mistaken for its record, and a write that a power failure had torn was
  * mistaken for damage.
  */
 const SEEDS =
@@ -502,7 +502,7 @@ function expectRight(
   expect(machine.due.size).toBeGreaterThan(20);
 }
 
-it("a restarted daemon refuses to retry a parked report when a later one was handed over", async () => {
+it("a restarted daemon refuses to retry a parked report after a later one was handed over", async () => {
   const machine = new Machine(1);
   const journal = await Journal.open(machine.disk);
   const append = async (report: number) => {

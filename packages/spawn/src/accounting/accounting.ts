@@ -1,5 +1,5 @@
 /**
- * Wires the parts of the accounting together, from a cgroup that has become empty to its handler:
+ * Wires the parts of accounting together, from a cgroup that has become empty to its handler:
  * intake, journal, queue and script.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
@@ -55,12 +55,12 @@ export class Accounting {
   #lostBefore = 0;
   #lastState: SinkState | undefined;
   /**
-   * True once there is a handler or one is expected. Undefined before that, and again while a
-   * script is being loaded after a time without a handler.
+   * True once there is a handler or one is expected. Undefined before that; it becomes undefined
+   * again when a script is loaded after a period without a handler.
    */
   #isPromised: true | undefined;
 
-  /** Starts opening the journal, and reading what an earlier run has left in it. */
+  /** Starts opening the journal, and reading what an earlier run left in it. */
   constructor({ sink, bootId, open, log }: AccountingParts, config: AccountingConfig) {
     this.#sink = sink;
     this.#log = log;
@@ -68,7 +68,7 @@ export class Accounting {
     this.#config = config;
     this.#store = new JournalStore(config.journal, open, log);
     this.#unreadable = new UnreadableRecords(log, (number) => {
-      // An administrator may have decided on the record in the meantime.
+      // During the pause, an administrator may have decided on the record.
       if (this.#store.state(number) !== RecordState.WAITING) this.#unreadable.remove(number);
       this.#window.rewind(number);
       this.#queue.wake();
@@ -146,7 +146,7 @@ export class Accounting {
     this.#queue.interim(records.filter(({ id }) => !this.intake.hasBecomeEmpty(id)));
   }
 
-  /** Decides on the records that an earlier run has left. @throws JournalClosed (rejects) */
+  /** Decides on the records that an earlier run left. @throws JournalClosed (rejects) */
   async #recover(): Promise<Journal> {
     const journal = await this.#store.whenOpen;
     for (let lastReason = ""; ; ) {
@@ -177,8 +177,8 @@ export class Accounting {
   /**
    * Follows the state of the script. Cgroups are deleted without accounting only if it turns out
    * that there is no handler and none was expected. After a change from a script with a handler
-   * to `idle`, further releases are still accounted; once the reaper knows of the change, it sends
-   * only the releases of cgroups that its thread found empty at startup.
+   * to `idle`, releases that still arrive are accounted; but once the reaper knows of the change,
+   * it sends only the releases of cgroups that its thread found empty at startup.
    */
   #stateChanged(state: SinkState): void {
     const last = this.#lastState;
@@ -218,7 +218,7 @@ export class Accounting {
     this.#queue.configure(config.policy);
   }
 
-  /** Ends the pause in an outage: the script was reloaded, or its script host is being replaced. */
+  /** Ends the pause in an outage, because the script or its script host is being replaced. */
   reloaded(): void {
     this.#queue.probe();
   }

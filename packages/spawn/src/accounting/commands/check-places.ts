@@ -1,7 +1,7 @@
 /**
- * Finds sockets and directories in the configuration that the daemon could not create, for the
- * command `check`. Creates nothing itself: the daemon may be running, or have another mount
- * namespace.
+ * Finds paths of sockets and directories that the configuration names but the daemon could not
+ * use, for the command `check`. Creates nothing itself: the daemon may be running, or have another
+ * mount namespace.
  */
 import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";

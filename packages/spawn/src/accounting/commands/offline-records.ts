@@ -115,7 +115,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
         chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
       ).catch(() => undefined);
       await Promise.race([written, this.#trouble()]);
-      // The reserve may have room for the marks.
+      // With its reserve, the journal may still be able to write the marks.
       if (left > 0) await this.#journal.settle();
       // Closing tries a last time; only then is it known how many marks are left.
       if (left > 0) await this.#journal.close();

@@ -140,7 +140,7 @@ async function openSpool(): Promise<FileHandle> {
  */
 async function print(parts: AsyncIterable<string>): Promise<void> {
   let isWritable = true;
-  // Node does not destroy process.stdout, which therefore does not keep its error.
+  // `process.stdout.errored` does not tell: Node resets process.stdout after an error.
   process.stdout.once("error", () => {
     isWritable = false;
   });

@@ -51,7 +51,7 @@ afterEach(() => {
 });
 
 describe("the list", () => {
-  it("shows its titles only once, and its columns never become narrower", () => {
+  it("shows its column titles only once, and its columns never become narrower", () => {
     const table = new RecordTable();
     const wide = summary(33554432, { state: "parked", reason: "no answer" });
     expect(table.lines([wide])).toEqual([

@@ -10,7 +10,7 @@ const TITLES = ["NUMBER", "STATE", "SINCE", "PATH", "REASON"];
 /** The text of a cell whose value is not known. */
 const UNKNOWN = "-";
 
-/** Formats a table page by page: only the first page has titles, and columns never get narrower. */
+/** Formats a table in pages. Only the first page has column titles; columns never get narrower. */
 export class RecordTable {
   readonly #widths = TITLES.map(() => 0);
   #isBegun = false;
@@ -79,7 +79,7 @@ export function formatLine({ summary, record }: FoundRecord): string {
   return `record ${summary.number}, ${summary.state}, ${figures ?? path}`;
 }
 
-/** Returns all fields of a record in lines, with the names and units of the script's attributes. */
+/** Returns all fields of a record in lines, with the names and units that scripts see. */
 export function formatRecord({ summary, record }: FoundRecord): string[] {
   const { number, state, id, measuredMs, attempts } = summary;
   const reason = reasonOf(summary);

@@ -56,7 +56,7 @@ export function isLarge(bytes: number): boolean {
   return bytes > 16 * 1024;
 }
 
-/** Returns the name of a group of records in the log. */
+/** Returns what the log calls a group of records. */
 export function nameOf(group: readonly Entry[]): string {
   const [first] = group;
   if (first === undefined) return "no cgroup";

@@ -8,7 +8,7 @@ import { type Entry, nameOf } from "./entry.ts";
 
 export class FailureLog {
   readonly #log: Logger;
-  /** The reason that was logged last. */
+  /** The latest reason, which is not logged again until a handler has succeeded. */
   #said: string | undefined;
   /** The latest failure of a handler; undefined before the first. */
   lastFailure: HandlerFailure | undefined;
@@ -31,7 +31,7 @@ export class FailureLog {
     for (const entry of group) entry.lastError = message;
   }
 
-  /** Logs why the journal cannot be read, unless that was logged last. */
+  /** Logs why the journal cannot be read, unless that is the latest reason already. */
   cannotRead(error: unknown): void {
     const reason = `cannot read the journal: ${errorText(error)}`;
     if (reason !== this.#said) this.#log(LOG_ERR, reason);

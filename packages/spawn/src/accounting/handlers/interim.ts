@@ -11,10 +11,10 @@ import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { AccountingSink } from "../script/sink.ts";
 
-/** How many calls may run at a time, not counting those for cgroups that have become empty. */
+/** The maximum number of running calls, apart from those for cgroups that have become empty. */
 const MAX_RUNS = 8;
 
-/** How many cgroups may wait for a call. */
+/** The maximum number of cgroups that wait for a call. */
 const MAX_PENDING = 10_000;
 
 /** The total size of the waiting records, in bytes, at which no more are added. */
@@ -25,7 +25,7 @@ export interface InterimOptions {
   readonly log: Logger;
   /** Returns whether another handler of the cgroup runs or is to run. */
   readonly isBusy: (id: string) => boolean;
-  /** Called when a run has ended. */
+  /** Called when a handler has ended. */
   readonly onEnded: () => void;
 }
 
@@ -36,14 +36,14 @@ export class InterimReports {
   readonly #running = new Set<string>();
   #runs = 0;
   #lastError: string | undefined;
-  /** How many reports were handed over. */
+  /** The number of reports for which a handler has succeeded. */
   handedOver = 0;
 
   constructor(options: InterimOptions) {
     this.#options = options;
   }
 
-  /** How many handlers are running. */
+  /** The number of handlers that are running. */
   get runs(): number {
     return this.#runs;
   }
@@ -78,7 +78,7 @@ export class InterimReports {
     this.#pendingBytes = 0;
   }
 
-  /** True if the script has a handler that tolerates repeated calls and calls out of order. */
+  /** True if a script is ready whose handler tolerates repeated calls and calls out of order. */
   get #isWanted(): boolean {
     const { state, handlers } = this.#options.sink;
     return state === "ready" && handlers.running !== "none" && handlers.bearsRepetition;
@@ -86,7 +86,7 @@ export class InterimReports {
 
   /**
    * Calls handlers for the waiting reports, as long as the script host has room.
-   * @param batch the greatest number of reports in a list
+   * @param batch the maximum number of reports in a list
    */
   pump(batch: number): void {
     if (!this.#isWanted) this.#dropAll();

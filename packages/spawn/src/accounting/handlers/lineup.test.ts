@@ -27,7 +27,7 @@ const isBusy =
   (id: string) =>
     ids.includes(id);
 
-/** Returns the numbers of the next records. */
+/** Takes the next records, and returns their numbers. */
 function take(count = 10, busy: readonly string[] = [], isIdle = true): number[] {
   return numbersOf(lineup.take(count, isBusy(...busy), isIdle));
 }

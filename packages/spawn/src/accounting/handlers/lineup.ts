@@ -30,7 +30,7 @@ export class Lineup {
   /** Parts of lists whose handler has failed; the last part is next. */
   #parts: Entry[][] = [];
 
-  /** How many records can be handed over now. */
+  /** The number of records that can be handed over now. */
   get ready(): number {
     return this.#ready.size;
   }
@@ -77,7 +77,7 @@ export class Lineup {
     return earlier;
   }
 
-  /** Removes a record. A later report that has waited for it can then be handed over. */
+  /** Removes a record. A later report that waited for its handler can then be handed over. */
   remove(entry: Entry): void {
     this.#entries.delete(entry.number);
     this.#ready.delete(entry);
@@ -114,7 +114,7 @@ export class Lineup {
   /**
    * Takes the next records: parts of lists first. A record whose handler has failed is taken
    * alone.
-   * @param count the greatest number of records; a part may have more
+   * @param count the maximum number of records; a part may have more
    * @param isBusy returns whether the handler of an interim report of a cgroup is running
    * @param isIdle true if no handler runs
    */

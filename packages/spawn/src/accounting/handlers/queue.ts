@@ -1,15 +1,15 @@
 /**
  * Has handlers called for the records that wait, and decides what follows. It does no I/O
- * itself: records come from the window (read-ahead.ts), states go to the journal
- * (settlement.ts), and handlers run in the sink; a handler that fails is called again
- * (repetition.ts).
+ * itself: read-ahead.ts reads records through the window (journal/window.ts), settlement.ts
+ * writes their states to the journal, and handlers run in the sink. repetition.ts decides when a
+ * handler that failed is called again.
  *
  * Invariants:
  * - Records are handed over in the order of the journal. A record whose handler has failed goes
  *   behind the others; the halves of a list whose handler has failed go before them.
- * - At most one handler runs for a cgroup's id. The counters of a later report include those of
- *   the earlier one. If the earlier report still waits, the later one replaces it; if its handler
- *   runs, the later one waits until that handler ends.
+ * - At most one handler runs for a cgroup's id. The counters of a cgroup's later report include
+ *   those of its earlier one. If the earlier report still waits, the later one replaces it; if the
+ *   handler of the earlier report runs, the later one waits until that handler ends.
  * - A handler is called only if the sink has room for it.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
@@ -38,7 +38,7 @@ export interface QueueParts {
   /** Returns whether a record's directory still exists: the cgroup may then be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
-  /** Returns the milliseconds of a clock that is never set, such as `bootTimeMs`. */
+  /** Returns the milliseconds of a clock that cannot be set, such as `bootTimeMs`. */
   readonly nowMs: () => number;
 }
 
@@ -112,7 +112,7 @@ export class AccountingQueue {
     return this.#outage.isOn;
   }
 
-  /** How many cgroups have handlers that fail while the handlers of other cgroups succeed. */
+  /** The number of cgroups whose handlers fail while the handlers of other cgroups succeed. */
   get failingCgroups(): number {
     return this.#repetition.failingCgroups;
   }
@@ -136,7 +136,7 @@ export class AccountingQueue {
     this.#pump();
   }
 
-  /** In an outage, has a handler called immediately: the cause may have been removed. */
+  /** In an outage, has a handler called immediately, because the outage may be over. */
   probe(): void {
     this.#outage.probeSoon();
   }
@@ -147,12 +147,12 @@ export class AccountingQueue {
     this.#pump();
   }
 
-  /** Takes over measurements of running cgroups. */
+  /** Accepts measurements of running cgroups. */
   interim(records: readonly EncodedRecord[]): void {
     if (!this.#isDraining && !this.#outage.isOn) this.#interim.add(records, this.#policy.batch);
   }
 
-  /** Drops the interim report that waits, if any, of a cgroup that has become empty. */
+  /** Drops the waiting interim report, if any, of a cgroup that has become empty. */
   becameEmpty(id: string): void {
     this.#interim.drop(id);
   }
@@ -173,7 +173,7 @@ export class AccountingQueue {
     return true;
   }
 
-  /** Notes that a record follows an earlier one of the same cgroup, which was handed over. */
+  /** Notes that a record follows an earlier one, of the same cgroup, that was handed over. */
   follows(number: number, earlier: number): void {
     this.#settlement.follows(number, earlier);
   }

@@ -2,7 +2,7 @@
 import type { DamagedRecord, RecordWindow, WaitingRecord } from "../journal/window.ts";
 import type { Lineup } from "./lineup.ts";
 
-/** How many records are read ahead. */
+/** The number of records read ahead, or twice the maximum length of a list if that is more. */
 const CAPACITY = 1000;
 
 /** No more records are read while the total size of those read ahead exceeds this, in bytes. */
@@ -37,7 +37,7 @@ export class ReadAhead {
     this.#mayBeMore = true;
   }
 
-  /** Reads more records if few are left. @param batch the greatest number of records in a list */
+  /** Reads more records if few are left. @param batch the maximum number of records in a list */
   async read(batch: number): Promise<void> {
     const { window, lineup, onRead, onDamaged, onEnd } = this.#parts;
     const capacity = Math.max(CAPACITY, 2 * batch);
@@ -62,7 +62,7 @@ export class ReadAhead {
   /** Reports that a record could not be read, and tries again after a pause. */
   failed(error: unknown): void {
     this.#parts.onFailure(error);
-    // A pending attempt is not put off: other records may fail again and again.
+    // A failure does not postpone the pending attempt, which otherwise might never be made.
     this.#pause ??= setTimeout(() => {
       this.#pause = undefined;
       this.wake();

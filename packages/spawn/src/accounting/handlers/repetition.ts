@@ -14,7 +14,7 @@ import { Outage } from "./outage.ts";
 export interface RepetitionParts {
   readonly lineup: Lineup;
   readonly log: Logger;
-  /** Returns the milliseconds of a clock that is never set, such as `bootTimeMs`. */
+  /** Returns the milliseconds of a clock that cannot be set, such as `bootTimeMs`. */
   readonly nowMs: () => number;
   readonly park: (group: readonly Entry[], reason: string) => void;
   readonly onPauseEnd: (entry: Entry) => void;
@@ -38,7 +38,7 @@ export class Repetition {
     this.outage = new Outage(parts.onProbe);
   }
 
-  /** How many cgroups have handlers that fail while the handlers of other cgroups succeed. */
+  /** The number of cgroups whose handlers fail while the handlers of other cgroups succeed. */
   get failingCgroups(): number {
     return this.#failing.size;
   }
@@ -55,8 +55,8 @@ export class Repetition {
   }
 
   /**
-   * Hands records over again: `wait` after an outage, `halve` in two groups, `pause` after a
-   * pause. A single record cannot be halved, and is paused instead.
+   * Hands records over again: after an outage (`wait`), in two groups (`halve`), or after a pause
+   * (`pause`). A single record cannot be halved, and is paused instead.
    * @param isInterrupted true if the script host ended while their handler ran, which is counted
    */
   repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {

@@ -2,7 +2,7 @@
  * Settles records: marks their final state in the journal, and removes them from memory.
  *
  * Invariant: a record leaves the journal when its handler has succeeded, unless a later report
- * or the retry of an earlier one will be compared with it.
+ * or the retry of an earlier one may be compared with it.
  */
 import { inOneLine } from "@cm4all/command";
 import { RecordState } from "@cm4all/journal";
@@ -52,7 +52,7 @@ export class Settlement {
     this.#parts = parts;
   }
 
-  /** Notes that a record follows an earlier one of the same cgroup, which was handed over. */
+  /** Notes that a record follows an earlier one, of the same cgroup, that was handed over. */
   follows(number: number, earlier: number): void {
     this.#earlier.set(number, earlier);
   }
@@ -79,8 +79,8 @@ export class Settlement {
   }
 
   /**
-   * Returns whether a record will be needed for a comparison: with a later report of its cgroup, or
-   * with a retry of the earlier one.
+   * Returns whether a record may be needed for a comparison: with a later report of its cgroup, or
+   * with a retry of an earlier one.
    */
   #isRemembered({ number }: Entry): boolean {
     const { journal, isKept } = this.#parts;
@@ -122,7 +122,7 @@ export class Settlement {
     this.#mark(number, RecordState.WAITING);
   }
 
-  /** Sets the final state of a record, which only an administrator's retry changes. */
+  /** Removes a record from memory, and sets its state in the journal. */
   #settle(entry: Entry, state: RecordState, note?: string): void {
     this.#parts.forget(entry);
     this.#mark(entry.number, state, note);
