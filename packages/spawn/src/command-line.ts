@@ -229,9 +229,9 @@ export async function runCommandLine(): Promise<void> {
     .option("--recorded <file>", "for a record that the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
-  // For an unknown command, this action prints a message that suggests a similar command. All
-  // commands are declared above, because a command that is declared below would allow excess
-  // arguments, too.
+  // Without a command, this action runs the daemon; for an unknown command, it suggests a similar
+  // one. All commands are declared above, because they would inherit `allowExcessArguments` if they
+  // were declared below.
   program.allowExcessArguments().action(() => {
     const [word] = program.args;
     if (word === undefined) return daemon(program.opts<GlobalOptions>());

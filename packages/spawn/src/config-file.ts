@@ -44,7 +44,7 @@ export class ConfigFile {
    * @param file undefined for the default file, which may be missing
    * @param override called for each configuration that is read; returns it with the values of the
    *   command line, which take precedence
-   * @throws CommandFailure with the file and line of a mistake
+   * @throws CommandFailure as `readConfig` does
    */
   constructor(file: string | undefined, override: (config: Config) => Config) {
     this.#file = file;
@@ -65,8 +65,7 @@ export class ConfigFile {
 
   /**
    * Reads the file again. The result becomes the configuration in force; the caller applies it.
-   * @throws CommandFailure with the file and line of a mistake; the old configuration then stays
-   *   in force
+   * @throws CommandFailure as `readConfig` does; the old configuration then stays in force
    */
   reload(): Config {
     // Determined before the file is read, so that `measure` notices a change that happens
@@ -101,7 +100,10 @@ export class ConfigFile {
     };
   }
 
-  /** Keys of the configuration in force that have changed, and that only a restart applies. */
+  /**
+   * Keys of the configuration in force that have changed since the daemon was started, and that
+   * only a restart applies.
+   */
   get waitsForRestart(): readonly string[] {
     return keysForRestart(this.#started, this.#inForce);
   }

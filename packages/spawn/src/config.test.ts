@@ -70,7 +70,7 @@ describe("the configuration", () => {
       });
   });
 
-  it("has these keys for namespaces and the control socket", () => {
+  it("reads each key of the sections namespaces and control", () => {
     const config = parse(`
       [namespaces]
       listen = "/run/x.sock"
@@ -104,7 +104,7 @@ describe("the configuration", () => {
     expect(config.control.socket).toBe("");
   });
 
-  it("has these keys for the other sections", () => {
+  it("reads each key of the other sections", () => {
     const config = parse(`
       [metrics]
       listen = "[::1]:10469"

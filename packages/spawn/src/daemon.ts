@@ -261,7 +261,7 @@ class Daemon {
 
   /**
    * Reads the configuration again.
-   * @throws CommandFailure (rejects) if the configuration or the script has a mistake
+   * @throws CommandFailure (rejects) if the configuration or the script cannot be used
    */
   async #reload(): Promise<ReloadResult> {
     const usec = process.hrtime.bigint() / 1000n;
@@ -284,7 +284,7 @@ class Daemon {
     };
   }
 
-  /** Reads the configuration file and applies it. @throws CommandFailure if it has a mistake */
+  /** Reads the configuration file and applies it. @throws CommandFailure as `readConfig` does */
   #applyFile(): void {
     const config = this.#configFile.reload();
     this.#namespaces.post("configure", config.namespaces.settings);

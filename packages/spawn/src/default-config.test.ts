@@ -43,7 +43,7 @@ function entries(text: string, section: RegExp, key: RegExp): Map<string, string
   return found;
 }
 
-describe("the pause of a handler that failed", () => {
+describe("the pause before a failed handler is called again", () => {
   const [first, last] = [HANDLER_PAUSES[0], HANDLER_PAUSES.at(-1) ?? 0];
 
   it.each([

@@ -15,8 +15,9 @@ export type JournalConfig = ReturnType<typeof readJournal>;
 
 export type AccountingConfig = ReturnType<typeof readAccounting> & {
   /**
-   * The socket at which systemd starts script hosts, from the command line of the daemon's unit. If
-   * it is undefined, script hosts are child processes of the daemon.
+   * The path of the socket on which systemd starts a script host for each connection; the daemon's
+   * unit passes it on the command line. If it is undefined, script hosts are child processes of the
+   * daemon.
    */
   readonly hostSocket?: string | undefined;
 };
@@ -38,8 +39,8 @@ export function readAccounting(table: TomlTable, find: FindUser) {
     /** The path of the script; undefined for reaper.lua or accounting.lua in /etc/cm4all/spawn. */
     script: readScript(table),
     /**
-     * The user that the script runs as; undefined for the user of the daemon, if the configuration
-     * names no user and the default user does not exist.
+     * The user that the script runs as; undefined if the configuration names no user and the
+     * default user does not exist: the script then runs as the user of the daemon.
      */
     user: readUser(table, find),
     /** True if the configuration names the user. */

@@ -1,5 +1,5 @@
 /**
- * Functions that read kinds of values which occur in several sections. Each returns undefined if
+ * Functions that read the kinds of values that occur in several sections. Each returns undefined if
  * the key is missing.
  */
 import type { TomlTable } from "@cm4all/command/toml";

@@ -15,7 +15,7 @@ export interface DaemonParts {
   status(): Promise<DaemonStatus>;
   /**
    * Reads the configuration again.
-   * @throws CommandFailure (rejects) if the configuration or the script has a mistake
+   * @throws CommandFailure (rejects) if the configuration or the script cannot be used
    */
   reload(): Promise<ReloadResult>;
 }
@@ -202,7 +202,7 @@ export function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Pr
 
 /**
  * Returns the records in the running daemon's journal. A list of numbers that is too long for one
- * request is sent in parts: if a part is refused, the decisions on the parts before it stand.
+ * request is sent in several: if one of them is refused, those before it have been carried out.
  */
 export function daemonRecords(ask: Ask): AccountingRecords {
   return {

@@ -50,7 +50,7 @@ describe("lines", () => {
   it.each([
     ["a pipe", waitingPipe],
     ["a socket", streamPair],
-  ])("to %s that nobody reads are kept up to a limit, and then lost and counted", (_, open) => {
+  ])("to %s that nobody reads are kept up to a limit; others are lost and counted", (_, open) => {
     const [reader, writer] = open();
     const later = new Later();
     const lines = new LineWriter(writer.number, later.schedule, lost);

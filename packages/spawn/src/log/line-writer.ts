@@ -1,8 +1,8 @@
 /**
  * Writes lines without waiting: a slow or stuck reader of the log must not stop a thread that
- * serves others. (`tryOpenAgain` has the exception.) Lines that cannot be written yet are kept, up
- * to a limit; further lines are lost. Lost lines are counted, and their number is written as soon
- * as possible.
+ * serves others. (For the exception, see `tryOpenAgain`.) Lines that cannot be written yet are
+ * kept, up to a limit; further lines are lost. Lost lines are counted, and their number is written
+ * as soon as possible.
  */
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isErrno, MSG_DONTWAIT, send } from "@cm4all/linux";

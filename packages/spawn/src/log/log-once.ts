@@ -6,8 +6,8 @@ import { LOG_WARNING } from "./log.ts";
 const MAX_KINDS = 1000;
 
 /**
- * The time after which all kinds are forgotten, in milliseconds: the pid in a kind may be reused,
- * and a cause may occur again.
+ * The time after which all kinds are forgotten, in milliseconds: a kind may contain a pid, which
+ * may be reused, and a cause may occur again.
  */
 const FORGET_MS = 3_600_000;
 

@@ -1,6 +1,6 @@
 /**
  * The daemon's log: one line on stderr for each event. If stderr goes to systemd's journal, lines
- * begin with a priority, `<N>`; on a terminal or in a file they begin with the time instead.
+ * begin with a priority, `<N>`; otherwise, they begin with the time.
  * @see sd-daemon(3)
  */
 import { fstatSync } from "node:fs";

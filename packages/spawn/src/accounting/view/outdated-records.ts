@@ -21,7 +21,7 @@ export async function findOutdated(
   return outdated;
 }
 
-/** Returns whether a record that is still needed has another state than one that waits. */
+/** Returns whether a record is still needed and no longer waits; see `RecordState`. */
 export function wasHandedOver(journal: Journal, number: number): boolean {
   const state = journal.state(number);
   return state !== undefined && state !== RecordState.WAITING && state !== RecordState.GONE;

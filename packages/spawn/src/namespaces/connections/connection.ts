@@ -40,8 +40,8 @@ export interface ConnectionOwner {
    */
   readonly isStranger: boolean;
   /**
-   * Called before the connection is watched. The owner may take the socket with `release`, and
-   * watch it itself.
+   * Called before the connection is watched. The owner may take the socket with
+   * `Connection.release`, and watch it itself.
    */
   fellSilent(): void;
   /**
@@ -70,9 +70,9 @@ export interface ConnectionOwner {
 }
 
 /**
- * What has become of a new connection: it has an owner; it `waits`, because its peer is a stranger,
- * and its socket belongs to the waiting room; or it was `closed`, because the budget of strangers
- * is used up.
+ * What has become of a new connection: it has an owner; or it `waits`, because its peer is a
+ * stranger, and its socket belongs to the waiting room (requests/waiting-room.ts); or it was
+ * `closed`, because the budget of strangers (requests/stranger-budget.ts) is used up.
  */
 export type Accepted<Owner = ConnectionOwner> = Owner | "waits" | "closed";
 
@@ -120,8 +120,7 @@ export class Connection {
   }
 
   /**
-   * Gives up ownership of the socket and returns its descriptor. This object then has no
-   * connection.
+   * Gives up ownership of the socket and returns its descriptor. This object then has no socket.
    * @throws SyscallError; the connection is then unchanged
    */
   release(): number {
@@ -165,8 +164,8 @@ export class Connection {
   /**
    * Closes the connection of an untrusted peer. The peer may have sent descriptors that take very
    * long to close (SO_LINGER). If so, the disposal closes the socket together with them, and no
-   * client waits for that. Until then, a peer that keeps sending has to wait, because its socket
-   * buffer is full.
+   * client waits for that. Until then, nothing is read: a peer that keeps sending fills the socket
+   * buffer, and then has to wait.
    */
   closeUnread(): void {
     if (!this.isOpen) return;

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { EventLoop } from "../../thread/event-loop.ts";
 import { Disposal } from "./disposal.ts";
 
-/** When this number of sockets wait, the disposal closes them immediately. */
+/** As soon as this many sockets wait, the disposal closes them. */
 const MANY = 256;
 
 function sockets(count: number): Fd[] {

@@ -3,8 +3,8 @@ import type { EventLoop } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
 /**
- * When this number of sockets wait, all are closed immediately, unless the previous child process
- * is still running.
+ * As soon as this many sockets wait, a child process closes all of them, unless the previous child
+ * process is still running.
  */
 const MAX_WAITING = 256;
 

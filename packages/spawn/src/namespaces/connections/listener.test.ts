@@ -20,7 +20,7 @@ import { makeShared, type Shared } from "./shared.ts";
 const ADDRESS = `@cm4all-spawn-listener-test-${process.pid}`;
 const STRANGERS = 300;
 
-/** Longer than a turn may spend on accepting, in milliseconds. */
+/** Longer than a turn of the event loop may spend on accepting connections, in milliseconds. */
 const LONG_MS = 1;
 
 /**
@@ -143,7 +143,7 @@ describe("a stranger that keeps sending", () => {
     }
   }
 
-  it("has a full socket until its connection is closed, and does not connect again meanwhile", () => {
+  it("finds the socket buffer full until its connection is closed", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const stranger = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);

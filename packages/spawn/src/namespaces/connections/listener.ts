@@ -20,7 +20,7 @@ import type { Shared } from "./shared.ts";
  * events are handled; the last connection may take longer. A client in the queue waits behind all
  * strangers before it, so the listener accepts as many as it can in this time: most strangers are
  * only set aside, and the connections of the others are closed. Without the limit a turn might
- * never end, because strangers connect again as fast as they are accepted.
+ * never end, because strangers may connect again as fast as they are accepted.
  */
 const ACCEPT_US = 250;
 
@@ -28,8 +28,8 @@ const ACCEPT_US = 250;
 const LISTEN_BACKLOG = 4096;
 
 /**
- * The same maximum during a flood of strangers, who would fill a queue of any length. A client in
- * the queue waits until all before it have been accepted; if the queue is full, the client waits in
+ * The maximum during a flood of strangers, who would fill a queue of any length. A client in the
+ * queue waits until all before it have been accepted; if the queue is full, the client waits in
  * connect(2) instead.
  */
 const FLOOD_BACKLOG = 256;
@@ -112,7 +112,8 @@ export class Listener {
 
   #accept(fd: number): void {
     const { turn } = this.#loop;
-    // If a client comes alone, the listener saves the call that would find the queue empty.
+    // Several connections are accepted only if the previous turn accepted any: for a client that
+    // comes alone, this saves the call that would find the queue empty.
     const areMany = turn === this.#turn + 1;
     this.#turn = turn;
     if (!areMany) this.#strangers = 0;
@@ -153,7 +154,7 @@ export class Listener {
     const connection = new Connection(socket, fd, this.#shared);
     try {
       // Since Linux 6.16 a connection inherits SO_PASSCRED when it is made, not when it is
-      // accepted.
+      // accepted, so one that was made before `start` may lack the option.
       if (this.#early > 0) {
         this.#early--;
         setIntOption(socket.number, SOL_SOCKET, SO_PASSCRED, 1);
