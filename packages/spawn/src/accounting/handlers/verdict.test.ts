@@ -2,7 +2,7 @@ import type { Outcome } from "@cm4all/lua";
 import { describe, expect, it } from "vitest";
 import { type Circumstances, judge } from "./verdict.ts";
 
-/** The usual circumstances: one record, retries, and a script for the original daemon. */
+/** The usual circumstances: one record, retries, and handlers that do not tolerate repetition. */
 const usual: Circumstances = {
   retry: true,
   bearsRepetition: false,

@@ -11,7 +11,7 @@ export interface HandoverParts {
   readonly store: Pick<JournalStore, "state" | "mark">;
   readonly window: Pick<RecordWindow, "add">;
   readonly tracked: TrackedRecords;
-  /** Called when a record was handed over. */
+  /** Called when a record has been handed over. */
   readonly onHandedOver: () => void;
 }
 
@@ -52,8 +52,8 @@ export class Handover {
   }
 
   /**
-   * Returns whether a record was accounted, and need not be kept for a comparison with an earlier
-   * one.
+   * Returns whether a record was accounted and need not be kept. While the report before it is
+   * parked, it is kept, because a retry of that report has to find it.
    */
   #isRememberedInVain(tracked: Tracked): boolean {
     const stateOf = (each: Tracked | undefined) =>

@@ -41,7 +41,7 @@ class SlowJournal {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Lets the disk answer everything that was requested so far. */
+  /** Lets the disk answer everything that has been requested so far. */
   async sync(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     for (const resolve of this.#waiting.splice(0)) resolve();
@@ -162,7 +162,7 @@ describe("the intake", () => {
     expect(wakes).toBe(before + 1);
   });
 
-  it("keeps a record whose directory is gone until it is accounted", async () => {
+  it("keeps a record until it is accounted, even if its directory is gone", async () => {
     await start();
     release(1);
     await journal.sync();
@@ -292,7 +292,7 @@ describe("the intake", () => {
     expect(handedOver).toEqual([1]);
   });
 
-  it("lets a bounded number of bytes wait for the disk", async () => {
+  it("limits the number of bytes that wait for the disk", async () => {
     await start();
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(2 ** 20))] as const]];
     for (let i = 0; i < 100; i++) {
@@ -318,7 +318,7 @@ describe("the intake", () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(takenBytes).toBe(SIZE);
     await start();
-    // The third release has the figures of the first.
+    // The third release has the same figures as the first, so no second record is written.
     for (let i = 0; i < 3; i++) await journal.sync();
     expect([answers, takenBytes]).toEqual([[], 3 * SIZE]);
     expect(handedOver).toEqual([0]);
@@ -343,7 +343,7 @@ describe("the intake", () => {
     expect(intake.counts.lostCgroups).toBe(1);
   });
 
-  it("withdraws a cgroup that runs again, also while its record is written", async () => {
+  it("withdraws the record of a cgroup that runs again, even while it is being written", async () => {
     await start();
     release(1);
     await journal.sync();
@@ -369,10 +369,10 @@ describe("the intake", () => {
   });
 
   it.each([
-    ["before the earlier one is marked as replaced", 0, false],
+    ["before the record is marked as replaced", 0, false],
     ["while the journal is full", 1, false],
-    ["while the disk is writing it", 1, true],
-  ])("hands over again a record whose replacement is withdrawn %s", async (_, syncs, hasBegun) => {
+    ["while the disk is writing the replacement", 1, true],
+  ])("leaves a record waiting if its replacement is withdrawn %s", async (_, syncs, hasBegun) => {
     await start();
     release(1);
     await journal.sync();
@@ -448,7 +448,7 @@ describe("the intake", () => {
     ["it waits, and the figures are the same", RecordState.WAITING, 100, []],
     ["it waits, and the figures are higher", RecordState.WAITING, 101, [3]],
     ["it was accounted, and the figures are the same", RecordState.ACCOUNTED, 100, []],
-    ["it was accounted, and only its last moments were added", RecordState.ACCOUNTED, 300, []],
+    ["it was accounted, and a process's last moments were added", RecordState.ACCOUNTED, 300, []],
     ["it was accounted, and the figures are higher", RecordState.ACCOUNTED, 301, [4]],
     ["it is parked, and the figures are higher", RecordState.PARKED, 5000, [4]],
   ] as const)("finds the record of a cgroup: %s", async (_, state, usec, reports) => {
@@ -468,7 +468,7 @@ describe("the intake", () => {
     if (state === RecordState.ACCOUNTED) expect(journal.states[0]).toBe(RecordState.GONE);
   });
 
-  it("withdraws records of an earlier run if their cgroups run, unless they were handed over", async () => {
+  it("withdraws an earlier daemon's records of running cgroups, unless the records were handed over", async () => {
     journal.states.push(RecordState.ACCOUNTED, RecordState.WAITING);
     found.set("a", [
       { number: 0, report: 1, cpuTotalUsec: 50 },
@@ -496,7 +496,7 @@ describe("the intake", () => {
     expect(journal.reports).toEqual([1]);
   });
 
-  it("hands over an ended thread's releases whose directories the next thread does not find", async () => {
+  it("hands over the records of an ended thread if the next thread does not find their directories", async () => {
     await start();
     release(1);
     await journal.sync();

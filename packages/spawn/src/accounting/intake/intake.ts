@@ -1,11 +1,12 @@
 /**
  * Takes over the cgroups that the reaper releases: first the record is written to the journal,
  * then the directory may be deleted, then the record may be handed over. This file decides on
- * each release; record-writer.ts writes it, handover.ts hands it over, replies.ts answers.
+ * each release; record-writer.ts writes its record, handover.ts hands the record over, and
+ * replies.ts answers the reaper.
  *
  * Invariants:
- * - The reaper is answered when the record is on the disk and the record that it replaces is
- *   marked as gone there.
+ * - If there is a handler, the reaper is answered when the record is on the disk and any record
+ *   that it replaces is marked as gone there.
  * - A record is held back while its directory exists, unless the directory cannot be deleted.
  * - Releases wait, and their directories stay, until it is known which directories exist
  *   (`scanned`) and whether there is a handler at all.
@@ -39,7 +40,7 @@ export interface IntakeParts {
 /** A release that waits until the directories and the script are known. */
 interface Deferred {
   readonly release: Release;
-  /** The thread that has sent it. */
+  /** The thread that sent it. */
   readonly releaser: Releaser | undefined;
   isDeleted: boolean;
 }
@@ -107,13 +108,16 @@ export class Intake {
 
   /**
    * Sets the reaper's thread that runs from now on. The thread sends `scanned` when it has read
-   * the tree.
+   * the cgroup tree.
    */
   connect(releaser: Releaser): void {
     this.#replies.connect(releaser);
   }
 
-  /** Forgets the releases of a thread that has ended: the next one sends them again. */
+  /**
+   * Forgets the releases of a thread that has ended, except those of vanished cgroups: the next
+   * thread sends all others again.
+   */
   disconnect(): void {
     this.#replies.disconnect();
     this.#isScanned = false;
@@ -253,7 +257,7 @@ export class Intake {
     const told = [...this.#deferred.values()].map(({ release }) => release.record.id);
     const ids = new Set([...populated, ...empty, ...told]);
     const found = await this.#find(ids);
-    // The next thread sends everything again.
+    // The journal is closed, or the thread has ended: the next one sends everything again.
     if (found === undefined || this.#replies.releaser !== releaser) return;
     for (const [id, records] of found)
       if (this.#tracked.ofId(id) === undefined) this.#track(id, records);

@@ -1,7 +1,7 @@
 /**
- * Writes records into the journal. A record that replaces an earlier one is on the disk before
- * the earlier one is marked as gone. The records of a cgroup are written in order. If the later
- * record is withdrawn before that, an earlier one that was handed over waits again.
+ * Writes records into the journal, those of a cgroup in order. A record that replaces an earlier
+ * one is on the disk before the earlier one is marked as gone. If the later one is withdrawn before
+ * it is on the disk, the earlier one waits again, provided that it was handed over.
  */
 import { type EncodedRecord, withReport } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
@@ -16,8 +16,8 @@ import type { Tracked, TrackedRecords } from "./tracked.ts";
 const MAX_RECORDS = 1000;
 
 /**
- * The total size, in bytes, of the records that may wait for the disk. They are JSON, which may
- * take two or more bytes for each byte of an attribute.
+ * The maximum total size, in bytes, of the records that wait for the disk; the last one may exceed
+ * it. The size is that of their JSON, which may take two bytes for each byte of an attribute.
  */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
@@ -26,7 +26,7 @@ export interface RecordWriterParts {
   readonly window: Pick<RecordWindow, "extend" | "add">;
   readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows" | "wake">;
   readonly tracked: TrackedRecords;
-  /** Called when a record is on the disk, and the record that it replaces is marked as gone. */
+  /** Called when a record is on the disk, and any record that it replaces is marked as gone. */
   readonly onWritten: (tracked: Tracked) => void;
 }
 
@@ -42,11 +42,11 @@ export class RecordWriter {
 
   /**
    * Writes a record after the previous record of its cgroup.
-   * @param before the latest record of the same cgroup
+   * @param before the previous record; undefined if there is none
    * @throws JournalClosed (rejects)
    */
   async write(tracked: Tracked, before: Tracked | undefined): Promise<void> {
-    // If this record is withdrawn before it is on the disk, that one is the latest again.
+    // If this record is withdrawn before it is on the disk, `before` is the latest again.
     const mayComeBack = before?.isHandedOver === true;
     if (mayComeBack) tracked.earlier = before;
     await before?.written;
@@ -69,7 +69,8 @@ export class RecordWriter {
     }
     if (number !== undefined && this.#parts.tracked.size <= MAX_RECORDS && !isLarge(bytes))
       tracked.fresh = { number, record: numbered, bytes };
-    // There is no `await` since `#append`: a record on the disk is always held back or handed over.
+    // No `await` may come between `#append` and the next line: a record on the disk is always held
+    // back or handed over.
     if (number !== undefined) this.#isOnDisk(tracked, number);
     if (replaced !== undefined && isUndone) await this.#waitsAgain(replaced, before);
     else if (replaced !== undefined) {
@@ -128,8 +129,8 @@ export class RecordWriter {
   }
 
   /**
-   * Hands a record over again that was to be replaced: the later one was withdrawn, and the cgroup
-   * may be reported again much later.
+   * Hands over again a record that was to be replaced: the later one was withdrawn, and the next
+   * report of the cgroup may come much later.
    */
   async #waitsAgain(number: number, { earlier }: Tracked): Promise<void> {
     const { store, window, queue } = this.#parts;

@@ -15,11 +15,11 @@ export class Replies {
   readonly #onFlush: () => void;
   #releaser: Releaser | undefined;
   #journalled: number[] = [];
-  /** The size of the releases that were let go since the last message. */
+  /** The size of the releases that have been let go since the last message. */
   #takenBytes = 0;
   #flushing: NodeJS.Immediate | undefined;
 
-  /** @param onFlush called once in each turn in which there was something to send */
+  /** @param onFlush called at the end of each turn in which `flushLater` was called */
   constructor(onFlush: () => void) {
     this.#onFlush = onFlush;
   }
@@ -56,7 +56,7 @@ export class Replies {
     this.flushLater();
   }
 
-  /** Sends the gathered replies at the end of this turn. */
+  /** Sends the gathered replies, and calls `onFlush`, at the end of this turn. */
   flushLater(): void {
     this.#flushing ??= setImmediate(() => this.#flush());
   }

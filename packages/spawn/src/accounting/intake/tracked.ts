@@ -9,7 +9,7 @@ export interface Tracked {
   readonly cpuTotalUsec: number | undefined;
   /** Undefined until it is on the disk. */
   number: number | undefined;
-  /** True if it is on the disk, and the record that it replaces is marked as gone. */
+  /** True if it is on the disk, and any record that it replaces is marked as gone. */
   isWritten: boolean;
   /** Resolves when it is written or will not be. */
   written: Promise<void>;
@@ -19,14 +19,14 @@ export interface Tracked {
   fresh: WaitingRecord | undefined;
   /**
    * The number that the reaper's current thread gave the release; undefined if the release came
-   * from an earlier thread.
+   * from an earlier thread, or the cgroup had vanished.
    */
   release: number | undefined;
   /** True if it is not to be accounted, because its cgroup has processes again. */
   isWithdrawn: boolean;
   isDeleted: boolean;
   isHandedOver: boolean;
-  /** An earlier record of the same cgroup, which was handed over. */
+  /** The previous record of the same cgroup that has not been replaced. */
   earlier: Tracked | undefined;
 }
 

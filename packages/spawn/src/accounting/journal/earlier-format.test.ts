@@ -1,6 +1,6 @@
 /**
- * Reads `fixtures/format-1.journal`, which an earlier version wrote: its frames do not say where
- * their batches begin, and names have JSON escapes.
+ * Reads `fixtures/format-1.journal`, which an earlier version wrote: the frames do not say where
+ * their batches begin, and paths and attributes have JSON escapes.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -61,7 +61,7 @@ it("parses no record of another cgroup: there may be a million", async () => {
   await append("boot:1", 1);
   const parse = vi.spyOn(JSON, "parse");
   await findByIds(journal, new Set(["boot:2"]));
-  // The journal parses the headers of its files.
+  // All other calls parse the headers of the journal's files.
   expect(parse.mock.calls.filter(([text]) => text.includes("boot:1"))).toEqual([]);
 });
 

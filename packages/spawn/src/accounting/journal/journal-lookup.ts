@@ -16,8 +16,8 @@ export interface FoundRecord {
 const BEFORE_ID = Buffer.from('"id":"');
 
 /**
- * Returns the records of the cgroups with these ids that are still in the journal, oldest first.
- * All other records are skipped without being parsed: there may be a million.
+ * Returns the records of the cgroups with these ids, oldest first, unless they are gone. Records of
+ * other cgroups are skipped without being parsed: there may be a million.
  * @throws system errors of reading
  */
 export async function findByIds(

@@ -27,7 +27,7 @@ function start(): void {
   );
 }
 
-/** Lets the disk work and time pass. */
+/** Lets the disk work, and lets time pass. */
 async function pass(ms = 0): Promise<void> {
   for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
   await vi.advanceTimersByTimeAsync(ms);
@@ -153,7 +153,7 @@ describe("a journal that takes no records", () => {
     expect(store.gauges.begunCgroups).toBe(1);
   });
 
-  it("lets handlers begin if only records do not fit", async () => {
+  it("lets handlers begin if the disk has room for marks, but not for records", async () => {
     vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
     start();
     await pass();

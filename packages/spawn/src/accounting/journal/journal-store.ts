@@ -22,7 +22,10 @@ const APPEND_PAUSE_MS = 1000;
 /** A handler fails if it has waited this long for a disk that refuses writes. */
 const BEGIN_MS = 5000;
 
-/** The journal is nearly full above the first share of its limit, and has room below the second. */
+/**
+ * Above the first of these shares of its limit, the journal is nearly full; below the second, it
+ * has room again.
+ */
 const NEARLY_FULL = 0.9;
 const FAR_FROM_FULL = 0.8;
 

@@ -4,8 +4,9 @@ import { type Journal, RecordState } from "@cm4all/journal";
 import { idOf } from "./journal-lookup.ts";
 
 /**
- * Returns, for each record of a cgroup with later reports, the numbers of those reports, as far as
- * the journal's records can be read. They may be handed over while this function reads.
+ * Returns, for each record whose cgroup was reported again, the numbers of the later reports, as
+ * far as the journal's records can be read. The later reports may be handed over while this
+ * function reads.
  * @param wanted the records to look at; undefined for all but those that wait
  * @throws system errors of reading
  */
@@ -42,7 +43,7 @@ interface Report {
   readonly report: number;
 }
 
-/** Returns the reports of each cgroup, without first reports, whatever their states are. */
+/** Returns the second and later reports of each cgroup, by its id, whatever their states are. */
 async function repeatedReports(journal: Journal): Promise<Map<string, Report[]>> {
   const reports = new Map<string, Report[]>();
   await journal.readOn(-1, ({ number, payload }) => {

@@ -1,8 +1,8 @@
-/** Finds the time at which the oldest waiting record of the journal was measured. */
+/** Finds the time at which the cgroup of the journal's oldest waiting record was measured. */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 
-/** The states of records whose handler runs or will be called. */
+/** The states of records that are yet to be accounted, except parked ones. */
 const WAITING: readonly RecordState[] = [
   RecordState.WAITING,
   RecordState.BEGAN,
@@ -21,10 +21,10 @@ export class OldestWaiting {
   }
 
   /**
-   * Returns the time at which the oldest waiting record was measured, in milliseconds since 1970;
-   * undefined if none waits or the record cannot be read. Reads each record once, in the
-   * background, because a disk may hang; until a record is read, returns the time of the one that
-   * was the oldest before.
+   * Returns the time at which the cgroup of the oldest waiting record was measured, in milliseconds
+   * since 1970; undefined if none waits or the record cannot be read. Reads each record once, in
+   * the background, because a disk may hang; until a record is read, returns the time of the one
+   * that was the oldest before.
    */
   measuredMs(journal: Journal | undefined): number | undefined {
     const number = journal === undefined ? undefined : this.#first(journal);

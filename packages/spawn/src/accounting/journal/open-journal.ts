@@ -14,7 +14,7 @@ const FORGETFUL = new Map([
 export interface OpenJournal {
   readonly journal: Journal;
   /**
-   * The name of the file system if it may lose the journal at a restart of the host or
+   * The type of the journal's file system, if files there may be lost at a restart of the host or
    * container; otherwise undefined.
    */
   readonly forgetful: string | undefined;

@@ -85,7 +85,7 @@ describe("recovery at startup", () => {
     expect([...again.following]).toEqual([[waiting[0], first]]);
   });
 
-  it("keeps a record that was to be replaced only if its replacement was not written", async () => {
+  it("keeps a replaced record only if its replacement was not written", async () => {
     const replaced = await append(`${BOOT}:1`, REPLACED);
     const alone = await append(`${BOOT}:2`, REPLACED);
     const place = await append(`${BOOT}:1`, WAITING);

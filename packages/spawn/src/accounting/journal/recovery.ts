@@ -14,13 +14,13 @@ function doubtful(file: string): string {
   return `marks may be lost: ${file} is damaged`;
 }
 
-/** The numbers of records that were parked or lost, and which records follow parked ones. */
+/** How many records were parked or lost, and which records follow parked ones. */
 export interface Recovered {
   parked: number;
   /** Parked because of damage: their handlers may have been called. */
   doubtful: number;
   lost: number;
-  /** The latest parked report of a cgroup, by the number of a later report that waits. */
+  /** The number of a cgroup's latest parked report, by the number of a later report that waits. */
   following: ReadonlyMap<number, number>;
 }
 
@@ -51,7 +51,7 @@ export async function recover(
       void mark(journal, number, RecordState.GONE);
     } else if (state === RecordState.ACCOUNTED) {
       const id = await readId(journal, number);
-      // The disk may be readable at the next start.
+      // The disk may be able to read it at the next start.
       if (id === "unreadable") continue;
       if (id === undefined || !isOfBoot(id, bootId)) accounted.push(number);
     } else if (state === RecordState.REPLACED) replaced.push(number);
@@ -66,16 +66,16 @@ export async function recover(
 }
 
 /**
- * Returns the latest parked report of the same cgroup, by the number of a later report: a retry of
- * the parked one will be compared with the later one.
+ * Returns, by the number of each report that follows a parked report of its cgroup, the number of
+ * the latest such parked report: a retry of that one has to find the later report.
  */
 async function findParkedBefore(journal: Journal): Promise<Map<number, number>> {
   const parkedBefore = new Map<number, number>();
-  // The usual case, which saves a pass over the journal.
+  // In the usual case, this saves a pass over the journal.
   if (journal.count(RecordState.PARKED) === 0) return parkedBefore;
   for (const [number, later] of await findLater(journal)) {
     if (journal.state(number) !== RecordState.PARKED) continue;
-    // The reports of a cgroup are in the journal in order.
+    // The reports of a cgroup are in the journal in order: the latest parked one is set last.
     for (const each of later) parkedBefore.set(each, number);
   }
   return parkedBefore;
@@ -125,7 +125,11 @@ async function mark(
   await journal.mark(number, state, note).catch(() => undefined);
 }
 
-/** Returns a cgroup's id; undefined if the record is damaged. @throws system errors, but not EIO */
+/**
+ * Returns a cgroup's id; undefined if the record is damaged, `"unreadable"` if the disk cannot read
+ * it.
+ * @throws system errors, but not EIO
+ */
 async function readId(
   journal: Journal,
   number: number,

@@ -13,7 +13,7 @@ const MAX_RECORDS = 1000;
 
 interface Unreadable {
   failures: number;
-  /** Undefined while the record is read again. */
+  /** Undefined while the record is being read again. */
   pause: NodeJS.Timeout | undefined;
 }
 

@@ -6,8 +6,8 @@
  * - A record that waits, is available and is not in the queue is above the cursor, unless the disk
  *   cannot read it: such a record has a pause, or is skipped until the cursor is at the end.
  * - No record above the limit, which is the highest number announced so far, is read. Before the
- *   intake announces a record with `extend`, it starts to hold the record back, and does so while
- *   the record's directory exists.
+ *   intake announces a record with `extend`, it starts to hold the record back, and does so until
+ *   it hands the record over.
  */
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
@@ -104,8 +104,8 @@ export class RecordWindow {
    * Returns the next records, in order; none if there are no more at the moment. The caller
    * takes the records before it calls this again, and makes one call at a time.
    * @param isTaken returns whether the caller has a record already
-   * @throws system errors if nothing can be read now; a later call continues after the record
-   *   that the disk cannot read
+   * @throws system errors if nothing can be read now; after EIO, a later call continues with the
+   *   records that follow
    */
   async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
     const page: Page = { records: [], damaged: [], refusal: undefined };
@@ -186,7 +186,7 @@ export class RecordWindow {
     return numbers;
   }
 
-  /** Makes room for new records: those that no longer wait, such as replaced ones, are not read. */
+  /** Drops records in memory that no longer wait, such as replaced ones: new ones need the room. */
   #dropStale(journal: Journal): void {
     for (const number of this.#fresh.keys())
       if (journal.state(number) !== RecordState.WAITING) this.#fresh.delete(number);

@@ -4,10 +4,11 @@
  * Invariants:
  * - The state is `idle` only if there is no handler: not while a script host starts, is replaced or
  *   has ended, and not if the script cannot be read.
- * - At most one script host is in charge. When the script changes, this one continues until its
- *   successor has read the new script. Handlers that are then still running in the old one may
- *   finish, because a handler that is interrupted may have had an effect; succession.ts limits the
- *   number of old ones. If there are several changes, the last one counts.
+ * - At most one script host is in charge. When a new configuration needs another one, the old one,
+ *   if it calls handlers, continues until its successor has loaded its script or found it unusable.
+ *   Handlers that are then still running in the old one may finish, because a handler that is
+ *   interrupted may have had an effect; succession.ts limits the number of old ones. If there are
+ *   several changes, the last one counts.
  */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";

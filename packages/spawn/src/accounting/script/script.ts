@@ -69,7 +69,7 @@ export function hostOptions(config: AccountingConfig, script: string): ScriptHos
           uid: user.uid,
           gid: user.gid,
           groups: groupsOf(user.name),
-          // libpq and scripts find their files and the default role by these variables.
+          // libpq and scripts use these variables to find their files and the default role.
           env: { ...process.env, HOME: user.home, USER: user.name, LOGNAME: user.name },
         }),
   };

@@ -12,7 +12,7 @@ const STATES = ["state", "ready", "unusable", "ended"];
 
 class Host extends EventEmitter {
   readonly options = { handlerTimeoutMs: HANDLER_TIMEOUT_MS };
-  /** The time for handlers in each call of `stop`. */
+  /** The time that each call of `stop` gave the handlers. */
   readonly stops: number[] = [];
   /** Lets its handlers end. */
   end: () => void = () => {};

@@ -1,7 +1,7 @@
 /**
  * Owns the script hosts: the one in charge, its successor if one is being started, and retired
  * script hosts, which end when their handlers have ended. There are at most four, not counting
- * those that are being stopped.
+ * those that were told to end immediately.
  */
 import type { ScriptHost } from "@cm4all/lua";
 
@@ -47,7 +47,7 @@ export class Succession {
     this.#retired.add(old);
     ignoreState(old);
     void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
-    // Some of these may be ending already; stopping them again has no effect.
+    // Some of these may have been told before to end immediately; a second call has no effect.
     for (const tooOld of [...this.#retired].slice(0, -MAX_RETIRED)) void tooOld.stop(0);
   }
 

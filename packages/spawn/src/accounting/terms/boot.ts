@@ -21,8 +21,9 @@ export function bootTimeMs(): number {
 }
 
 /**
- * How long the offset between the two clocks is used before it is determined again: `uptime` reads
- * a file, and `performance.now` costs little but stands still while the machine is suspended.
+ * How long the offset between `uptime` and `performance.now` is used before it is determined again:
+ * `uptime` reads a file; `performance.now` costs little, but stands still while the machine is
+ * suspended.
  */
 const LOOKED_UP_MS = 1000;
 let lookedUpMs = Number.NEGATIVE_INFINITY;

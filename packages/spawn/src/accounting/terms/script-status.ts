@@ -2,7 +2,7 @@
 
 /** A failure of a handler. */
 export interface HandlerFailure {
-  /** The name as in the log; for a list of cgroups, the first name and the number of others. */
+  /** The name as in the log; for a list of cgroups, the first name and the number of the others. */
   readonly cgroup: string;
   readonly message: string;
   /** Milliseconds since 1970. */

@@ -20,7 +20,7 @@ const MAX_ID = 0xfffffffe;
 
 /**
  * Finds the user with this name in the text of /etc/passwd. Pure.
- * @throws Error if the ids are not numbers: they must not become 0, which is root
+ * @throws Error if the ids are not valid numbers: they must not become 0, which is root
  */
 export function parseUser(passwd: string, name: string): SystemUser | undefined {
   for (const line of passwd.split("\n")) {
@@ -48,7 +48,7 @@ export function findUser(name: string): SystemUser | undefined {
 
 /**
  * Finds the gid of a group in the text of /etc/group. Pure.
- * @throws Error if the gid is not a number
+ * @throws Error if the gid is not a valid number
  */
 export function parseGroup(text: string, name: string): number | undefined {
   for (const line of text.split("\n")) {
@@ -65,7 +65,7 @@ export function findGroup(name: string): number | undefined {
 
 /**
  * Finds, in the text of /etc/group, the groups that have the user as a member. Pure.
- * @throws Error if the gid of such a group is not a number
+ * @throws Error if the gid of such a group is not a valid number
  * @see group(5)
  */
 export function parseGroups(text: string, user: string): number[] {

@@ -104,7 +104,7 @@ describe("an administrator", () => {
     expect(search).toHaveBeenCalledTimes(1);
   });
 
-  it("is told to come back while the journal is not open, and why it is not", async () => {
+  it("is told to try again later while the journal is not open, and why it is not", async () => {
     const EX_TEMPFAIL = 75;
     await expect(recordsOf(undefined).list(-1, 10)).rejects.toMatchObject({
       message: "the daemon has not opened the journal yet",
@@ -214,7 +214,7 @@ describe("retry", () => {
     await expect(records.retry([number])).rejects.toThrow("EIO");
   });
 
-  it("of all wakes nothing if nothing is parked", async () => {
+  it("of all does not wake the queue if nothing is parked", async () => {
     await append("a", WAITING);
     expect(await records.retry("all")).toBe(0);
     expect(told).toEqual([]);

@@ -14,7 +14,7 @@ import {
 } from "../terms/records.ts";
 import { OUTDATED, wasHandedOver } from "./outdated-records.ts";
 
-/** The number of marks that are written together. */
+/** The maximum number of marks that are written together. */
 const CHUNK = 50_000;
 
 export interface DaemonRecordsParts {
@@ -103,7 +103,8 @@ export class DaemonRecords implements AccountingRecords {
 
   /**
    * Returns whether one of the later reports of a record's cgroup has been handed over. A report
-   * whose handler is running waits in the journal until the handler has an effect.
+   * whose handler is running is marked as begun only when the handler is about to have an effect,
+   * so this method asks the queue as well.
    */
   #isOutdated(later: readonly number[] = []): boolean {
     const { queue } = this.#parts;
