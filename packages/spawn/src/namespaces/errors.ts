@@ -11,7 +11,7 @@ export class Refusal extends Error {
  */
 export type OnError = (what: string, error: Error) => void;
 
-/** Returns whether the error is that of a system call, made by this program or by Node. */
+/** Returns whether the error is that of a system call that this program or Node has made. */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof SyscallError || (error instanceof Error && "syscall" in error);
 }

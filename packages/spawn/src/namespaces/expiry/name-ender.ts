@@ -1,8 +1,8 @@
 /**
  * Ends names when they have expired or when an administrator purges them, and kills their inits
- * when the daemon shuts down. All methods but `endAll` spare a name whose PID namespace holds
- * processes other than the init, because a client that never took a lease must not lose its
- * processes. After `endIdle`, the lifetime of such a name begins again.
+ * when the daemon ends and no other takes over. All methods but `endAll` spare a name whose PID
+ * namespace holds processes other than the init, because a client that never took a lease must not
+ * lose its processes. After `endIdle`, the lifetime of such a name begins again.
  */
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";
@@ -43,8 +43,8 @@ export class NameEnder {
   }
 
   /**
-   * Ends the names that were not used after `untilMs` and in which no process lives. This takes
-   * several turns of the loop.
+   * Ends the names that were not used after `untilMs` and in which no process other than an init
+   * runs. This takes several turns of the loop if there are many names or processes.
    * @param done called with the number of names that were ended
    * @param only the names that may be ended; undefined for all
    */
@@ -53,7 +53,7 @@ export class NameEnder {
   }
 
   /**
-   * Kills the inits of the names that are not leased and in which no process lives, and leaves
+   * Kills the inits of the names that are not leased and in which no other process runs, and leaves
    * everything else as it is. To be called when the daemon ends and no service manager keeps the
    * store.
    */
@@ -61,7 +61,7 @@ export class NameEnder {
     this.#runInSlices(this.#killIdleInits(), done);
   }
 
-  /** Ends all names, or those in `only`, whatever processes live in them. */
+  /** Ends all names, or those in `only`, whatever processes run in them. */
   endAll(done: (count: number) => void, only?: ReadonlySet<string>): void {
     this.#runInSlices(this.#endAll(only), done);
   }
@@ -113,7 +113,7 @@ export class NameEnder {
     return 0;
   }
 
-  /** Finds the PID namespaces, by inode, in which processes other than the init live. */
+  /** Finds the PID namespaces, by inode, in which processes other than the init run. */
   *#findBusy(sets: readonly NamespaceSet[]): Generator<void, ReadonlySet<number>> {
     const inits = sets.flatMap(({ init }) => (init === undefined ? [] : [init]));
     if (inits.length === 0) return new Set();

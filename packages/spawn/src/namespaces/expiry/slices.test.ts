@@ -56,7 +56,7 @@ describe("work in slices", () => {
     const { loop } = makeLoop();
     const error = Object.assign(new Error("EMFILE"), { syscall: "open" });
     const results: unknown[] = [];
-    // biome-ignore lint/correctness/useYield: it fails before
+    // biome-ignore lint/correctness/useYield: it throws before it could yield
     function* fail(with_: Error): Generator<void, string> {
       throw with_;
     }

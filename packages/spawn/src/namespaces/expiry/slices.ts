@@ -2,8 +2,8 @@ import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
 /**
- * The time after which a slice of the work ends at its next yield, in milliseconds: clients wait
- * until then.
+ * A slice of the work ends at its first yield after this time, in milliseconds. Clients wait until
+ * then.
  */
 const SLICE_MS = 1;
 

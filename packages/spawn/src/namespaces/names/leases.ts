@@ -46,7 +46,7 @@ export class Leases {
   }
 
   /**
-   * Returns the identity of the FIFO, as stat(2) of any of its descriptors gives it; undefined
+   * Returns the identity of the FIFO, as fstat(2) returns it for any of its descriptors; undefined
    * before the first lease.
    */
   get pipe(): FileIdentity | undefined {

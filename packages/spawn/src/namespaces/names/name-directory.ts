@@ -30,7 +30,7 @@ const { O_CREAT, O_EXCL, O_WRONLY } = constants;
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
-/** The suffix of the file with a namespace's payload. So far, all payloads are maps. */
+/** The suffix of the file with a namespace's payload. So far, all payloads are uid and gid maps. */
 const PAYLOAD = ".maps";
 
 /** A stored namespace, as found after a restart. */
@@ -127,7 +127,8 @@ export class NameDirectory {
   }
 
   /**
-   * Reads what is kept. Returns undefined if not even the name had been written.
+   * Reads what is kept. Returns undefined if the file `name` is missing or empty: the earlier run
+   * had not finished making or removing the name.
    * @param setAside called for each file that cannot be used, with the reason
    * @throws Error if this is not the directory of a name
    */

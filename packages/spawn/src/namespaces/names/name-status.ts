@@ -21,7 +21,7 @@ export interface NameStatus {
   readonly leasePipe?: FileIdentity | undefined;
 }
 
-/** Returns the status of up to `limit` names that follow `after`, in order. */
+/** Returns the status of up to `limit` names that follow `after` in byte order. */
 export function listNames(registry: Registry, after: string, limit: number): NameStatus[] {
   const names: string[] = [];
   for (const { name } of registry.sets()) if (name > after) names.push(name);
@@ -51,7 +51,7 @@ function describe(registry: Registry, set: NamespaceSet): NameStatus {
   };
 }
 
-/** Compares as the operators `<` and `>` do, which decide where a page begins. */
+/** Compares as `>` does in listNames, so that no name is left out from one call to the next. */
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -54,7 +54,7 @@ export class NamespaceSet {
   /** The namespaces by kind and payload. */
   readonly #namespaces = new Map<string, KeptNamespace>();
   #nextIndex = 0;
-  /** How many of the namespaces have a payload. */
+  /** The number of these namespaces that have a payload. */
   #payloads = 0;
   readonly #leases: Leases;
   #hasEnded = false;
@@ -74,7 +74,7 @@ export class NamespaceSet {
     this.#leases = new Leases(directory, tools.loop, tools.onError, () => owner.leasesClosed(this));
   }
 
-  /** True once `remove` has begun. If it failed, a part of the directory is left. */
+  /** True once `remove` has removed the name's file. If it then failed, other files are left. */
   get hasEnded(): boolean {
     return this.#hasEnded;
   }

@@ -5,6 +5,7 @@
  * entry in its hash chain until the table is full, and a key that is used again and again gets a
  * chain of thousands: with 4,096 entries, following it took a third of the time of a request.
  */
+
 interface Link<Key, Value> {
   readonly key: Key;
   value: Value;

@@ -76,7 +76,7 @@ export class Registry implements SetOwner {
     return this.create(name, uid);
   }
 
-  /** Makes a new set, whatever the quotas are: names that a restart finds may exceed them. */
+  /** Makes a new set, whatever the quotas are: the names found at a restart may exceed them. */
   create(
     name: string,
     uid: number | undefined,
@@ -137,7 +137,7 @@ export class Registry implements SetOwner {
 
   /**
    * Forgets a name that has neither a namespace nor a lease.
-   * @returns false if it has something, or cannot be removed at the moment
+   * @returns false if it has one of them, or cannot be removed at the moment
    */
   #removeIfUseless(set: NamespaceSet): boolean {
     if (!set.isEmpty || set.isLeased) return false;
@@ -159,7 +159,7 @@ export class Registry implements SetOwner {
     try {
       set.remove();
     } catch (error) {
-      // The name's leases may be gone; then only its expiry can end it.
+      // The name's leases may be gone: note it as idle, so that it expires.
       this.touch(set);
       throw error;
     }

@@ -1,6 +1,7 @@
 /**
- * Restores what exists at startup: names in the store of an earlier run, and inits that are still
- * running. Inits in the daemon's own cgroup that the store does not know are adopted or killed.
+ * Restores what an earlier run has left behind: the names in its store, and the inits that are
+ * still running. Inits in the daemon's own cgroup that the store does not know are adopted or
+ * killed.
  */
 import { errorText, pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
@@ -19,7 +20,7 @@ interface FoundInit {
 /**
  * Fills the registry.
  * @param cgroupPids the processes of the daemon's own cgroup. Inits among them that the store
- *   does not know are adopted if other processes live with them, and ended otherwise
+ *   does not know are adopted if other processes run in their PID namespaces, and ended otherwise
  * @param ownInode the inode of the daemon's PID namespace
  */
 export function restore(
@@ -65,9 +66,9 @@ function tryRestore(
 }
 
 /**
- * Finds the first process of each of these PID namespaces, by inode. Reads no command lines: they
- * are in the memory of the processes, and if that memory is mapped from a FUSE file, the reader
- * may wait forever.
+ * Returns the pid of the init of each of these PID namespaces, by the inode of the namespace. Reads
+ * no command lines: they are in the memory of the processes, and if that memory is mapped from a
+ * FUSE file, the reader may wait forever.
  */
 function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
   const found = new Map<number, number>();
@@ -88,9 +89,9 @@ function findInits(pids: readonly number[]): FoundInit[] {
 }
 
 /**
- * Takes over the busy inits that have no set, and ends the idle ones. Such an init was made right
- * before the daemon was killed, or its store has been lost. Only in the second case can a client
- * have been given its namespace.
+ * Of the inits that have no set, takes over the busy ones, in whose PID namespaces other processes
+ * run, and ends the others. An init without a set was started right before the daemon was killed,
+ * or the store has been lost. Only in the second case can a client have been given its namespace.
  */
 function adoptUnknown(
   registry: Registry,

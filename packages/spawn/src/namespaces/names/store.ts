@@ -138,7 +138,7 @@ export class Store {
 
   /**
    * Returns the names that an earlier run has left behind. Removes names that it had not finished
-   * making, and leaves alone everything that this version does not understand.
+   * making or removing, and leaves alone everything that this version does not understand.
    * @param setAside called for each entry that is not used, with the reason
    */
   restore(setAside: (path: string, reason: string) => void): StoredName[] {
@@ -167,7 +167,7 @@ export class Store {
     const path = `/names/${this.#nextId++}`;
     createDirectory(path, 0o777);
     try {
-      // The file with the name comes last: a directory without it is not finished.
+      // The file with the name comes last: a directory without it is removed by the next start.
       if (uid !== undefined) createFile(`${path}/uid`, String(uid));
       createFile(`${path}/name`, name);
     } catch (error) {

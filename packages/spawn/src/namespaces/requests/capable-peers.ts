@@ -5,11 +5,11 @@
  * and again. Therefore the proof for a process stays valid for one second. Within that second the
  * daemon still checks the capability and the user namespace for each connection, but not the uids.
  *
- * The inode of the pidfd shows whether a peer is the same process. So does the pid, because a
- * listening socket hands out connections in the order in which they were made. If a process that
- * still exists has made a connection, then a later connection with the same pid was made while
- * that process existed, and so by the same process. With the pid, the daemon need not open a
- * pidfd, which takes three system calls.
+ * The inode of the pidfd shows whether a peer is a process that has been proven capable before. So
+ * does the pid, because a listening socket hands out connections in the order in which they were
+ * made. If a process that still exists has made a connection, then a later connection with the same
+ * pid was made while that process existed, and so by the same process. With the pid, the daemon
+ * need not open a pidfd, which takes three system calls.
  */
 import { readlinkSync } from "node:fs";
 import {
@@ -36,8 +36,8 @@ import { hasCapability, type Peer, parseRights } from "./permission.ts";
  * The number of times that the daemon reads a peer's rights. The kernel reports the uids and the
  * capabilities one after the other, so the uids from before the execution of a set-uid program
  * can come with the capabilities from after it; an attacker achieves that once in a few hundred
- * attempts. The next look sees the new uids, unless the program has given up both uids and
- * capabilities again by then.
+ * attempts. The next look sees the new uids: to deceive it as well, the process has to give them up
+ * by then, and to execute such a program again at the right moment.
  */
 const LOOKS = 4;
 
@@ -45,7 +45,7 @@ const LOOKS = 4;
 const PROOF_MS = 1000;
 
 /**
- * How long a process that was found in another user namespace is assumed to be there still, in
+ * How long a process that was found in another user namespace is assumed to still be there, in
  * milliseconds: it may connect many times in a row. It cannot enter the daemon's user namespace,
  * and its pid is not reused so soon.
  */
@@ -61,8 +61,8 @@ const MAX_ELSEWHERE = 64;
 const MAX_KEPT = 64;
 
 /**
- * The size of the buffer for `/proc/PID/status`, which has some 1,500 bytes, and more with many
- * groups.
+ * The size of the buffer for `/proc/PID/status`, in bytes. The text is some 1,500 bytes long, and
+ * longer if the process has many groups.
  */
 const STATUS_BYTES = 64 * 1024;
 
@@ -75,7 +75,7 @@ class PeerProcess {
   provenUid: number | undefined;
   /** The time at which the proof began, in milliseconds of the monotonic clock. */
   provenMs = 0;
-  /** The connection of the process that was looked at first. */
+  /** Of the connections of the process, the one whose peer was checked first. */
   readonly #first: Pick<Peer, "acceptedMs" | "listenerFd">;
 
   /**
@@ -133,7 +133,7 @@ class PeerProcess {
 
   /**
    * Returns whether the process of the pidfd exists. If so, the pid still belongs to it, and the
-   * files that were opened by the pid are its files.
+   * files that were opened as `/proc/PID/...` are its files.
    */
   isThere(): boolean {
     return pidfdSendSignal(this.#pidfd.number, 0);
@@ -198,9 +198,8 @@ export class CapablePeers {
     // The process is in another PID namespace.
     if (pid === 0) return false;
     // Refuse early: most processes do not have the capability in any user namespace. Having it
-    // proves nothing: every process has it inside `unshare -U`, and while it runs a set-uid
-    // program. The pid may belong to another process by now; then the peer is gone, and may be
-    // refused.
+    // proves nothing: any process can get it with `unshare -U`, or by executing a set-uid program.
+    // The pid may belong to another process by now; then the peer is gone, and may be refused.
     if (!hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
     if (this.#isKnown(peer)) return true;
     const pidfd = tryOpenPeer(peer);
@@ -238,7 +237,7 @@ export class CapablePeers {
     const process = new PeerProcess(peer, pidfd);
     let isKept = false;
     try {
-      // The files were opened by pid, so check that the process of the pidfd is still there.
+      // The files were opened as `/proc/PID/...`, so check that the process still exists.
       const isCapable = this.#look(process, uid) && process.isThere();
       if (isCapable && identity !== undefined) {
         this.#keep(identity, pid, process);

@@ -66,7 +66,7 @@ describe("known requests", () => {
     const known = new KnownRequests();
     const bytes = Buffer.from(encodeRequest({ name: "abcdefgh", ipc: true }));
     decode(known, bytes);
-    // A datagram with the checksum of the first one, which is wrong for its own bytes.
+    // The checksum is that of the first datagram, and is wrong for the forged bytes.
     for (let i = 8; i < bytes.length; i++) {
       const forged = Buffer.from(bytes);
       forged.writeUInt8(forged.readUInt8(i) ^ 1, i);
@@ -90,7 +90,7 @@ describe("known requests", () => {
     expect(() => decode(known, new Uint8Array(3))).toThrow("too short");
   });
 
-  /** Returns whether decoding the bytes again returns the first result, which was then kept. */
+  /** Returns whether the result is kept: whether decoding the bytes again returns the first one. */
   const isKept = (known: KnownRequests, bytes: Uint8Array) => {
     const first = decode(known, bytes);
     return decode(known, bytes) === first;

@@ -27,8 +27,8 @@ export function parseRights(status: string): ProcessRights {
 
 /**
  * Returns whether these are the rights of a process that runs as `uid` alone and has
- * CAP_SYS_ADMIN. A process that has executed a set-uid program since it connected may have
- * capabilities that its user never had. Pure.
+ * CAP_SYS_ADMIN. The capability alone is not enough: a process that has executed a set-uid program
+ * since it connected may have capabilities that its user never had. Pure.
  */
 export function hasCapability(
   { uids, effectiveCapabilities }: ProcessRights,

@@ -112,7 +112,7 @@ export class Responder {
     const { request, namespaces, response, fds } = prepared;
     let set: NamespaceSet | undefined;
     let lease: Fd | undefined;
-    // The array is reused: a request whose namespaces exist allocates nothing.
+    // The array is reused, so that a request whose namespaces exist need not allocate one.
     const undo = this.#undo;
     if (undo.length > 0) undo.length = 0;
     try {

@@ -1,6 +1,6 @@
 /**
  * The period of the budget, in milliseconds. The budget limits the share of the daemon's time that
- * a flood of strangers gets.
+ * a flood of strangers gets. (A stranger is explained at `isStranger` in clients.ts.)
  */
 const PERIOD_MS = 1000;
 /**

@@ -9,10 +9,10 @@ interface Waiting {
 }
 
 /**
- * The connections of strangers whose turn has not come yet, or who have sent nothing. The room may
- * hold thousands of connections, so for each it keeps no more than the socket and what is known
- * about the peer: the garbage collector has to copy all long-lived objects, and all clients wait
- * meanwhile.
+ * The connections of strangers (see `isStranger` in clients.ts) whose turn has not come yet, or who
+ * have sent nothing. The room may hold thousands of connections, so for each it keeps no more than
+ * the socket and what is known about the peer: the garbage collector has to copy all long-lived
+ * objects, and all clients wait meanwhile.
  */
 export class WaitingRoom {
   readonly #sideLoop: SideLoop;
