@@ -12,7 +12,7 @@ interface ReloadOptions {
   readonly signal?: string;
 }
 
-/** Adds the subcommand `reload`. @param findPlace returns where the daemon listens */
+/** Adds the subcommand `reload`. @param findPlace returns where the daemon listens for commands */
 export function declareReloadCommand(
   program: Command,
   ask: Ask,
@@ -63,7 +63,10 @@ async function tryReload(
   return undefined;
 }
 
-/** Returns whether the daemon does not listen, or is of a version that reloads only on SIGHUP. */
+/**
+ * Returns whether the error shows that the daemon does not listen, or is of a version that reloads
+ * only on SIGHUP.
+ */
 function knowsSignalAlone(error: unknown): boolean {
   if (!(error instanceof CommandFailure)) return false;
   const { exitStatus, message } = error;
@@ -87,7 +90,7 @@ function sendHangUp(pid: number): void {
 
 function parsePid(text: string): number {
   const pid = Number(text);
-  // 0 and -1 stand for many processes. @see kill(2)
+  // 0 and negative numbers stand for several processes, and 1 is the init. @see kill(2)
   if (Number.isInteger(pid) && pid > 1) return pid;
   throw new CommandFailure(`${text} is not a pid`, EX_USAGE);
 }

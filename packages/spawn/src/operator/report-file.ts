@@ -21,7 +21,8 @@ export function writeReport(path: string, text: Uint8Array): void {
 }
 
 /**
- * Appends to a file, which is neither truncated nor created: /dev/stdout may be a file with text.
+ * Appends to a file, which is neither truncated nor created: /dev/stdout may lead to a file that is
+ * not empty.
  */
 function writeStream(path: string, text: Uint8Array): void {
   const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND);
@@ -34,7 +35,7 @@ function writeStream(path: string, text: Uint8Array): void {
 
 /**
  * Returns whether a file is to be written to rather than replaced, because it is a device, a FIFO
- * or an open descriptor.
+ * or a link to an open descriptor.
  */
 function isStream(path: string): boolean {
   // Links such as /dev/stdout and /dev/fd/3 lead to an open descriptor.

@@ -10,7 +10,7 @@ import { isErrno } from "@cm4all/linux";
 import { findUser, type SystemUser } from "../accounting/terms/user.ts";
 import { DATABASE_FAILED, REPORT_END, type ReportOptions } from "../report/options.ts";
 
-/** Keeps Node from starting a debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
+/** Keeps Node from starting a debugger on SIGUSR1; packages/dev/bundle.mjs gives the reason. */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 
 /**
@@ -33,20 +33,21 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
     said += chunk;
   });
   child.stdin.on("error", (error) => {
-    // The program ended before it had read the options; its exit status is reported.
+    // The program ended before it had read the options; `failureOf` reports why.
     if (!isErrno(error, "EPIPE")) child.emit("error", error);
   });
   child.stdin.end(JSON.stringify(options));
   const [status, signal] = await once(child, "close");
   const report = Buffer.concat(chunks);
-  // Node reports the status 0 after a signal for which it has no name, such as a real-time signal.
+  // Node reports the status 0 after a signal for which it has no name, such as a real-time signal:
+  // only REPORT_END shows that the report is complete.
   if (status === 0 && report.subarray(-REPORT_END.length).toString() === REPORT_END) return report;
   throw failureOf(options.database, status ?? signal, said);
 }
 
 /**
  * Returns the failure of a program that has made no report.
- * @param said the program's stderr, whose last line has the reason
+ * @param said the program's stderr, whose last line gives the reason
  */
 export function failureOf(database: string, status: number | string, said: string): CommandFailure {
   const how = status === 0 ? "before the report was complete" : `with ${status}`;
@@ -75,7 +76,8 @@ function rightsOf(name: string): { uid: number; gid: number; env: NodeJS.Process
 }
 
 /**
- * The variables of root's environment that are passed on: for path, locale, time zone, PostgreSQL.
+ * The variables of root's environment that are passed on: those for the search path, the locale,
+ * the time zone and PostgreSQL.
  */
 const HANDED_OVER = /^(PATH|LANG|LC_.*|TZ|PG.*)$/;
 

@@ -200,7 +200,8 @@ const RECORD = object(
 );
 
 /**
- * The schemas, by the command that prints the output. A schema's file is named after the command.
+ * The schemas, by the command whose output they describe. A schema's file is named after the
+ * command.
  */
 const SCHEMAS: { readonly [command: string]: Schema } = {
   status: STATUS,

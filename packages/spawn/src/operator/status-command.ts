@@ -71,9 +71,8 @@ async function showStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
 }
 
 /**
- * Shows the status until the user quits, even across a restart of the daemon.
- * @throws CommandFailure (rejects) unless the failure is that the daemon does not run or does not
- *   answer
+ * Shows the status until the user quits, even while the daemon is not running or does not answer.
+ * @throws CommandFailure (rejects) on any other failure
  */
 async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
   const screen = await import("@cm4all/command/screen");

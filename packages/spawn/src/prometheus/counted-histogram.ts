@@ -29,8 +29,8 @@ export class CountedHistogram extends PrometheusHistogram {
   }
 
   /**
-   * Returns the metric with its values. The registry calls this method of each histogram, and so
-   * does `get`. prom-client's type declarations do not have the method.
+   * Returns the metric with its values. In prom-client, both the registry and the histogram's own
+   * `get` call this method, which is missing from the type declarations.
    */
   async getForPromString(): Promise<object> {
     const { name, help, read } = this.#options;

@@ -1,6 +1,6 @@
 /**
- * Serves the metrics at the configured address. While the address is in use or does not exist yet,
- * the daemon runs without metrics.
+ * Serves the metrics at the configured address. While another program uses the address, or the
+ * address does not exist yet, the daemon runs without serving metrics.
  */
 
 import type { Server } from "node:http";

@@ -22,9 +22,10 @@ const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 const pagesAllowed = () => new Allowance(10, 1);
 
 /**
- * The number of requests that may wait for the next page; further requests get the latest page. As
- * many again may wait for a page that is being made. The limit for connections has to be higher
- * than the sum of both: otherwise waiting connections would be closed to make room for others.
+ * The number of requests that may wait for the next page; as many again may wait for the page that
+ * is being made. Further requests get the latest page, and wait only if it is still being made. The
+ * limit for connections has to be higher than twice this number: otherwise waiting connections
+ * would be closed to make room for others.
  */
 const MAX_WAITING = BOUNDS.count / 4;
 
@@ -34,7 +35,7 @@ const LISTEN_BACKLOG = 4096;
 /**
  * Listens at `address`. The caller closes the server.
  * @param pages limits how often a page is rendered; further requests wait for the next page
- * @throws Error of the system call that failed, or if a path is too long
+ * @throws Error if a system call fails or a path is too long
  */
 export async function listenForMetrics(
   address: string,
@@ -43,7 +44,8 @@ export async function listenForMetrics(
 ): Promise<Server> {
   const page = new SharedCall(() => exposition.render(), pages, MAX_WAITING);
   const server = createServer(async (request, response) => {
-    // A connection carries a single request, which limits what a connection can cost.
+    // A connection carries a single request, which limits what it can cost; further requests on it
+    // are ignored.
     if (!limit.working(request.socket)) return;
     response.setHeader("connection", "close");
     const answer = (status: number, text: string) => {
@@ -77,7 +79,7 @@ async function listen(server: Server, address: string): Promise<void> {
   const where = parseListenAddress(address);
   if (where === undefined) throw new RangeError(`not an address: ${address}`);
   if ("path" in where) {
-    // Throws an error that explains the problem; the error of `listen` below would only be EINVAL.
+    // If the path is too long, throws an error that says so; `listen` would only report EINVAL.
     encodeUnixAddress(where.path);
     tryRemoveStaleSocket(where.path, SOCK_STREAM);
   }

@@ -85,7 +85,7 @@ describe("a shared call", () => {
     expect(await Promise.all([early, late])).toEqual([BURST + 1, BURST + 1]);
   });
 
-  it("is the latest call, which has already ended, for those who ask while too many wait", async () => {
+  it("is the latest call, even if it has ended, for all who ask while too many wait", async () => {
     const allowance = new ManualAllowance(1);
     let count = 0;
     const shared = new SharedCall(async () => ++count, allowance, 2);

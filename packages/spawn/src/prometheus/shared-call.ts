@@ -11,7 +11,8 @@ interface CallAllowance {
  * Shares calls between callers. All who ask while a call is running, or before the next call may
  * begin, share the next call; so each caller gets the result of a call that began after the caller
  * had asked. There is one exception: if too many callers wait, further callers share the latest
- * call, which may have ended already. Any number of callers at once cause at most two calls.
+ * call, which may have ended already. However many callers ask at the same time, they cause at most
+ * two calls.
  */
 export class SharedCall<T> {
   readonly #work: () => Promise<T>;

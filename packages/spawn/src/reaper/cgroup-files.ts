@@ -109,7 +109,8 @@ export class CgroupFiles {
   ): CgroupMeasurement | "gone" | "unreadable" {
     return this.#read(directory, (fd, { birthMs, mode }) => {
       const usage = this.#reader.read(fd);
-      // Every cgroup has a cpu.stat; it cannot be read if the cgroup has just been removed.
+      // Every cgroup has a cpu.stat and a cgroup.events: if neither can be read, the cgroup has
+      // just been removed.
       if (usage.cpuTotalUsec === undefined && tryReadTextAt(fd, EVENTS_PATH) === undefined)
         return "gone";
       also?.(fd, mode);
@@ -130,7 +131,7 @@ export class CgroupFiles {
   }
 
   /**
-   * Deletes an empty cgroup, if it is still the one that was measured.
+   * Deletes a cgroup if it is empty and its path still leads to it.
    * @param maxUsec the cgroup stays if it has used more CPU time than this
    */
   remove(directory: CgroupDirectory, maxUsec: number | undefined): Removal {
@@ -140,7 +141,8 @@ export class CgroupFiles {
         // A process that has come and gone has used CPU time; a process that is there makes the
         // deletion fail.
         const isGrown = maxUsec !== undefined && readCpuTotalUsec(fd, name) > maxUsec;
-        // An inode has one name and is not reused: if it is still the same, what was read is right.
+        // An inode has one name and is not reused: if it is still the same, what was read belongs
+        // to this cgroup.
         if (tryStatusAt(fd, name)?.inode !== inode) return "gone";
         if (isGrown) return isPopulatedAt(fd, name) === true ? "populated" : "grown";
         // At this point another cgroup could still be put in its place. The kernel removes that

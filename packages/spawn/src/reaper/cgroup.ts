@@ -1,11 +1,11 @@
-/** The objects that the decisions are about: a cgroup, and the world in which it lives. */
+/** What `Lifecycle` and its stages work with: a cgroup, and the world in which it lives. */
 import type { CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
 import type { Removal } from "./cgroup-files.ts";
 import type { ReaperCounts } from "./metrics.ts";
 
 /** The stages in the life of a cgroup. */
 export type Phase =
-  /** The cgroup was found, but its state could not be read yet. */
+  /** The cgroup was found, but its state has not been read yet. */
   | "unseen"
   /** No process has been seen in it yet. */
   | "unused"
@@ -14,7 +14,10 @@ export type Phase =
   | "empty"
   /** It was measured in its present state, and is deleted once the figures are journalled. */
   | "released"
-  /** Its directory is gone. It was released as vanished, but the tree has not reported it yet. */
+  /**
+   * Its directory is gone. It was released as vanished, but the tree has not reported the removal
+   * yet.
+   */
   | "vanished";
 
 /** A release of a cgroup, to be reported to the main thread. */
@@ -59,7 +62,7 @@ export class Cgroup<Node> {
   isFound = false;
   /** Undefined until the first child is added: most cgroups have none. */
   children: Set<Cgroup<Node>> | undefined;
-  /** How many of the children were used and are not released. */
+  /** The number of children that were used and are not released. */
   openChildren = 0;
   /** The time at which it became empty. */
   emptyMs = 0;
@@ -69,7 +72,7 @@ export class Cgroup<Node> {
   report = 1;
   /** The figures that were last reported. */
   last: CgroupSnapshot | undefined;
-  /** The figures that have been measured since the last report, while it ran. */
+  /** The latest figures that were measured since the last report, while it ran. */
   sample: CgroupMeasurement | undefined;
   release: ReleaseState | undefined;
   /** The time at which it was released. */
@@ -118,7 +121,7 @@ export class Cgroup<Node> {
   }
 }
 
-/** The questions that the decisions ask, and the actions that they take. */
+/** The questions that `Lifecycle` and its stages ask, and the actions that they take. */
 export interface LifecycleWorld<Node> {
   /** Returns the milliseconds of a clock that never jumps. */
   nowMs(): number;
@@ -129,8 +132,8 @@ export interface LifecycleWorld<Node> {
   /** Returns whether another release may be reported; if not, cgroups that became empty wait. */
   mayRelease(): boolean;
   /**
-   * Returns whether there is room for releases that are reported in any case, such as those of
-   * cgroups that were found.
+   * Returns whether there is room for releases of cgroups that were found, which are reported even
+   * without accounting.
    */
   hasRoom(): boolean;
   measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
@@ -153,7 +156,7 @@ export interface LifecycleWorld<Node> {
   deleted(release: number): void;
 }
 
-/** The counters of the reaper that the decisions increase. */
+/** The counters of the reaper that `Lifecycle` and its stages increase. */
 export type LifecycleCounts = Pick<
   ReaperCounts,
   "releasedCgroups" | "deletedCgroups" | "vanishedCgroups" | "unseenCgroups" | "repopulatedCgroups"

@@ -17,7 +17,7 @@ const GRACE_MS = 1000;
 export interface CheckListener {
   /** Called when a check begins. */
   begins(): void;
-  /** Called after watches that the kernel had refused were requested again. */
+  /** Called when the watches that the kernel had refused have been requested again. */
   retried(): void;
   /** Called when changes were repaired that no event had reported. @param changes their number */
   missed(changes: number): void;
@@ -54,7 +54,7 @@ export class PeriodicCheck {
   /** Checks at each interval from now on. */
   start(): void {
     this.#loop.after(this.#intervalMs, () => {
-      // On a large or busy host, the previous check may not be finished yet; it then goes on.
+      // On a large or busy host, the previous check may still be under way: then no new one begins.
       if (this.#work.next === undefined) this.#begin(this.#check());
       this.start();
     });

@@ -2,14 +2,15 @@
  * Decides when a released cgroup is deleted, and what happens to its children that were never used.
  *
  * Invariants:
- * - A cgroup is deleted when its latest release is journalled, or was not reported, and it has no
- *   children.
+ * - A cgroup is deleted when it has no children, and its latest release is journalled or was not
+ *   reported.
  * - Right before the deletion it is checked again. If it is populated, the release is withdrawn; if
  *   it has used more than its release shows, it is released again.
  * - Each reported release is later reported as deleted or withdrawn, or another release replaces
  *   it; after that, nothing of it is left here for longer than `KEPT_MS`.
  * - An unused cgroup is deleted only to make way for a cgroup above it that was used and waits for
- *   its own deletion, and not before `unusedMs` have passed.
+ *   its own deletion, and not before `unusedMs` have passed since the unused cgroup was found and
+ *   since the other one was released.
  */
 import type { Cgroup, LifecycleCounts, LifecycleWorld, ReleaseState } from "./cgroup.ts";
 import { Deadlines, Queue } from "./deadlines.ts";
@@ -91,7 +92,7 @@ export class Deletion<Node> {
   journalled(releases: readonly number[]): void {
     for (const number of releases) {
       const cgroup = this.#waiting.get(number);
-      // The release is undefined if it was withdrawn, or if its directory is gone.
+      // The release may have been withdrawn, or the directory of the cgroup may be gone.
       if (cgroup?.release === undefined) continue;
       this.#waiting.delete(number);
       cgroup.release.isJournalled = true;
@@ -107,7 +108,7 @@ export class Deletion<Node> {
 
   /**
    * Forgets the latest release of a cgroup.
-   * @returns the number of the release, if its record was not handed over
+   * @returns the number of the release, if it was reported and its record was not handed over
    */
   replace(cgroup: Cgroup<Node>): number | undefined {
     const { release } = cgroup;
@@ -128,7 +129,8 @@ export class Deletion<Node> {
   }
 
   /**
-   * Plans another attempt, because something has happened to a cgroup since its deletion failed.
+   * Plans another attempt to delete a cgroup, because something may have changed since the last
+   * one.
    */
   retry(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released") this.#ready.add(cgroup);

@@ -78,7 +78,7 @@ it("measures a few at a time if there are thousands", () => {
   expect(looks.length).toBeGreaterThan(9500);
 });
 
-it("wakes up ten times in an interval without cgroups, and measures a new one in time", () => {
+it("without cgroups, wakes up ten times in an interval, and measures a new cgroup in time", () => {
   interim.configure(3_600_000);
   pass(3_600_000);
   expect(wakes).toBe(10);
@@ -125,7 +125,7 @@ it("begins a new round, with nothing owed, if the interval changes", () => {
   expect(places).toEqual([0, 1]);
 });
 
-it("begins each round with nothing owed, however much was left of the previous one", () => {
+it("begins each round with nothing owed, whatever was owed at the end of the previous one", () => {
   count = 30;
   interim.configure(1000);
   pass(21 * 50);

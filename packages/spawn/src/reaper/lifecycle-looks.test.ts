@@ -33,7 +33,7 @@ describe("when cgroups are found", () => {
     expect(world.pass(1)).toEqual(["/a#1=5", "rmdir /a"]);
   });
 
-  it("a cgroup that is found late has no delay", () => {
+  it("a used cgroup that is found late is released without delay", () => {
     world.charge(world.make("a", undefined, "late"), 5);
     expect(world.pass()).toEqual(["/a#1=5 found", "rmdir /a"]);
   });
@@ -66,7 +66,7 @@ describe("a cgroup that could not be looked at during startup", () => {
     world.pass();
   });
 
-  it("is found to differ as soon as it can be looked at, although it was never used", () => {
+  it("differs from what is known as soon as it can be looked at, even if it was never used", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
     world.refused.clear();
     expect(finish(world.lifecycle.differing()).value).toEqual([a]);
@@ -78,7 +78,7 @@ describe("a cgroup that could not be looked at during startup", () => {
     expect(world.pass()).toEqual(["/a#1=0 found", "rmdir /a"]);
   });
 
-  it("is reported once, although an event came before and somebody else removes it", () => {
+  it("is reported once, even if an event comes first and somebody else removes it later", () => {
     world.isAccounting = true;
     world.tell(a);
     world.pass();
@@ -101,7 +101,7 @@ describe("a cgroup that could not be looked at when it was found later", () => {
     expect(world.pass(50)).toEqual(["/a#1=1"]);
   });
 
-  it("is found to differ as soon as it can be looked at, and is then unused", () => {
+  it("differs from what is known as soon as it can be looked at, and is then unused", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
     world.refused.clear();
     expect(finish(world.lifecycle.differing()).value).toEqual([b]);
@@ -130,7 +130,7 @@ describe("a cgroup that can no longer be looked at", () => {
     expect(world.lifecycle.unreleased().used).toEqual([a]);
   });
 
-  it("is reported once if an event comes after its release, and somebody else removes it", () => {
+  it("is reported once, even if an event comes after its release and somebody else removes it", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.run(a);
@@ -152,7 +152,7 @@ describe("a cgroup that can no longer be looked at", () => {
     expect(world.counts).toMatchObject({ unseenCgroups: 1, vanishedCgroups: 0 });
   });
 
-  it("is not found to differ from what is known", () => {
+  it("does not differ from what is known", () => {
     const a = world.make("a");
     world.start(a);
     world.pass();
@@ -189,7 +189,7 @@ it("has nothing to delete after a retry if nothing is released", () => {
   expect(world.lifecycle.isDeleting).toBe(false);
 });
 
-it("an unused cgroup is found to differ if its figures show use that no event has reported", () => {
+it("an unused cgroup differs from what is known if its figures show use without an event", () => {
   const a = world.make("a");
   world.pass();
   expect(finish(world.lifecycle.differing()).value).toEqual([]);
@@ -242,7 +242,7 @@ describe("a second look", () => {
     expect(world.lifecycle.unreleased().used).toEqual([a]);
   });
 
-  it("that shows use leaves nothing that a later removal could report again", () => {
+  it("that shows use leads to one report, even if somebody else removes the cgroup later", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.pass();
@@ -290,7 +290,7 @@ describe("a released cgroup", () => {
     expect(world.pass()).toEqual(["rmdir /a", "deleted 1"]);
   });
 
-  it("that could not be deleted is tried once more before it is handed over", () => {
+  it("that could not be deleted is tried once more before its record is handed over", () => {
     world.isReadOnly = true;
     world.journal();
     expect(world.pass(9999)).toEqual([]);
@@ -298,7 +298,7 @@ describe("a released cgroup", () => {
     expect(world.pass(1)).toEqual(["rmdir /a", "deleted 1"]);
   });
 
-  it("is reported as kept together with all others whose time has come", () => {
+  it("is reported as kept in the same pass as all others whose time has come", () => {
     const b = world.make("b");
     world.run(b);
     expect(world.pass(50)).toEqual(["/b#1=1"]);
@@ -309,7 +309,7 @@ describe("a released cgroup", () => {
     expect(world.log).toEqual(["kept 1", "kept 2"]);
   });
 
-  it("that was handed over is reported as deleted although a later release was withdrawn", () => {
+  it("that was handed over is reported as deleted, even if a later release was withdrawn", () => {
     world.isReadOnly = true;
     world.journal();
     expect(world.pass(10_000)).toEqual(["kept 1"]);
@@ -360,7 +360,7 @@ describe("an unused child, when it has to make way", () => {
     ]);
   });
 
-  it("is deleted in a step of its own after a cgroup below it that came later", () => {
+  it("is deleted after a cgroup that was added below it later, each in a step of its own", () => {
     world.pass(5000);
     world.make("c", b);
     expect(world.pass(9999)).toEqual([]);
@@ -374,7 +374,7 @@ describe("an unused child, when it has to make way", () => {
     ]);
   });
 
-  it("has its full time from the latest release of its parent", () => {
+  it("stays for the full time after the latest release of its parent", () => {
     world.pass(5000);
     world.start(a);
     world.pass();
@@ -403,7 +403,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.lifecycle.unreleased().used).toEqual([]);
   });
 
-  it("is tried again, after its time, once the periodic check has looked at its parent", () => {
+  it("is tried again when its time has passed since the periodic check looked at its parent", () => {
     world.isReadOnly = true;
     expect(world.pass(20_000)).toEqual([]);
     world.isReadOnly = false;
@@ -412,7 +412,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is tried again when it loses its last child, and not before", () => {
+  it("is tried again after it has lost its last child, and not before", () => {
     const [c, d] = [world.make("c", b), world.make("d", b)];
     world.isReadOnly = true;
     world.pass(20_000);
@@ -441,7 +441,7 @@ describe("a cgroup that is gone when it is to be measured", () => {
     expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
   });
 
-  it("stays vanished, although a new one is in use there before the removal is reported", () => {
+  it("stays vanished, even if another is in use in its place before its removal is reported", () => {
     const a = world.make("a");
     world.run(a);
     world.pass();

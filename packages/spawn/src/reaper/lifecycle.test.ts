@@ -139,7 +139,7 @@ describe("an event that the figures do not explain", () => {
     expect(world.counts.vanishedCgroups).toBe(1);
   });
 
-  it("proves nothing if the figures still do not explain it", () => {
+  it("proves nothing if the figures do not explain it at the second look either", () => {
     const a = world.make("a");
     world.pass();
     world.tell(a);
@@ -331,7 +331,7 @@ describe("with accounting", () => {
     expect(world.pass()).toEqual(["rmdir /b/c", "deleted 2", "rmdir /b", "deleted 3"]);
   });
 
-  it("a cgroup that cannot be deleted is kept after 10 s, and deleted when it can be", () => {
+  it("a cgroup that cannot be deleted is reported as kept after 10 s, and deleted when possible", () => {
     world.isReadOnly = true;
     expect(world.journal()).toEqual([]);
     expect(world.pass(9999)).toEqual([]);
@@ -343,7 +343,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.waiting).toBe(0);
   });
 
-  it("a kept cgroup that runs again gets another report, and both end with the directory", () => {
+  it("a kept cgroup that runs again is released again; both releases end with its deletion", () => {
     world.isReadOnly = true;
     world.journal();
     expect(world.pass(10_000)).toEqual(["kept 1"]);
@@ -439,7 +439,7 @@ describe("an unused child", () => {
     expect(world.pass(100_000)).toEqual([]);
   });
 
-  it("that comes later has its own time", () => {
+  it("that comes later is deleted when its own time is over", () => {
     world.run(a);
     world.make("b", a);
     expect(world.pass(50)).toEqual(["/a#1=1"]);

@@ -7,8 +7,8 @@
  *                   ^----------+---------+
  *
  * Invariants:
- * - Each cgroup that was found and is gone was released, has vanished, was deleted unused, or is
- *   counted as unseen.
+ * - Each cgroup that was found and no longer exists was released, perhaps as vanished, was deleted
+ *   unused, or is counted as unseen.
  * - Freezing a cgroup does not count as use: the kernel reports freezing with the same event as a
  *   change of processes, so an event proves nothing without the figures.
  */
@@ -48,7 +48,7 @@ export class Lifecycle<Node> {
     return this.#cgroups.size;
   }
 
-  /** Returns how many cgroups have become empty and wait until they are journalled. */
+  /** Returns the number of empty cgroups that wait for room or for the journal. */
   get waiting(): number {
     return this.#release.waiting + this.#deletion.waiting;
   }
@@ -75,9 +75,9 @@ export class Lifecycle<Node> {
 
   /**
    * Called when everything below a new cgroup is known; looks at the cgroup for the first time.
-   * If it is empty at startup, an earlier run has left it behind. If it is empty later, it may be
-   * waiting for its first process, unless its figures show that it has had one. If it cannot be
-   * looked at now, it is looked at as soon as possible.
+   * If it is empty at startup, it counts as used. If it is empty later, it may be waiting for its
+   * first process, unless its figures show that it has had one. If it cannot be looked at now, it
+   * is looked at as soon as possible.
    */
   scanned(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
@@ -195,7 +195,7 @@ export class Lifecycle<Node> {
     return phase === "unseen" || phase === "populated";
   }
 
-  /** Plans another attempt for cgroups that could not be measured or deleted in their turn. */
+  /** Plans another attempt for cgroups that could not be measured or deleted when it was time. */
   *retry(): Generator<void, void> {
     for (const cgroup of this.#cgroups.values()) {
       this.#release.retry(cgroup);
@@ -224,9 +224,9 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Returns whether an empty cgroup that was never seen populated has been populated. Checks
-   * again that it is empty, because its first process may have come after the first look, and
-   * before the figures were read.
+   * Returns whether a cgroup that was never seen populated had a process and is empty again. Checks
+   * a second time that it is empty, because its first process may have come after the first look
+   * and before the figures were read.
    */
   #wasLeft(node: Node): boolean {
     return this.#world.wasUsed(node) && this.#world.isPopulated(node) === false;

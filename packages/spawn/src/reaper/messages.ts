@@ -14,7 +14,7 @@ export interface ReaperOptions {
   readonly deletionDelayMs: number;
   /** The interval at which the cgroups are compared with what the events have reported. */
   readonly checkIntervalMs: number;
-  /** How long an empty cgroup waits before its children that were never used are deleted. */
+  /** The minimum time from the release of a cgroup to the deletion of its unused children. */
   readonly unusedMs: number;
   /** The interval at which running cgroups are measured for the script; 0: never. */
   readonly interimMs: number;
@@ -52,8 +52,8 @@ export interface ReaperDialogue extends Dialogue {
   readonly commands: {
     /**
      * The records of these releases are on the disk: their directories may be deleted.
-     * @param takenBytes how many bytes of reported records have left the main thread's memory since
-     *   the last command
+     * @param takenBytes the number of bytes of reported records that have left the main thread's
+     *   memory since the last command
      */
     journalled(releases: readonly number[], takenBytes: number): void;
     /**
@@ -88,8 +88,8 @@ export interface ReaperDialogue extends Dialogue {
      */
     kept(releases: readonly number[]): void;
     /**
-     * The cgroups of these releases have processes again: their records are to be forgotten. No
-     * event follows for them.
+     * The cgroups of these releases have processes again: the records of the releases are to be
+     * forgotten. No event follows for these releases.
      */
     withdrawn(releases: readonly number[]): void;
     /** The measurements of running cgroups. */

@@ -49,7 +49,7 @@ function walk<T>(fd: number, path: string, use: (fd: number, path: ByteString) =
   }
 }
 
-/** The directory is not in cgroup2, or cannot be opened. */
+/** The cgroup root is not in cgroup2, or cannot be opened. */
 export class CgroupRootError extends Error {
   override readonly name = "CgroupRootError";
   /** A code, like those of Node's own errors: it shows that this is not a defect of the program. */
