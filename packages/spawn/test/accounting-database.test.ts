@@ -15,7 +15,7 @@ const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
 /**
  * With `TORTURE=all`, cgroups are created for half a minute at 400 a second. Sessions are cut
- * during that time and, if necessary, after it, until `cuts` of them have been cut.
+ * during that time and, if necessary, after it, until `LOAD.cuts` of them have been cut.
  */
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
@@ -202,7 +202,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   /** A shell command that uses CPU time. */
   const BUSY = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
 
-  it("gives a plain INSERT the same sums as the original daemon, with a slow database and a reused name", async () => {
+  it("books the same sums with a plain INSERT as the original daemon, even if the database is slow and a cgroup's name is reused", async () => {
     host.writeScript(plainScript('assert(db:execute("SELECT pg_sleep(1)"))'));
     await host.start();
     await host.untilReady();

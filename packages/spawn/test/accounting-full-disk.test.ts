@@ -1,7 +1,7 @@
 /**
  * Fills the disk of the journal, or makes it read-only: cgroups' directories stay, and the log says
- * why. Handlers are called as long as there is room for their marks, the notes in the journal that
- * a handler has begun.
+ * why. Handlers are called as long as there is room for their marks: the entries of the journal
+ * which say that a handler has begun.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";

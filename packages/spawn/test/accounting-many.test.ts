@@ -1,4 +1,4 @@
-/** Finds more cgroups at startup than the default of `max_waiting`, and sets the wall clock. */
+/** Finds more cgroups at startup than the default of `max_waiting`, and sets the daemon's clock. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -47,7 +47,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     );
 
     it("because of its age when the wall clock is set", async () => {
-      // The daemon gets a clock of its own: the test must not set the machine's clock.
+      // The daemon gets a wall clock of its own: the test must not set the machine's clock.
       const offset = join(host.directory, "offset");
       const preload = join(host.directory, "clock.cjs");
       writeFileSync(offset, "0");

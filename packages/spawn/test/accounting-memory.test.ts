@@ -1,4 +1,4 @@
-/** Measures the daemon's memory when many cgroups with large attributes become empty at once. */
+/** Measures the daemon's memory when it starts with many empty cgroups with large attributes. */
 import { closeSync, openSync } from "node:fs";
 import { setXattr } from "@cm4all/linux";
 import { missing, readProc } from "@cm4all/testing";
@@ -9,7 +9,7 @@ import { until } from "./support/daemon.ts";
 const COUNT = 1200;
 const TIMEOUT_MS = 180_000;
 
-/** The number of attributes of each cgroup; together they have 112 KiB. */
+/** The number of attributes of each cgroup; together they take 112 KiB. */
 const ATTRIBUTES = 28;
 const VALUE = Buffer.alloc(4096, "v");
 
@@ -35,7 +35,7 @@ function leave(name: string): void {
 }
 
 it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "the daemon takes little memory when it finds many cgroups with large attributes at once",
+  "the daemon grows by less than 270 MiB if it finds many cgroups with large attributes at startup",
   async () => {
     host.writeHandler("say(#cgroup.xattr['user.attribute-27'])", "handlers_bear_repetition = true");
     await host.start();

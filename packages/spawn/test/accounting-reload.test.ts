@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     expect(host.daemon.child.exitCode).toBeNull();
   });
 
-  it("with another script hands that script the cgroups that wait for a slow handler", async () => {
+  it("with another script hands that script the cgroups that wait behind slow handlers", async () => {
     await using server = await SilentServer.start(host.directory);
     makeEmpty(500);
     await host.startWith(
@@ -283,7 +283,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
   });
 
-  it("leaves one script host, even if it is one of many reloads", async () => {
+  it("leaves one script host, even after many other reloads", async () => {
     const paths = [script("a"), script("b"), script("c")];
     const use = (i: number) => host.reload(`script = "${paths[i % 3]}"\n`);
     await host.startWith(`script = "${paths[0]}"\n`);

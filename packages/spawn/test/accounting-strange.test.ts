@@ -12,11 +12,14 @@ import { RunsProgram } from "./support/runs.ts";
 
 /**
  * The number of nested cgroups. Each name has 255 control characters, each of which takes two bytes
- * in JSON. The record of one of the deepest cgroups is longer than 262,144 characters: messages of
- * such a length once ended the script host.
+ * in the record's JSON. The record of one of the deepest cgroups is longer than 262,144 bytes:
+ * messages of this length used to end the script host.
  */
 const DEPTH = 600;
-/** How many of these cgroups are below the scope; the others are above it. */
+/**
+ * The number of these cgroups that are below the scope; the others are the scope itself and the
+ * cgroups above it.
+ */
 const LEVELS = 20;
 
 /** A shell command that uses CPU time. */
@@ -42,7 +45,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await host.stop();
   });
 
-  it("records each cgroup that others remove within milliseconds, or counts it as removed unseen", async () => {
+  it("records each cgroup that another program removes within milliseconds, or counts it as removed unseen", async () => {
     host.writeHandler("say(cgroup.path)");
     const running = Array.from({ length: 10 }, (_, i) => host.scratch.run(`a.scope/running-${i}`));
     for (const i of running.keys())
@@ -51,13 +54,13 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await host.untilReady();
     const remove = (prefix: string, count: number) =>
       program.run({ mode: "remove", base: scope, prefix, count });
-    // While the daemon runs.
+    // These cgroups come and go while the daemon runs.
     await remove("seen", 300);
-    // While the daemon is stopped, so that it does not notice these cgroups.
+    // These come and go while the daemon is paused, so that it does not notice them.
     await host.daemon.whilePaused(async () => {
       await remove("unseen", 50);
     });
-    // Cgroups that the daemon has watched since its start.
+    // The daemon has watched these since its start; they are removed while it is paused.
     await host.daemon.whilePaused(async () => {
       for (const child of running) child.kill("SIGKILL");
       for (const i of running.keys()) await untilRemoved(`a.scope/running-${i}`);
@@ -138,7 +141,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     host.reaperConfig = "unused_seconds = 3600";
     await host.start();
     await host.untilReady();
-    // The child is never used, so the daemon delays the deletion of the parent.
+    // The child is never used, so the daemon deletes it and its parent only after `unused_seconds`.
     host.scratch.make("a.scope/job/child");
     const untilWaiting = (ofReaper: number, ofQueue: number) =>
       until(
@@ -155,7 +158,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       await host.scratch.runToEnd("a.scope/job", BUSY);
       await until(() => measured() > before, "it is measured");
     };
-    // Each run withdraws the report of the run before it.
+    // The report of each run replaces that of the run before it.
     for (let i = 0; i < 3; i++) {
       await run();
       await untilWaiting(0, 1);

@@ -87,7 +87,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect(host.daemon.log).not.toContain("there is no user");
   });
 
-  it("has its groups and those of the unit, but not root's", async () => {
+  it("has its groups and those of the daemon's unit, but not root's", async () => {
     const groups = () => {
       const [, list = ""] =
         /^Groups:\t(.*)$/m.exec(readProc(host.scriptHostPid ?? 0, "status")) ?? [];

@@ -281,7 +281,10 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     const marker = request("marker", { ipc: true });
     const inode = client.inodes("marker", { ipc: true }).ipc;
     const kinds = { error: 0, handles: 0, closed: 0, none: 0 };
-    /** Receives an answer, and returns its kind; `none` if it is the answer to the marker. */
+    /**
+     * Receives an answer, and returns its kind; `none` if it is the answer to `marker`, which
+     * follows each datagram: then the datagram itself got no answer.
+     */
     const receiveBefore = (): keyof typeof kinds => {
       const answer = client.receive();
       if (answer.kind !== "handles") return answer.kind;
@@ -307,11 +310,12 @@ describe.skipIf(cannotRun)("random datagrams", () => {
       client = daemon.connect();
       client.inodes("marker", { ipc: true });
     };
-    // V8 takes up to 50 MiB while it works, and no more, however many datagrams there are.
+    // The first half is not measured: V8 takes up to 50 MiB while it works, and no more, however
+    // many datagrams there are.
     sendMany(COUNT / 2);
     await settle();
     const status = await daemon.status();
-    // Each name keeps the FIFO of its leases open.
+    // Each name keeps the FIFO of its leases open. These FIFOs are counted separately.
     const countFds = async () => (await daemon.restingDescriptorCount()) - daemon.fifoCount();
     const before = { fds: await countFds(), bytes: daemon.privateBytes() };
     sendMany(COUNT / 2);

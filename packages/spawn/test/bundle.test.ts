@@ -8,6 +8,7 @@ import { BUNDLE, NODE_OPTIONS, TestDaemon } from "./support/daemon.ts";
 const dist = dirname(BUNDLE);
 const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
 
+/** Runs a copy of the bundle, in a directory that contains nothing but the given addons. */
 function run(args: readonly string[], options: { uid?: number } = {}, besides = addons) {
   using copy = copyBundle(
     BUNDLE,
@@ -22,7 +23,7 @@ function run(args: readonly string[], options: { uid?: number } = {}, besides = 
   });
 }
 
-describe("the bundle, copied to an empty directory", () => {
+describe("the bundle", () => {
   it.skipIf(missing("gcc") !== undefined)("has two addons beside it", () => {
     expect(addons).toEqual([
       `ffi-rs.linux-${process.arch}-gnu.node`,
@@ -69,7 +70,7 @@ describe("the bundle, copied to an empty directory", () => {
 
   it.skipIf(missing("root") !== undefined).each([
     ["", addons],
-    [", even without our addon", addons.filter((name) => name.startsWith("ffi-rs"))],
+    [", even without the project's own addon", addons.filter((name) => name.startsWith("ffi-rs"))],
   ])("reports in one line that it needs root%s", (_, besides) => {
     const { stderr, status } = run(["--config", "/dev/null"], { uid: 65534 }, besides);
     expect(stderr).toBe("cm4all-spawn: must be started as root: it creates namespaces\n");

@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that start
     expect((await other.status()).names).toBe(0);
   });
 
-  it("without the service manager that NOTIFY_SOCKET names says so in one line", async () => {
+  it("with a NOTIFY_SOCKET that it cannot reach says so in one line", async () => {
     const daemon = await TestDaemon.start({ env: { NOTIFY_SOCKET: "/nowhere/notify" } });
     await daemon.untilLogged(
       /^\S+ cannot reach the service manager at \/nowhere\/notify, going on without it: .*\n/,
@@ -144,7 +144,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       },
     );
 
-    it("by SIGTERM during its start ends in an orderly way", { timeout: 60_000 }, async () => {
+    it("by SIGTERM during its start does not crash", { timeout: 60_000 }, async () => {
       for (let delayMs = 0; delayMs < 300; delayMs += 20) {
         const daemon = new TestDaemon();
         await sleep(delayMs);

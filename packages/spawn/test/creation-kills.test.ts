@@ -26,8 +26,9 @@ const isTorture = process.env["TORTURE"] === "all";
 const cannotRun = missing("root", "catatonit", "cgroup2", "strace") !== undefined;
 
 /**
- * Kills the daemon when the thread that answers makes a system call for the `nth` time.
- * @returns whether it made that call
+ * Asks for a name, and kills the daemon when the thread that answers makes the system call `call`
+ * for the `nth` time.
+ * @returns whether the daemon was killed
  */
 async function killAt(daemon: TestDaemon, call: string, nth: number, name: string) {
   const tid = storeThread(daemon).split("/").at(-1) ?? "";

@@ -1,6 +1,6 @@
 /**
- * Starts the daemon with a damaged store: what is intact is used, and the rest is left alone and
- * logged.
+ * Starts the daemon with a damaged store: what is intact is used, what is damaged is left alone and
+ * logged, and surplus files do no harm.
  */
 import {
   copyFileSync,
@@ -25,9 +25,13 @@ function replaceByFifo(path: string): void {
   mkfifo(path, 0o600);
 }
 
-/** Ways to damage the store, in which /names/1 and /names/2 belong to the names `one` and `two`. */
+/**
+ * Ways to damage the store, in which /names/1 and /names/2 belong to the names `one` and `two`. The
+ * directory of a name contains the files `name` and `uid`, and for each user namespace N the file
+ * `user-N.maps`, the payload of the request for it.
+ */
 const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegExp }> = {
-  "a missing payload": {
+  "a user namespace without its payload": {
     damage: () => unlinkSync("/names/1/user-0.maps"),
     line: /\/names\/1\/user-0: ENOENT/,
   },

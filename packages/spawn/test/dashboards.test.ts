@@ -24,7 +24,7 @@ import { TestPrometheus } from "./support/prometheus.ts";
 
 const require = createRequire(import.meta.url);
 
-/** The modules of @grafana/schema with the types of a panel's options, by the panel's type. */
+/** For each type of panel, the module of @grafana/schema that declares the panel's options. */
 const PANELS: Readonly<Record<string, string>> = {
   bargauge: "bargauge",
   stat: "stat",
@@ -34,8 +34,8 @@ const PANELS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Compiles a dashboard as a literal of Grafana's types, which allow no other properties. Returns
- * the compiler's errors.
+ * Compiles a dashboard as a literal of Grafana's types: the compiler reports properties that these
+ * types do not declare. Returns the compiler's errors.
  */
 function compile(dashboard: Dashboard): string {
   const types = join(dirname(require.resolve("@grafana/schema/package.json")), "dist/types");
@@ -108,7 +108,7 @@ it("the check of the schema finds mistakes", () => {
 
 const needs = missing("root", "catatonit", "cgroup2", "prometheus");
 
-/** Series that some hosts do not have, and alerts, none of which fires. */
+/** Queries for series that some hosts do not have, or for alerts, of which none fires here. */
 const MAY_BE_EMPTY = /^ALERTS|scope_(memory|oom|refused|read|written)/;
 
 describe.skipIf(needs !== undefined)("queries for Prometheus", () => {
@@ -178,7 +178,7 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
     expect(await rowsOf(text)).not.toEqual([]);
   });
 
-  it("give the same rows for all customers as for each of them by name", async () => {
+  it("give the same rows for all customers as for a list of their names", async () => {
     const named = await Promise.all(queries(CHOICES[0]).map(({ text }) => rowsOf(text)));
     expect(await Promise.all(queries("all").map(({ text }) => rowsOf(text)))).toEqual(named);
     // No query lists all names: there may be more of them than a query can hold.

@@ -78,7 +78,7 @@ export class ParentThread<D extends Dialogue> {
     try {
       this.#port.postMessage(message);
     } catch (error) {
-      // If a DOMException ended the thread, the main thread would get an empty object instead.
+      // A DOMException that ended the thread would reach the main thread as an empty object.
       throw new TypeError(String(error));
     }
   }

@@ -28,7 +28,7 @@ describe("descriptors of a side loop", () => {
       served++;
     });
     for (let i = 0; i < MANY; i++) side.watch(signalled().number);
-    // This descriptor is ready in each turn.
+    // This descriptor is not the side loop's, and is ready in each turn.
     loop.watch(signalled().number, EPOLLIN, () => {
       servedBefore.push(served);
       if (served === MANY) loop.stop();

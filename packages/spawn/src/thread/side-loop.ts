@@ -14,8 +14,8 @@ export class SideLoop {
   readonly #epoll = new Epoll(BATCH);
 
   /**
-   * @param ready called with a descriptor while it has something to read. The descriptor may have
-   *   been forgotten in the same turn
+   * @param ready called with each descriptor that has something to read. The previous call in the
+   *   same turn may have forgotten the descriptor
    */
   constructor(loop: Pick<EventLoop, "watch" | "after">, ready: (fd: number) => void) {
     const serve = () => {
