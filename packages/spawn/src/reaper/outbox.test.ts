@@ -26,8 +26,8 @@ function recording() {
 }
 
 /**
- * Returns an outbox that has no room even for cgroups that others have removed, and how many of
- * them it has kept.
+ * Returns an outbox that has no room even for cgroups that others have removed, and the number of
+ * releases that filled it.
  */
 function full() {
   const recorded = recording();
@@ -56,13 +56,13 @@ describe("the outbox", () => {
     expect(await collectsGarbage(() => outbox.released(half))).toBe(true);
   });
 
-  it("keeps releases of cgroups that others have removed up to a higher limit", () => {
+  it("accepts releases of vanished cgroups up to a higher limit", () => {
     const { outbox, takeReleases, kept } = full();
     expect([kept, takeReleases().length]).toEqual([24, 24]);
     expect(outbox.hasRoom).toBe(false);
   });
 
-  it("always reports cgroups that were found at startup and vanish, if need be without attributes", () => {
+  it("always reports a vanished cgroup that was found at startup, without attributes if need be", () => {
     const { outbox, takeReleases } = full();
     takeReleases();
     const path = bytesOfText("/a");
@@ -123,7 +123,7 @@ describe("the outbox", () => {
     expect(post(() => outbox.deleted(7))).toEqual([["deleted", [7]]]);
   });
 
-  it("keeps the attributes of a cgroup that has vanished while there is room", () => {
+  it("keeps a vanished cgroup's attributes while there is room", () => {
     const { outbox, takeReleases } = recording();
     const snapshot = { path: bytesOfText("/a"), id: "boot:1", report: 1, measuredMs: 5 };
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x")] as const]];

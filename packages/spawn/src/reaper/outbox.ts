@@ -1,7 +1,7 @@
 /**
- * Collects the messages of a turn for the main thread, because each message costs more than its
- * contents. Limits the memory that they take until the main thread has taken them: customers may
- * give each of their cgroups attributes of a hundred kilobytes.
+ * Collects the messages of a turn for the main thread, because posting a message costs more than
+ * its contents. Limits the memory of the messages that the main thread has not taken yet: customers
+ * may give each of their cgroups a hundred kilobytes of attributes.
  */
 import { type EncodedRecord, encodeRecord, recordSize, tryParseRecord } from "@cm4all/cgroup";
 import { GarbageBound } from "@cm4all/linux";

@@ -1,6 +1,6 @@
 /**
- * The reaper, which runs on a thread of its own: connects the watched tree, the decisions and the
- * files of the cgroups with the thread's event loop.
+ * The reaper, which runs on a thread of its own: connects the watched tree, the decisions about
+ * cgroups (`Lifecycle`) and the cgroups' files with the thread's event loop.
  */
 import { type CgroupSnapshot, type EncodedRecord, encodeRecord, limitPath } from "@cm4all/cgroup";
 import { EPOLLIN, errorText, freeMemory, Inotify, QUIET_MS, textOf } from "@cm4all/linux";
@@ -246,7 +246,9 @@ export class Reaper {
     this.#check.sample();
   }
 
-  /** Looks for the missing directories later. Accounting waits until all directories are known. */
+  /**
+   * Looks again later for directories that are not known yet. Accounting waits until all are known.
+   */
   #startLater(): void {
     this.#complaints.complain(
       "start",
@@ -290,7 +292,8 @@ export class Reaper {
       const line = formatReport(suffix(node), told);
       if (line !== undefined) this.#log(LOG_INFO, line);
     }
-    // If the cgroup was found at startup, there may be a record of it already.
+    // A cgroup that was found at startup is reported even without accounting: there may already be
+    // a record of it, which waits for this report.
     if (!this.#isAccounting && !isFound) return false;
     const record = this.#record(node, snapshot);
     const told = { number, record, vanished, isFound, replaces };

@@ -14,9 +14,9 @@ import type { Deletion } from "./deletion.ts";
 
 /**
  * The kernel reports a change up to 10 ms late, and charges the cgroup for a process's last
- * moments after the process has left. If a cgroup is measured within this time, in milliseconds,
- * after it became empty, up to ECHO_USEC of CPU time that appears later counts as part of the same
- * run. Figures that do not show a process yet may show it after this time.
+ * moments after the process has left. So if a cgroup is measured less than ECHO_MS after it became
+ * empty, up to ECHO_USEC of CPU time that appears later counts as part of the same run. And figures
+ * that do not show a process yet are looked at again after ECHO_MS (see `Lifecycle`).
  */
 export const ECHO_MS = 15;
 const ECHO_USEC = 200;
@@ -29,7 +29,7 @@ export class ReleaseStage<Node> {
   readonly #delays: Deadlines<Cgroup<Node>>;
   /** Cgroups that may be released now. */
   readonly #ripe = new Queue<Cgroup<Node>>();
-  /** Cgroups that were found, are reported in any case, and wait for room. */
+  /** Cgroups that were found at startup. They are reported in any case, and wait for room. */
   readonly #found = new Set<Cgroup<Node>>();
   #nextNumber = 1;
 
@@ -139,7 +139,10 @@ export class ReleaseStage<Node> {
     this.#childClosed(cgroup);
   }
 
-  /** Reports a cgroup that was used, and that somebody else removed before it was measured. */
+  /**
+   * Reports a cgroup that was used, or may have been, and that somebody else removed before it was
+   * measured.
+   */
   vanish(cgroup: Cgroup<Node>): void {
     const { node, bornMs, last, report } = cgroup;
     const measured = cgroup.sample ?? last ?? this.#world.identify(node, bornMs);

@@ -80,7 +80,7 @@ describe("the log line", () => {
     expect(line({ cpuSystemUsec: 0 })).toBe("foo/bar: cpu=0.0s/0.0s/0.0s");
   });
 
-  it("cpu: the share of the age is shown, rounded down, if it is at least 1 %", () => {
+  it("cpu: its percentage of the age is shown, rounded down, if it is at least 1 %", () => {
     expect(fields({ cpuTotalUsec: 1e6 }, 101)).toBe("cpu=1.0s");
     expect(fields({ cpuTotalUsec: 1e6 }, 100)).toBe("cpu=1.0s[1%]");
     expect(fields({ cpuTotalUsec: 3.99e6 }, 1)).toBe("cpu=4.0s[399%]");

@@ -42,7 +42,7 @@ function componentPattern(component: string): RegExp {
   return new RegExp(`^${source}$`, "s");
 }
 
-/** A configured scope that cannot match any directory. */
+/** A configured scope is not a path below the root, or has an invalid or unsupported glob. */
 export class ScopeError extends Error {
   override readonly name = "ScopeError";
 }

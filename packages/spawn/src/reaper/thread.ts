@@ -5,8 +5,8 @@ import { WorkerThread } from "../thread/worker-thread.ts";
 import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
 
 /**
- * The memory for short-lived objects. With V8's default the daemon grows by 25 MB when 5,000
- * cgroups become empty at once, and is hardly faster.
+ * The memory for short-lived objects. With V8's default, the daemon grows by 25 MB when 5,000
+ * cgroups become empty at the same time, and is hardly faster.
  */
 const YOUNG_GENERATION_MB = 4;
 

@@ -20,7 +20,7 @@ const usage = (cpuTotalUsec: number, memoryPeakBytes?: number, report = 1) => ({
 });
 
 describe("countUsage", () => {
-  it("counts only the new CPU time of the same cgroup, and no CPU time twice", () => {
+  it("counts only what a cgroup has used since its last count, and its children's usage once", () => {
     const counts = zeroCounts(REAPER_METRICS);
     countUsage(counts, step, usage(5e6), undefined);
     countUsage(counts, job, usage(7e6), undefined);
@@ -63,7 +63,7 @@ describe("countUsage", () => {
 });
 
 describe("forgetScope", () => {
-  it("leaves no series of scopes that come and go, and keeps the sums", () => {
+  it("keeps the sums of scopes that are gone, but not a series for each", () => {
     const counts = zeroCounts(REAPER_METRICS);
     for (let i = 0; i < 1000; i++) {
       const gone = new TreeNode<Place>(root, bytesOfText(`${i}.scope`), { kind: "scope" }, 5);

@@ -10,8 +10,8 @@ import type { TreeNode } from "./tree-node.ts";
 export const GONE_SCOPES = "(gone)";
 
 /**
- * The sums, each with the function that returns its figure for a cgroup, or undefined if the kernel
- * has none.
+ * For each sum, the function that returns what a cgroup adds to it, or undefined if the kernel has
+ * no such figure.
  */
 const SUMS = {
   scopeCpuSeconds: ({ cpuTotalUsec = 0 }) => cpuTotalUsec / 1e6,

@@ -85,7 +85,10 @@ export interface TreeListener<Place> {
    * comparison.
    */
   overflowed(): void;
-  /** Called if something cannot be watched. @param error the error of the system call */
+  /**
+   * Called if a directory cannot be watched, opened or listed.
+   * @param error the error of the system call
+   */
   unwatchable(path: ByteString, error: unknown): void;
 }
 

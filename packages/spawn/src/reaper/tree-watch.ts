@@ -3,7 +3,7 @@
  * on cgroups: `TreeRules` decide which directories matter.
  *
  * A directory is watched before it is listed, so that nothing that appears in the meantime is
- * missed. Inodes show which events are then redundant or out of date. If the kernel's queue
+ * missed. Inode numbers then show which events are redundant or out of date. If the kernel's queue
  * overflows, everything is compared with the directories that exist.
  *
  * The file in each directory has a watch of its own, and no open descriptor. In cgroupfs, a watch
@@ -126,8 +126,8 @@ export class TreeWatch<Place> {
   }
 
   /**
-   * Looks again, after `startRefused`, for what is not known yet, and then calls `started` or once
-   * more `startRefused`. The work is done by the next steps.
+   * Plans to look again, after `startRefused`, for what is not known yet. The next steps do this,
+   * and then call `started`, or `startRefused` once more.
    */
   startAgain(): void {
     this.#mustStartAgain = true;

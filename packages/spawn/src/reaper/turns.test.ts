@@ -81,7 +81,7 @@ it("serves the timers and descriptors of its loop, however much there is to do",
     else loop.stop();
   });
   signalEventfd(wakeups.number);
-  // If the turn did not end, no other turn would follow.
+  // The test fails at this time if a turn does not end, which would starve the loop.
   const lastMs = monotonicMs() + 5_000;
   let isStarved = false;
   const endless = () => {

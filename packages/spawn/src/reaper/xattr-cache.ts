@@ -96,8 +96,8 @@ export class XattrCache<Place> {
   }
 
   /**
-   * Reads the attributes of an open directory, and those of all directories above it, unless they
-   * are known.
+   * Reads the attributes of an open directory and of the directories above it, except the root and
+   * those whose attributes are in the cache.
    * @param mode as from fstat(2)
    * @throws system errors if descriptors or memory run short
    */

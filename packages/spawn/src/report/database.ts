@@ -1,4 +1,4 @@
-/** Reads the data of a report from the views of fleet.sql. */
+/** Reads the data of a report from the tables and views of examples/accounting/fleet.sql. */
 import { userInfo } from "node:os";
 import pg from "pg";
 import { isDatabaseUri, type ReportOptions } from "./options.ts";
@@ -55,7 +55,7 @@ export interface ReportData {
   readonly incidents: readonly (CustomerUsage & DayUsage)[];
   /** The number of all such days, including those beyond `top`. */
   readonly allIncidents: number;
-  /** Days with reports that are on no bill yet: the figures of these days will change. */
+  /** Days with hosts' reports that are on no bill yet: the figures of these days will change. */
   readonly unbilledDays: readonly string[];
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Allowance } from "./allowance.ts";
 
-/** Takes all that are left at that time, and returns their number. */
+/** Takes all that are left at `nowMs`, and returns their number. */
 function takeAll(allowance: Allowance, nowMs: number): number {
   let count = 0;
   while (allowance.tryTake(nowMs)) count++;

@@ -19,8 +19,9 @@ interface Connection {
 /**
  * The connections of a server, each of which carries one request and its answer. If there are too
  * many, the one that has waited longest for its peer is closed, so that idle peers cannot keep
- * others from being served. A peer that sends its request immediately is not idle when the next
- * connection is accepted, because libuv looks at the existing connections between two accepts.
+ * others from being served; if none waits, the one whose request was received first is closed. A
+ * peer that sends its request immediately is idle during at most one further accept(2), because
+ * libuv looks at the existing connections between two accepts.
  */
 export class ConnectionLimit {
   readonly #bounds: ConnectionBounds;

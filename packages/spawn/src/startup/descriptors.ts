@@ -6,9 +6,9 @@ const MAX_DESCRIPTORS = 65_536;
 
 /**
  * Makes the kernel's table of descriptors large enough for the maximum number. The caller has to
- * wait for the kernel, so this is to be called while the thread of the namespace service starts.
- * Otherwise that thread would wait each time that the kernel enlarges the table, and so would
- * clients: for 30 to 50 ms in all, while unprivileged users make their first 4,000 connections.
+ * wait for the kernel; while the thread of the namespace service starts, this delays no client.
+ * Without this call, that thread and its clients would wait each time that the kernel enlarges the
+ * table: for 30 to 50 ms in all, while unprivileged users make their first 4,000 connections.
  */
 export function makeRoomForDescriptors(log: Logger): void {
   try {

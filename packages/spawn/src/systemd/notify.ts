@@ -1,6 +1,6 @@
 /**
  * Sends messages to the service manager. A message that does not fit into the manager's queue is
- * sent again later or dropped; only a barrier waits for the manager.
+ * dropped or tried again; only a barrier waits for the manager.
  * @see sd_notify(3)
  */
 import { readSync } from "node:fs";
@@ -112,7 +112,7 @@ function isClosed(reader: Fd): boolean {
 }
 
 /**
- * Returns the interval, in milliseconds, at which the manager expects a keep-alive message;
+ * Returns the time, in milliseconds, within which the manager expects the next keep-alive message;
  * undefined if the manager expects none.
  * @see sd_watchdog_enabled(3)
  */

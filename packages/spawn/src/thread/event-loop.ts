@@ -63,8 +63,8 @@ export class EventLoop {
   }
 
   /**
-   * @param token not the number of the descriptor: the descriptor may be closed between the fetch
-   *   of an event and its handling, and its number may then belong to another file
+   * @param token not the number of the descriptor: if the descriptor is closed after an event was
+   *   fetched and before it is handled, another file may already have that number
    */
   #watch(fd: number, events: number, handler: Handler, token: number): number {
     this.#epoll.add(fd, events, token);
@@ -75,9 +75,9 @@ export class EventLoop {
   /**
    * Ends a watch. To be called before the descriptor is closed.
    * @param fd undefined if the caller closes the descriptor right afterwards, and no other
-   *   descriptor of this process refers to its open file description: the kernel then ends the
+   *   descriptor, in any process, refers to its open file description: the kernel then ends the
    *   watch
-   * @throws SyscallError; the watch goes on then
+   * @throws SyscallError; the watch then goes on
    */
   forget(token: number, fd: number | undefined): void {
     if (fd !== undefined && this.#watches.has(token)) this.#epoll.remove(fd);
@@ -134,7 +134,7 @@ export class EventLoop {
     this.#stopped = true;
   }
 
-  /** Ends all watches. Their descriptors stay open: their owners close them. */
+  /** Ends all watches. The watched descriptors stay open: their owners close them. */
   close(): void {
     this.#epoll.close();
   }
