@@ -147,7 +147,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     ...[...END_FAULTS, "rmdir", "open,openat", "pidfd_send_signal"].map(
       (calls) => `${calls}:error=ENOMEM`,
     ),
-    // When the second call fails, the name has been half removed.
+    // When the second call fails, half of the name has already been removed.
     ...["umount2", "unlink,unlinkat"].map((calls) => `${calls}:error=ENOMEM:when=2`),
   ])("ends a name later if its end fails at first with %s", async (fault) => {
     using client = daemon.connect();
@@ -164,7 +164,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     await expectAllEnd();
   });
 
-  it("ends all names, one of them leased, even if the first attempt to end one fails halfway", async () => {
+  it("ends all other names if the end of a leased one fails halfway, and that one with the next purge", async () => {
     using client = daemon.connect();
     const leased = client.ask("leased", { ipc: true, pid: true, lease: true });
     for (const name of ["a", "b"]) client.inodes(name, { ipc: true });
@@ -203,7 +203,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it.each(["recvmsg", "shutdown"])(
     "goes on if connections of waiting strangers cannot be closed in a flood because %s fails",
     async (call) => {
-      // With so many, some are closed without a check if all of them hang up within a second.
+      // With so many strangers, some are closed without a check if all hang up within a second.
       const count = 2 * MOST_LOOKED_AT;
       const hold = async () => {
         await peer.start(as({}), daemon.address, Buffer.from(""), ["--hold", String(count)]);
@@ -303,7 +303,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     [2, "PID namespace"],
     [3, "mount namespace"],
   ])(
-    "logs one line and ends if call %s of setns, which returns to its %s, fails",
+    "logs one line and ends if setns call %s, the return to its %s, fails",
     async (call, place) => {
       using client = daemon.connect();
       await whileThreadFails(`setns:error=ENOMEM:when=${call}`, async () => {

@@ -30,7 +30,10 @@ import { EventLoop } from "../src/thread/event-loop.ts";
 import { uniqueAddress } from "./support/daemon.ts";
 import { as, Peer } from "./support/peer.ts";
 
-/** The number of strangers, each of which is used for one flood of at most a second. */
+/**
+ * The number of strangers. Each is used for one flood, which lasts for a second at most: if it is
+ * over too soon, a test goes on with the next stranger.
+ */
 const FLOODS = 10;
 const NOTHING = new Uint8Array();
 
@@ -118,8 +121,8 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
    * @returns how many times it was added
    */
   function flood(stranger: Connection): number {
-    // After this call, no stranger waits, as when the service stops: each becomes a client, and the
-    // end of that client is counted.
+    // From now on, no stranger has to wait, as when the service stops: each becomes a client
+    // immediately, and the end of its connection is counted.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);
@@ -134,8 +137,8 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   it("strangers are disconnected unchecked", async () => {
     const { strangers, last } = await connectionsOf(as({}));
     for (const stranger of strangers) {
-      // On a busy machine, so many strangers may take longer than the second for which they are
-      // counted.
+      // On a busy machine, this may take longer than the second after which the count restarts;
+      // then more than STRANGERS are added.
       expect(flood(stranger)).toBeGreaterThanOrEqual(STRANGERS);
       expect(stranger.isOpen).toBe(false);
       if (clients.tryAdd(last) === "closed") break;

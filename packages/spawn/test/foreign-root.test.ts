@@ -1,6 +1,7 @@
 /**
- * Tests that the daemon creates its store, and finds it again, whatever "/" is, and that it touches
- * nothing else: in a chroot, setns(2) moves the thread to the root of the mount namespace.
+ * Tests that the daemon creates its store, and finds it again, whatever directory is its root, and
+ * that it changes nothing else. In a chroot, it easily could: setns(2) moves the thread to the root
+ * of the mount namespace, outside the chroot.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -40,7 +41,7 @@ function initsOf(...names: string[]): number[] {
 describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
   for (const isMount of [true, false])
     for (const hasNames of [true, false])
-      it(`that is ${isMount ? "a" : "no"} mount point, ${hasNames ? "with" : "without"} /names outside, only the store is changed`, async () => {
+      it(`that is ${isMount ? "" : "not "}a mount point, ${hasNames ? "with" : "without"} /names outside, only the store is changed`, async () => {
         using root = new FakeRoot();
         if (hasNames) addNames(root.directory);
         const before = root.contents();
@@ -55,7 +56,8 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
             "names",
             "proc",
           ]);
-          // An init has the daemon's root: it must not give access to the root of the system.
+          // An init has the daemon's root: /proc/PID/root of an init must not lead to the root of
+          // the system.
           const [init] = daemon.childPids();
           const own = `/proc/${daemon.pid}/root/`;
           expect(identity(own)).not.toBe(identity(root.directory));
@@ -97,7 +99,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
 
   const refused: [what: string, prepare: (directory: string) => string][] = [
     [
-      "is refused if its root is no tmpfs",
+      "is refused if its root is not a tmpfs",
       (directory) => {
         writeFileSync(join(directory, "format"), FORMAT);
         return `mount --bind "${directory}" "${directory}"`;

@@ -89,17 +89,21 @@ it.skipIf(missing("root") !== undefined || !tellsPeers())(
 );
 
 it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
-  ["was accepted earlier from the same socket", { acceptedMs: 9 }],
-  ["was accepted at the same time", { acceptedMs: 10 }],
-  ["was accepted later from another socket", { acceptedMs: 11, listenerFd: 1 }],
-])("a peer that is gone is not capable, even if its pid is known and the peer %s", (_, place) => {
+  ["was accepted before a capable process with its pid, from the same socket", { acceptedMs: 9 }],
+  ["was accepted at the same time as a capable process with its pid", { acceptedMs: 10 }],
+  [
+    "was accepted after a capable process with its pid, from another socket",
+    { acceptedMs: 11, listenerFd: 1 },
+  ],
+])("a peer that is gone is not capable, even if it %s", (_, place) => {
   using client = socket(AF_UNIX, SOCK_STREAM);
   using connection = accepted((address) => connectUnix(client.number, address));
   using ofGone = acceptedFromGone();
   const peers = new CapablePeers(ownNamespaceInode("user"));
   expect(peers.isCapable(thisProcess(connection, { acceptedMs: 10 }))).toBe(true);
   expect(peers.isCapable(thisProcess(ofGone, place))).toBe(false);
-  // A later connection with that pid can only be the known process's, so the kernel is not asked.
+  // A connection with that pid that is accepted later from the same socket can only be that of the
+  // capable process, so the kernel is not asked.
   expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
 });
 

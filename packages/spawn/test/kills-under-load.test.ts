@@ -1,7 +1,7 @@
 /**
  * Kills the daemon over and over while clients send requests without a pause, and compares each
- * answer with earlier answers. There are at least 975 answers before each kill, and nine kills, or
- * 210 with `TORTURE=all`.
+ * answer with earlier answers. There are nine kills, or 210 with `TORTURE=all`, and at least 975
+ * answers for each kill.
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,8 +20,9 @@ const ANSWERS_BEFORE_KILL = 975;
 const CLIENTS = 8;
 /** The number of pending requests of a client. */
 const WINDOW = 16;
-/** The number of names with an init from the beginning; others are created between kills. */
+/** The number of names with an init, which are the same in all runs of the daemon. */
 const NAMES = 40;
+/** The number of names without an init that are new in each run. */
 const NEW_NAMES = 10;
 
 const USER = { uidMap: "0 1000 1" };

@@ -1,4 +1,4 @@
-/** Tests that a daemon answers all requests that were sent before it is ended. */
+/** Tests that a daemon answers all requests that were sent before it is told to end. */
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import { request } from "./support/client.ts";

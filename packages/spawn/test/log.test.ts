@@ -61,7 +61,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
     await expectWork();
   });
 
-  it("says how many lines a full disk has cost, once there is room", async () => {
+  it("says how many lines were lost on a full disk, once there is room", async () => {
     const disk = "mount -t tmpfs -o size=64k none /mnt && ! head -c 1M /dev/zero >/mnt/rest";
     await start("/mnt/log", [
       "unshare",

@@ -1,4 +1,4 @@
-/** Runs each script of docs/lua.md with `cm4all-spawn lua` and a real server. */
+/** Runs each script of docs/lua.md with `cm4all-spawn lua` and a real PostgreSQL server. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -96,7 +96,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
       `quota reached: ${CONNECTIONS} connections`,
       "closed",
     ]);
-    // Every tenth name once more; most of these names are not in the cache.
+    // Asks for every tenth name again; most of their namespaces are no longer open in the daemon.
     const askMs = performance.now();
     for (let i = 0; i < NAMES; i += 10) client.inodes(`name ${i}`, { ipc: true, pid: true });
     console.log(`an answer takes ${((performance.now() - askMs) / (NAMES / 10)).toFixed(2)} ms`);

@@ -78,7 +78,7 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)(
       daemon = await TestDaemon.start({
         address: join(directory, "namespaces.sock"),
         config: configuration("192.0.2.1:10469"),
-        // In a network namespace without this address.
+        // The daemon runs in a network namespace that does not have this address.
         wrapper: ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"],
       });
       await expectWaiting("192.0.2.1:10469", /EADDRNOTAVAIL/);

@@ -265,7 +265,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     ]);
   });
 
-  it("reload fails if there is a mistake, and says what waits for a restart", async () => {
+  it("reload fails if the configuration has a mistake, and says which settings need a restart", async () => {
     const one = await start();
     expect(await ask(one, "reload")).toMatchObject({
       status: 0,
@@ -460,7 +460,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  /** Runs `status --watch` on a terminal of this size, and meanwhile `what`, which must quit it. */
+  /** Runs `status --watch` on a terminal of this size. Meanwhile, `what` runs, and must quit it. */
   async function watchOnTerminal(
     { controlSocket }: { readonly controlSocket: string },
     columns: number,

@@ -34,8 +34,9 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
   afterAll(() => peer[Symbol.dispose]());
 
   /**
-   * Lets two peers, one after the other, send a socket that takes a long time to close. Only the
-   * message refers to the socket. The first peer ends, and the second stays.
+   * Lets two peers, one after the other, send a socket that takes a long time to close. Each closes
+   * its own descriptor, so that only the message refers to the socket. The first peer ends, and the
+   * second stays.
    * @returns a function that returns what the second peer has printed so far
    */
   async function sendLingering(daemon: TestDaemon, before: readonly string[]) {
@@ -107,7 +108,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(ask([], ["--orphan"])).toEqual(GRANTED);
     });
 
-    describe("once it was given", () => {
+    describe("once it has been given", () => {
       const askAgain = (action: string) =>
         ask(as({ capabilities: ["sys_admin"] }), ["--again", action]);
 
@@ -115,18 +116,22 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
         ["given again to the same process", "nothing", GRANTED],
         ["no longer given to a process that has dropped its capabilities", "drop", REFUSED],
         ["no longer given to a process that has entered a user namespace", "namespace", REFUSED],
-        ["not given to a program without capabilities that the process executes", "exec", REFUSED],
+        [
+          "no longer given to a process that has executed a program without capabilities",
+          "exec",
+          REFUSED,
+        ],
         ["not given over the connection of a process that is gone", "orphan", REFUSED],
       ])("is %s", (_, action, second) => {
         expect(askAgain(action)).toEqual(["handles", ...second]);
       });
 
-      it("counts for no other process with the same pid", () => {
+      it("does not extend to another process with the same pid", () => {
         const answers = ask([], ["--again", `reuse@${STRANGER}`]);
         expect(answers).toEqual(["handles", ...REFUSED, "handles"]);
       });
 
-      it("counts for no earlier connection of the same pid", () => {
+      it("does not extend to an earlier connection of another process with the same pid", () => {
         const answers = ask([], ["--again", `stale@${STRANGER}`]);
         expect(answers).toEqual(["handles", ...REFUSED]);
       });

@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
   });
 
   // Unless there are thousands of processes, the first pass has listed all of them before the new
-  // process starts.
+  // process starts, and only the second pass finds it.
   it("finds a process that started during the scan", async () => {
     using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
     let child: ChildProcess | undefined;
@@ -58,7 +58,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
         spawn("sleep", ["100"], { stdio: "ignore" }),
       );
     });
-    // The init would wait for the child, so the child has to end first.
+    // The end of the init would wait until this process reaps the child, so the child has to end
+    // first.
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));
@@ -81,7 +82,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
       return first > 0 && tryReadPidNamespace(first) !== ownInode && nested.length === 2;
     };
     await until(isNested, "both processes run");
-    // Only processes of the nested namespace are left.
+    // After this, only the init and the processes of the nested namespace are left.
     child.kill("SIGKILL");
     await once(child, "exit");
     expect(scan()).toEqual(new Set([inode]));

@@ -177,7 +177,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("OlderConfiguration");
     });
 
-    /** Waits until the host has been scraped: an increase needs an earlier value of the counter. */
+    /** Waits until the host has been scraped: Prometheus then sees later increases of counters. */
     async function untilScraped(): Promise<void> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const scrapes = `count_over_time(up{instance=${instance}}[1h])`;
@@ -330,7 +330,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("SomeHandlersFail");
       await host.scratch.runToEnd("a.scope/late");
       await expectAlerts("SomeHandlersFail", "Parked");
-      // The others are accounted soon.
+      // Only parked records are dropped; the others will soon be accounted.
       const parked = (await host.records()).filter(({ state }) => state === "parked");
       const numbers = parked.map(({ number }) => number);
       await host.daemon.control({ command: "drop-records", numbers });

@@ -110,7 +110,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     );
   });
 
-  it("of a cgroup that vanished has nothing of the next cgroup at the same path", async () => {
+  it("of a cgroup that vanished has no attribute of the next cgroup at the same path", async () => {
     await start();
     const child = scratch.run("bp.scope/a/b");
     await until("its process", () => scratch.isPopulated("bp.scope/a/b"));

@@ -107,8 +107,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
   it.each([
     ["", () => {}],
     // A reaper that was stopped sees only that the cgroups have changed and are empty again.
-    [", even if empty again before the reaper looks", () => program.process.kill("SIGSTOP")],
-  ])("accounts a child first used while its parent awaits deletion%s", async (_, before) => {
+    [
+      ", even if the child is empty again before the reaper looks",
+      () => program.process.kill("SIGSTOP"),
+    ],
+  ])("accounts a child that is used while its parent awaits deletion%s", async (_, before) => {
     // Longer than any pause of a busy machine: the child must not be deleted before it is used.
     await start({ unusedMs: 60_000 });
     scratch.make("bp.scope/c1/sub");
@@ -163,7 +166,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       try {
         rmdirSync(join(scratch.path, name));
       } catch {
-        // The process has not left the cgroup yet.
+        // The process has not left the cgroup yet, or the reaper has already deleted the cgroup.
         await until(`${name} to be empty`, () => {
           try {
             rmdirSync(join(scratch.path, name));

@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const program = await start({ accounting: true, deletionDelayMs: 20 });
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
-    // While the reaper is stopped, both events are queued.
+    // While the reaper is stopped, the cgroup is populated and becomes empty again.
     program.process.kill("SIGSTOP");
     await scratch.runToEnd("bp.scope/a", work(2000));
     program.process.kill("SIGCONT");

@@ -118,7 +118,7 @@ describe("on the files of a journal", () => {
     expect(JSON.parse((await run("list", "--json")).stdout)).toEqual([]);
   });
 
-  it("list shows the records that wait, and those that are parked with the reason", async () => {
+  it("list shows the records that wait, and the parked ones with the reason", async () => {
     const [first, second, third, done] = await append(...[1, 2, 3, 4].map((i) => record(i)));
     await mark([second, RecordState.PARKED, "an old reason"], [second, RecordState.WAITING]);
     await mark(

@@ -47,7 +47,7 @@ export class ReaperProgram {
   readonly interim: CgroupRecord[] = [];
   /** The cgroups that were found populated at startup. */
   populated: readonly string[] | undefined;
-  /** Resolves with the exit status, or the name of the signal. */
+  /** Resolves with the exit status, or the name of the signal that killed the program. */
   readonly ended: Promise<number | string>;
   #unfinished = "";
   #statuses: ((status: ReaperMetrics) => void)[] = [];
