@@ -37,8 +37,8 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       hba: ["local all postgres,reports trust", "local all all peer"],
     });
     const client = await connectTo(server);
-    // By default, a report that root makes connects to the server as the user nobody. The server
-    // admits only that user to the role nobody.
+    // By default, a process of the user nobody makes root's reports. The server admits only that
+    // user to the role nobody.
     await client.query("CREATE ROLE nobody LOGIN; GRANT fleet_reader TO nobody");
     await client.end();
     directory = mkdtempSync(join(tmpdir(), "report-"));
@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     });
   }
 
-  it("is made by a process that does not run as root, in a file with mode 0600", () => {
+  it("is made by a process that does not run as root, and written to a file with mode 0600", () => {
     const { stderr, status } = report(["--html", file, "--from", ago(50), "--to", ago(0)]);
     expect(stderr).toBe("");
     expect(status).toBe(0);
@@ -154,10 +154,10 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     },
   );
 
-  it("passes only the necessary part of root's environment to the process of another user", () => {
+  it("is made by a process that gets only the necessary part of root's environment", () => {
     const hook = join(directory, "hook.cjs");
     writeFileSync(hook, "");
-    // If NODE_OPTIONS were passed on, Node, as another user, could not load the file.
+    // If NODE_OPTIONS were passed on, Node could not load the hook as another user.
     chmodSync(directory, 0o700);
     const { stderr, status } = report(["--html", "-"], { NODE_OPTIONS: `--require ${hook}` });
     expect(stderr).toBe("");
@@ -176,7 +176,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(withoutTime(stdout)).toBe(withoutTime(usual));
   });
 
-  // The test uses a separate /dev, which a defect may damage.
+  // The test mounts a separate /dev, so that a defect cannot damage the machine's.
   it.each(['"$@" /dev/stdout | cat', '"$@" /dev/stdout >"$OUT"; cat "$OUT"'])(
     "writes to devices, and does not replace them: %s",
     (script) => {

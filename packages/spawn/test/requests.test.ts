@@ -130,8 +130,8 @@ describe.skipIf(cannotRun)("requests", () => {
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
-    // The init's root directory is the daemon's, not the store, because root in the namespace can
-    // look into the init's root directory.
+    // The init has the daemon's root directory, not the store's, because root in the namespace can
+    // look into the init's root directory through /proc/1/root.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };
@@ -142,7 +142,7 @@ describe.skipIf(cannotRun)("requests", () => {
   it("start an init that reaps the zombies of its PID namespace", async () => {
     using client = daemon.connect();
     using answer = client.ask("zombies", { pid: true });
-    // The inner shell's child is left behind; its parent is the init from then on.
+    // `sleep` outlives the inner shell, and the init becomes its parent.
     inside(answer, "sh -c 'sleep 0.1 &'");
     const namespace = `pid:[${inodeOf(answer.pid)}]`;
     const members = () =>
@@ -259,7 +259,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       const first = client.ask("again", { ipc: true, lease: true });
       const second = client.ask("again", { lease: true });
       first[Symbol.dispose]();
-      // The next lease is given out before the daemon notices the end of the previous ones.
+      // The next lease may be given out before the daemon notices the end of the first one.
       const third = client.ask("again", { lease: true });
       second[Symbol.dispose]();
       expect(await leased()).toBe(1);

@@ -1,6 +1,6 @@
 /**
- * Tests that SIGTERM ends the daemon within 1.5 s, while it starts or reloads, and whatever its
- * peers do.
+ * Tests that SIGTERM ends the daemon within 1.5 s, even while it starts or reloads, and whatever
+ * its peers do.
  */
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -117,7 +117,7 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
     await expectEnd();
   });
 
-  it("together with reloads", async () => {
+  it("while it gets SIGHUP again and again", async () => {
     await host.start();
     await host.untilReady();
     const storm = setInterval(() => kill(host.daemon.pid, "SIGHUP"), 2);

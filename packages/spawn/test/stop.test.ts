@@ -86,8 +86,8 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
-    // This includes pwrite64: a write to the journal returns only when the data is on the disk
-    // (O_DSYNC).
+    // pwrite64 is one of these calls because the journal is opened with O_DSYNC: a write returns
+    // only when the data is on the disk.
     const writes = "pwrite64,fsync,fdatasync";
     const args = ["-e", `trace=${writes}`, "-e", `inject=${writes}:delay_enter=600000000`];
     const strace = spawn("strace", ["-f", "-p", `${host.daemon.pid}`, ...args], {
@@ -134,7 +134,7 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
     await expectEnd();
   });
 
-  it("while strangers and clients flood the daemon", async () => {
+  it("while strangers and spawners flood the daemon", async () => {
     host.writeHandler("");
     await host.start();
     const datagram = request("name", { ipc: true });

@@ -10,7 +10,7 @@ import { FakeManager } from "./support/manager.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1", gidMap: "0 1000 1" } };
 
-/** Returns the inits in the daemon's cgroup, by name. */
+/** Returns the pids of the inits in the daemon's cgroup, by name. */
 function initsOf(cgroup: ScratchCgroup): Map<string, number> {
   const pids = readFileSync(`${cgroup.path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
   return new Map(
@@ -168,7 +168,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     }
     isOver = true;
     await clients;
-    // The four clients continue after each of the five restarts.
+    // On average, each of the four clients gets more than one answer in each of the five rounds.
     expect(answers).toBeGreaterThan(20);
     console.log(
       `${answers} answers over 5 restarts, the longest after ${Math.round(longestMs)} ms`,

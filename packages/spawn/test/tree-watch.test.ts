@@ -61,7 +61,8 @@ const listener: TreeListener<string> = {
 };
 
 /**
- * Watches all directories but those named `other`, and the file `state` in all but the top ones.
+ * Watches all directories except those named `other`, and the file `state` in each directory below
+ * the top level.
  */
 function open(inotify = new Inotify()): TreeWatch<string> {
   const rules = {
@@ -189,7 +190,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["~/a/b"]);
   });
 
-  it("ends with the right directories, however many come and go between two looks", () => {
+  it("knows the right directories, however many come and go between two reads of events", () => {
     const tree = open();
     start(tree);
     for (let i = 0; i < 200; i++) {
@@ -226,7 +227,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["started"]);
   });
 
-  it("does not wait for a directory that is refused for a reason other than a shortage", () => {
+  it("starts without a directory that is refused for a reason other than a shortage", () => {
     make("a");
     root.withDirectory = () => {
       throw Object.assign(new Error(), { code: "EACCES" });
@@ -241,7 +242,8 @@ describe("TreeWatch", () => {
     const tree = open();
     start(tree);
     news(tree);
-    // Two kinds of events in turn: the kernel would merge equal events. Its queue holds 16,384.
+    // Two kinds of events in turn, because the kernel merges successive equal ones. Its queue holds
+    // 16,384 events.
     for (let i = 0; i < 9000; i++) {
       mkdirSync(join(directory, "a/x"));
       rmdirSync(join(directory, "a/x"));
@@ -260,7 +262,7 @@ describe("TreeWatch", () => {
     expect(finish(tree.compare())).toEqual([]);
   });
 
-  it("works without inotify by comparing, and watches later", () => {
+  it("compares directories as long as it has no inotify, and watches them later", () => {
     make("a/b");
     const tree = new TreeWatch(
       root,

@@ -203,7 +203,7 @@ describe("messages that a thread sent before it ended", () => {
 });
 
 describe("a thread that has ended", () => {
-  it("rejects requests at once, ignores commands, and leaves no descriptor", async () => {
+  it("rejects requests immediately, ignores commands, and leaves no descriptor", async () => {
     const before = eventfds();
     const thread = start();
     expect(await thread.request("add", 1, 2)).toBe(3);

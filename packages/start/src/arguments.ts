@@ -9,9 +9,9 @@ export interface StartArguments {
 }
 
 /**
- * Parses the arguments. Returns undefined if they do not allow the demonstration, because they
- * choose another configuration, no reaper, a subcommand or help: the daemon is then run with them,
- * and nothing else. Pure.
+ * Parses the arguments. Returns undefined if they rule out the demonstration, because they choose
+ * another configuration, a subcommand or help, switch off the reaper, or are wrong; `npm start`
+ * then only runs the daemon with them. Pure.
  */
 export function parseStartArguments(args: readonly string[]): StartArguments | undefined {
   try {

@@ -3,7 +3,7 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { shellWord } from "./shell-word.ts";
 
-/** The bundle is packages/start/dist/start.js. */
+/** The checkout's root directory: this file is bundled into packages/start/dist/start.js. */
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 export const DAEMON = join(root, "packages/spawn/dist/cm4all-spawn.js");

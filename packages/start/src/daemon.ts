@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { DAEMON } from "./checkout.ts";
 import { passOn } from "./output.ts";
 
-/** How long the daemon may take to end before it is killed; its own time limits are shorter. */
+/** The daemon is killed if it takes longer to end; its own time limits are shorter. */
 const STOP_TIMEOUT_MS = 10_000;
 
 export class Daemon implements AsyncDisposable {
@@ -44,7 +44,7 @@ export class Daemon implements AsyncDisposable {
 /** Keeps Node from opening its debugger on SIGUSR1; packages/dev/bundle.mjs explains how. */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 
-/** Returns the program and its arguments. @see setpriv(1) */
+/** Returns setpriv(1) and its arguments: the daemon gets SIGTERM when this program ends. */
 function command(args: readonly string[]): [string, string[]] {
   return ["setpriv", ["--pdeathsig", "TERM", process.execPath, NO_DEBUGGER, DAEMON, ...args]];
 }

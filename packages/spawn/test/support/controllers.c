@@ -1,7 +1,8 @@
 /*
  * Simulates the files of controllers that cgroup2 does not have on this host. Preloaded into the
  * daemon, this library opens the files "memory.events" and "pids.events" in the directory
- * $CONTROLLERS instead of the cgroup. A file that this directory lacks is missing in every cgroup.
+ * $CONTROLLERS instead of those in the cgroup. A file that $CONTROLLERS lacks is missing in every
+ * cgroup.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

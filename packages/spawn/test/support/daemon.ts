@@ -181,8 +181,8 @@ export class TestDaemon {
   }
 
   /**
-   * Returns the lowest number of open descriptors in 0.4 seconds: the daemon closes the connection
-   * of a status request only a moment after the answer.
+   * Returns the lowest number of open descriptors that is seen within 0.4 seconds: the daemon
+   * closes the connection of a status request only a moment after the answer.
    */
   async restingDescriptorCount(): Promise<number> {
     let fewest = this.descriptorCount();
@@ -225,7 +225,7 @@ export class TestDaemon {
     }
   }
 
-  /** Returns the private memory in bytes. */
+  /** Returns the size of the daemon's private memory in bytes. */
   privateBytes(): number {
     const text = readFileSync(`/proc/${this.pid}/smaps_rollup`, "utf8");
     const kib = [...text.matchAll(/^Private_\w+: +(\d+) kB$/gm)].map(([, value]) => Number(value));
@@ -298,7 +298,7 @@ export async function until(
 
 /**
  * Sends a signal to a process.
- * @throws Error if the pid is undefined or at most 1: to kill(2), 0 is the caller's process group
+ * @throws Error if the pid is undefined or at most 1: for kill(2), 0 is the caller's process group
  */
 export function kill(pid: number | undefined, signal: NodeJS.Signals = "SIGKILL"): void {
   if (pid === undefined || pid <= 1) throw new Error(`not the pid of a child: ${pid}`);

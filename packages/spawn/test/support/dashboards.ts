@@ -22,8 +22,8 @@ interface Variable {
   readonly type: string;
   readonly query: string | { readonly query: string };
   /**
-   * The text that Grafana inserts, unquoted, if "All" is chosen; if undefined, it inserts a list of
-   * all values.
+   * The text that Grafana inserts, unquoted, if "All" is chosen; if this is undefined, Grafana
+   * inserts a list of all values.
    */
   readonly allValue?: string;
 }

@@ -5,7 +5,10 @@ import { join } from "node:path";
 
 export class PrivateEtc {
   readonly #directory = mkdtempSync(join(tmpdir(), "etc-"));
-  /** The directory for scripts with default names: its path outside the mount namespace. */
+  /**
+   * The directory for scripts with default names; this is its path outside the daemon's mount
+   * namespace.
+   */
   readonly scripts = join(this.#directory, "cm4all/spawn");
 
   constructor() {

@@ -14,15 +14,15 @@
  *     --linger PORT    sends a TCP socket with the datagram; close(2) of this socket takes 100
  *                      seconds, because no process reads at its other end, PORT of 127.0.0.1.
  *                      Prints `sent` once the message holds the last reference to the socket;
- *                      the message must not be received earlier
+ *                      the daemon must not receive the message before that
  *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless DATAGRAM
  *                      is empty, prints `connected` and keeps the connections
  *     --race PROGRAM   runs 3000 children, one after the other; each sends DATAGRAM, and a
- *                      moment later executes PROGRAM or, if PROGRAM is `-`, becomes root of a
- *                      user namespace of its own. Prints one ERROR and one other answer, if
- *                      there were such answers
+ *                      moment later executes PROGRAM or, if PROGRAM is `-`, enters a user
+ *                      namespace of its own, in which it has all capabilities. Prints one ERROR
+ *                      and one other answer, if there were such answers
  *     --again ACTION   sends a request and, after the answer and the action, another over
- *                      a second connection. Prints both answers, and `closed`. The actions:
+ *                      a second connection. Prints the answers, and `closed`. The actions:
  *         drop         gives up all capabilities
  *         namespace    enters a user namespace of its own
  *         exec         gives up ambient capabilities and executes itself, so that it has no

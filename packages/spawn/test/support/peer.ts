@@ -94,7 +94,7 @@ export class Peer {
   }
 
   /**
-   * Starts a client that connects and prints a line; `endAll` ends it.
+   * Starts a client, and waits for the first line that it prints; `endAll` ends the client.
    * @returns a function that returns the client's output so far
    */
   async start(

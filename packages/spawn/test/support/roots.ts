@@ -10,9 +10,9 @@ const TOP = readdirSync("/").filter((name) => lstatSync(`/${name}`).isDirectory(
 const LINKS = readdirSync("/").filter((name) => lstatSync(`/${name}`).isSymbolicLink());
 
 /**
- * A directory that stands for a system's root, with a chroot `jail` in it. Mounts are made in a
- * separate namespace, so that everything that is written to the directory itself is visible from
- * outside.
+ * A directory that stands for a system's root, with a chroot `jail` in it. Everything is mounted in
+ * a separate mount namespace: seen from outside, the directory has only what was written to the
+ * directory itself.
  */
 export class FakeRoot implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "fake-root-"));

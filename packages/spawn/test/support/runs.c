@@ -1,5 +1,5 @@
 /* Makes cgroups and uses them, for tests with many cgroups. To use a cgroup means to start a
-   process in it; the process ends at once.
+   process in it; the process ends immediately.
    usage: runs MODE BASE PREFIX COUNT RATE
    leave    makes and uses COUNT cgroups, BASE/PREFIX-0, BASE/PREFIX-1, ...; prints a line
             "PREFIX-0 INODE" for each of them
@@ -10,7 +10,7 @@
    nest     makes COUNT cgroups, each inside the one before, with names of 255 control characters,
             and uses the last one, whose path may be longer than any system call accepts
    unnest   removes what is left of the cgroups that nest made
-   RATE is the greatest number of uses per second; 0 means no limit. leave, churn and remove wait
+   RATE is the maximum number of uses per second; 0 means no limit. leave, churn and remove wait
    while there are MAX_THERE cgroups or more in BASE, because the kernel takes minutes to remove
    tens of thousands of cgroups. */
 #define _GNU_SOURCE
@@ -36,7 +36,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Starts, in a cgroup, a process that ends at once. Returns whether the cgroup still existed. */
+/* Uses a cgroup once (see above). Returns whether the cgroup still existed. */
 static int try_use(int cgroup)
 {
 	struct clone_args args = {
@@ -55,7 +55,7 @@ static int open_directory(int at, const char *name)
 	return fd;
 }
 
-/* Makes a cgroup and uses it. If a daemon deletes the cgroup before its use, makes it again. */
+/* Makes a cgroup and uses it. If a daemon deletes the cgroup before it is used, makes it again. */
 static void leave(int base, const char *name)
 {
 	struct stat st;

@@ -18,7 +18,7 @@ export interface RunOptions {
   /** The prefix of the names. */
   readonly prefix?: string;
   readonly count?: number;
-  /** The greatest number of uses per second; undefined for no limit. */
+  /** The maximum number of uses per second; undefined for no limit. */
   readonly rate?: number;
 }
 

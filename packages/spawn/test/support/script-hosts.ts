@@ -25,7 +25,7 @@ export class ScriptHosts {
   readonly #scratch: ScratchCgroup;
   #listener: ChildProcess | undefined;
 
-  /** @param scratch the directory for the cgroups that systemd would create for them */
+  /** @param scratch the cgroup in which each script host gets a cgroup, as it would from systemd */
   constructor(scratch: ScratchCgroup) {
     this.#scratch = scratch;
     copyFileSync(SHELL, join(dirname(BUNDLE), "script-host.sh"));
@@ -35,7 +35,7 @@ export class ScriptHosts {
     return join(this.#directory, "socket");
   }
 
-  /** The file to which the daemon's pid has to be written before the daemon starts. */
+  /** A file that has to contain the daemon's pid; see `cgroupProcs` in daemon.ts. */
   get daemonPid(): string {
     return join(this.#directory, "pid");
   }

@@ -8,8 +8,8 @@ import { readProc } from "@cm4all/testing";
  * A Perl program that stops one thread with ptrace(PTRACE_ATTACH) for as long as the program runs.
  * It stops the thread only in epoll_wait(2), and otherwise lets it go and tries again: elsewhere
  * the thread could hold a lock of malloc or V8 for which all other threads would wait. Perl needs
- * the numbers of system calls: on x86-64, 101 is ptrace(2), and 281 is epoll_pwait(2), by which the
- * C library implements epoll_wait(2).
+ * the numbers of system calls: on x86-64, 101 is ptrace(2), and 281 is epoll_pwait(2), which the
+ * addon calls for epoll_wait(2).
  */
 const STOP_THREAD = `
   $| = 1;

@@ -8,8 +8,8 @@ import { bundle } from "@cm4all/dev/bundle";
 const outfile = "dist/test/thread/worker.js";
 await bundle({ entry: "test/thread-program/worker.ts", outfile, budgetKiB: 100 });
 
-// The test's process has already loaded ffi-rs, and cannot load a copy of the same addon as well:
-// the bundle gets a link to the file that is loaded already.
+// The test's process has already loaded the addon of ffi-rs, and cannot load a copy of it as well,
+// so the bundle gets a link to the file that is already loaded.
 const linux = createRequire(createRequire(import.meta.url).resolve("@cm4all/linux"));
 const addon = `ffi-rs.linux-${process.arch}-gnu.node`;
 const from = createRequire(linux.resolve("ffi-rs")).resolve(

@@ -5,7 +5,7 @@ export interface TestDialogue extends Dialogue {
     start(): { role: string; options: unknown };
     add(a: number, b: number): number;
     nothing(): void;
-    /** Answered at `release`. */
+    /** Is answered when the command `release` comes. */
     hold(value: string): string;
     takeSaid(): string[];
     throwError(message: string): void;
