@@ -34,7 +34,7 @@ export class Database implements AsyncDisposable {
   }
 
   /**
-   * Starts the server, with the data of earlier starts.
+   * Starts the server with the data of earlier runs of `npm start`, if there are any.
    * @param socketDirectory the directory for the socket. It is open to all users; the server asks
    *   the kernel which user connects.
    */
@@ -76,7 +76,7 @@ export class Database implements AsyncDisposable {
     return rows[0].count;
   }
 
-  /** Returns the rows of cgroups in a scope that were measured since a time. */
+  /** Returns the rows of those cgroups in a scope that were measured at `since` or later. */
   async rowsSince(scope: string, since: Date): Promise<UsageRow[]> {
     const { rows } = await this.#client.query(
       `SELECT path, age_seconds, cpu_seconds, memory_peak_bytes::float8, pids_peak::float8,
@@ -104,7 +104,7 @@ async function connect(server: Postgres, database: string): Promise<Client> {
 }
 
 /**
- * Creates the database and its tables, unless an earlier start has done so. Returns a connected
+ * Creates the database and its tables, unless an earlier run has done so. Returns a connected
  * client, which the caller ends.
  */
 async function prepare(server: Postgres): Promise<Client> {

@@ -63,7 +63,7 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
  * @returns its path
  */
 function writeConfig(instance: Instance, scope: Scope, accounting: { user?: string }): string {
-  // Copied, because the user of the script may not have access to this checkout.
+  // Copied, because the user that the script runs as might have no access to this checkout.
   const script = join(instance.directory, "accounting.lua");
   copyFileSync(SCRIPT, script);
   chmodSync(script, 0o644);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { DATA } from "./checkout.ts";
 
 export class Instance implements AsyncDisposable {
-  /** The name, which is the same for all starts with the same data. */
+  /** The name, which is the same for all runs with the same data directory. */
   static readonly #name =
     `cm4all-spawn-start-${createHash("sha256").update(DATA).digest("hex").slice(0, 8)}`;
   readonly #lock: Server;

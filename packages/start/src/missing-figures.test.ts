@@ -6,7 +6,7 @@ const explain = (host: Partial<Parameters<typeof explainMissing>[0]>) =>
   explainMissing({ root: all, scope: all, legacy: [], has: () => false, ...host });
 
 describe("explainMissing", () => {
-  it("says nothing if all files exist", () => {
+  it("returns nothing if all files exist", () => {
     expect(explain({ has: () => true })).toEqual([]);
   });
 

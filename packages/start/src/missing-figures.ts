@@ -52,7 +52,7 @@ export function parseLegacyControllers(text: string): string[] {
 }
 
 /**
- * Returns the controllers that a cgroup may use.
+ * Returns the controllers that are available in a cgroup.
  * @param cgroup its directory
  * @throws system errors
  */
@@ -62,10 +62,10 @@ export function readControllers(cgroup: string): string[] {
 }
 
 /**
- * Reads the controllers.
+ * Reads what `explainMissing` has to know about this host.
  * @param mount the mount point of cgroup2
- * @param scope a cgroup
- * @param inside a cgroup in it
+ * @param scope the directory of the scope
+ * @param inside the directory of a cgroup in the scope
  */
 export function readHostControllers(mount: string, scope: string, inside: string): HostControllers {
   return {

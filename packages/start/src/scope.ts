@@ -14,7 +14,7 @@ const LOOK_MS = 20;
 /** The controllers whose figures we need. */
 const WANTED = ["cpu", "io", "memory", "pids"];
 
-/** Enables the controllers of a cgroup for the cgroups below it. */
+/** Enables, for the children of a cgroup, the wanted controllers that the cgroup has. */
 function passControllersOn(cgroup: string): void {
   const names = readControllers(cgroup).filter((name) => WANTED.includes(name));
   const text = names.map((name) => `+${name}`).join(" ");
@@ -39,8 +39,8 @@ export class Scope implements AsyncDisposable {
 
   /**
    * Makes the scope.
-   * @param name the name of the cgroup that contains the scope; if an earlier start has left such a
-   *   cgroup, it is used again
+   * @param name the name of the cgroup that contains the scope; a cgroup that an earlier run has
+   *   left behind is used again
    * @throws Error if cgroup2 is not mounted, or cannot be written to
    */
   static async open(name: string): Promise<Scope> {
@@ -57,7 +57,7 @@ export class Scope implements AsyncDisposable {
     return dirname(this.#cgroup.path);
   }
 
-  /** The name in the configuration and the script, without a slash in front. */
+  /** The name in the configuration: the path below the root of cgroup2, without a leading slash. */
   get name(): string {
     return relative(this.mount, this.path);
   }

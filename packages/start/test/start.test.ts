@@ -135,12 +135,12 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Returns the processes and directories of a start, to look for them after its end. */
+  /** Returns the processes and directories of a running program, for checks after its end. */
   function holdings(one: Start): { pids: number[]; paths: string[] } {
     const pids = descendants(one.pid);
     const scope = one.scope.replace(/\/sample\.scope$/, "");
     const name = scope.replace(/^.*\//, "");
-    // The daemon with its script host, the server with its processes.
+    // The daemon, its script host, the database server and the processes of the server.
     expect(pids.length).toBeGreaterThan(5);
     return { pids, paths: [scope, `/run/${name}`] };
   }
@@ -208,7 +208,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(first.output.includes("run as root, because no other user")).toBe(!isOpen);
   });
 
-  it("refuses to use data that another start uses", async () => {
+  it("refuses to use data that another npm start is using", async () => {
     const first = start();
     await first.untilPrinted("cgroups    below ");
     const second = start({ env: { SPAWN_DATA: relative(process.cwd(), data) } });
@@ -237,7 +237,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     const { pids, paths } = holdings(first);
     const shop = readFileSync(`${first.scope}/shop/cgroup.procs`, "utf8");
     expect(await first.end("SIGKILL")).toBe("SIGKILL");
-    // All but the work in the cgroups, which nobody ends.
+    // The work in the cgroup `shop` is left out: nobody ends it.
     const ours = pids.filter((pid) => !shop.includes(String(pid)));
     await until(
       () => !ours.some(isAlive),
@@ -267,7 +267,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     const alone = start({ args: ["--no-reaper", "--control", join(directory, "control")] });
     await alone.untilPrinted("listening on");
     expect(alone.output).not.toContain("database");
-    // As README says, but at the address of this test.
+    // The command from README, but with the socket of this test.
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
     const client = "node packages/client/dist/cm4all-spawn-client.js";
     const shown = snippetsOfText(readme).find(({ text }) => text.startsWith(client));
@@ -277,7 +277,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(existsSync(data)).toBe(false);
     const pids = descendants(alone.pid);
     expect(await alone.end("SIGTERM")).toBe(0);
-    // The init of the name's PID namespace ends after the daemon.
+    // The init of the PID namespace that the command has created ends after the daemon.
     await until(
       () => !pids.some(isAlive),
       () => "the processes end",

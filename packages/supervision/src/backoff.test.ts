@@ -37,7 +37,7 @@ describe("pauseAfter", () => {
 });
 
 describe("Backoff", () => {
-  it("returns longer pauses with each failure, and begins anew after a reset", () => {
+  it("returns a longer pause after each failure, and begins anew after a reset", () => {
     const backoff = new Backoff([1, 2, 3]);
     const next = () => backoff.failed();
     expect([next(), next(), next(), next()]).toEqual([1, 2, 3, 3]);
@@ -45,7 +45,7 @@ describe("Backoff", () => {
     expect([next(), next()]).toEqual([1, 2]);
   });
 
-  it("shares nothing with another instance for the same pauses", () => {
+  it("shares nothing with another instance that has the same pauses", () => {
     const pauses = doubling(1, 8);
     const one = new Backoff(pauses);
     const other = new Backoff(pauses);

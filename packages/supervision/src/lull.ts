@@ -22,7 +22,7 @@ export class Lull {
   /**
    * @param run called when there has been no work for `quietMs` to twice `quietMs`, and again
    *   after another `quietMs` without work
-   * @param after sets the timer; to be passed by a thread that cannot use Node's timers
+   * @param after sets the timer; needed only in a thread that cannot use Node's timers
    */
   constructor(quietMs: number, run: () => void, after: After = afterUnref) {
     this.#quietMs = quietMs;

@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Makes a supervisor whose `start` only counts its calls. */
+/** Makes a supervisor, and a `Supervised.start` that only counts its calls. */
 function supervise(options: Partial<Supervised> = {}): {
   supervisor: Supervisor;
   start: ReturnType<typeof vi.fn<() => void>>;
@@ -98,7 +98,7 @@ describe("Supervisor", () => {
     expect(vi.getTimerCount()).toBe(0);
     supervisor.start();
     expect(start).toHaveBeenCalledTimes(2);
-    // A start by hand does not begin the pauses anew.
+    // A call of start() during a pause does not make the pauses begin anew.
     expect(supervisor.ended()).toBe(200);
   });
 

@@ -1,12 +1,12 @@
 /**
  * Keeps an instance of something, such as a process, running: whenever one has ended, starts
  * another. The pause before each start grows until an instance has done some work, or has run for
- * long enough. The owner defines what is started and notices its end: the owner calls `ended`, the
- * supervisor calls `start`.
+ * long enough. The owner defines what is started: the supervisor calls `Supervised.start`. The
+ * owner also notices the end of an instance, and then calls `Supervisor.ended`.
  *
- * Invariants: at most one instance runs at a time, provided that the owner does not call `start`
- * after `stop` before the instance has ended. There is a timer exactly while the state is
- * `pausing`, and the supervisor owns it.
+ * Invariants: at most one instance runs at a time, provided that the owner, once it has called
+ * `Supervisor.stop`, does not call `Supervisor.start` before the instance has ended. There is a
+ * timer exactly while the state is `pausing`, and the supervisor owns it.
  */
 import { Backoff, type Pauses } from "./backoff.ts";
 
@@ -55,14 +55,14 @@ export class Supervisor {
     this.#supervised.start();
   }
 
-  /** Notes that the instance works: the pauses begin anew. */
+  /** Notes that the instance has done some work: the pauses begin anew. */
   worked(): void {
     this.#backoff.reset();
   }
 
   /**
-   * Notes that the instance has ended, and plans the next start.
-   * @returns the pause until then, in milliseconds; undefined if no instance was running
+   * Notes that the instance has ended, and plans the next start, unless `stop` was called.
+   * @returns the pause before that start, in milliseconds; undefined if this call plans none
    */
   ended(): number | undefined {
     if (this.#state !== "running") return undefined;

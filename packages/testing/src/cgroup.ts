@@ -78,8 +78,8 @@ export class ScratchCgroup {
 }
 
 /**
- * Removes a cgroup and everything below it. Names are bytes, because tests use names that are not
- * UTF-8, too.
+ * Removes a cgroup and everything below it. Names are bytes, because tests also use names that are
+ * not UTF-8.
  */
 function removeTree(path: Buffer): void {
   const below = (name: string | Buffer) =>

@@ -1,4 +1,4 @@
-/** Runs the subjects of a package briefly in its tests: `@cm4all/testing/fuzz-test`. */
+/** Runs the fuzz subjects of a package briefly, as tests: `@cm4all/testing/fuzz-test`. */
 import { expect, it } from "vitest";
 import { FuzzFinding, fuzz, readCorpus, type Subject } from "./fuzz.ts";
 

@@ -172,7 +172,8 @@ export interface FuzzOptions {
   /** The seed: the same number gives the same inputs. */
   readonly seed: number;
   /**
-   * The number of inputs, or the time. A run with a time also checks how long each input takes.
+   * The number of inputs after the corpus, or the time in seconds. With a time, the run also checks
+   * how much CPU time each input takes.
    */
   readonly until: { readonly runs: number } | { readonly seconds: number };
   /** Called with each input before it is read, so the input is known if the read never ends. */
@@ -180,8 +181,8 @@ export interface FuzzOptions {
 }
 
 /**
- * Reads the corpus and then as many inputs as requested.
- * @returns the number of inputs
+ * Reads the corpus, and then other inputs until `options.until` is reached.
+ * @returns the number of inputs that were read
  * @throws FuzzFinding with the smallest input that was found to cause the problem
  */
 export async function fuzz(subject: Subject, options: FuzzOptions): Promise<number> {

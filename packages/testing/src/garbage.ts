@@ -22,7 +22,7 @@ export async function collectsGarbage(work: () => void): Promise<boolean> {
   }
 }
 
-/** Returns whether a program has asked for the collection. @param entry of the type `gc` */
+/** Returns whether code has forced the collection. @param entry of the type `gc` */
 function isForced(entry: object): boolean {
   const detail = "detail" in entry ? entry.detail : undefined;
   return (

@@ -40,7 +40,7 @@ const probes = {
 
 export type Need = keyof typeof probes;
 
-/** Returns the reason if `name` is not on the PATH, for the probes. */
+/** A probe for a program: returns what is missing if `name` is not on the PATH. */
 function program(name: string): string | undefined {
   const found = spawnSync("sh", ["-c", `command -v ${name}`]).status === 0;
   return found ? undefined : `needs the program ${name}`;
@@ -49,7 +49,7 @@ function program(name: string): string | undefined {
 /**
  * Returns the first reason why a test cannot run here; undefined if there is none. For
  * `describe.skipIf(missing("root", "catatonit"))`.
- * @throws Error if TEST_MUST_RUN demands that the test runs
+ * @throws Error if TEST_MUST_RUN forbids skipping the test
  */
 export function missing(...needs: Need[]): string | undefined {
   const mustRun = (process.env["TEST_MUST_RUN"] ?? "").split(",");

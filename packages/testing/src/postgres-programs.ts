@@ -63,8 +63,8 @@ function embedded(): Embedded | undefined {
 }
 
 /**
- * Copies the npm package's server with its symbolic links, because its files belong to pnpm's
- * store and are not executable.
+ * Copies the npm package's server, because the files of the package belong to pnpm's store and are
+ * not executable, and makes the symbolic links that the package lists.
  */
 function copyEmbedded({ native, version }: Embedded, directory: string): PostgresPrograms {
   const copy = join(directory, `server-${version}`);

@@ -2,7 +2,7 @@
  * A PostgreSQL server for a test, on a Unix socket and apart from the system's clusters; its data
  * is in a temporary directory, or in one that is kept. PostgreSQL refuses to run as root, so a
  * server that root starts runs as `nobody`. The server ends when the process that started it ends,
- * no matter how; closing the terminal does not end it.
+ * no matter how; the terminal's signals, such as that of Ctrl-C, do not reach the server.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -218,7 +218,7 @@ export class Postgres {
   /**
    * Ends the server, but keeps its data.
    * @param mode `fast` ends sessions, `immediate` is a crash
-   * @throws Error if the server may lose committed data in a crash: sooner or later, a test that
+   * @throws Error for `immediate`, if a crash may lose committed data: sooner or later, a test that
    *   counts rows would find some missing
    */
   async pause(mode: "fast" | "immediate" = "fast"): Promise<void> {

@@ -19,20 +19,20 @@ export const LUA_TABLES = `
 `;
 
 export interface Snippet {
-  /** The line of the page on which it begins, counted from 1. */
+  /** The line of the page on which the snippet begins, counted from 1. */
   readonly line: number;
-  /** The language of a fenced block; `sh` for an indented one. */
+  /** The language that a comment or else the fence names; `sh` without either. */
   readonly language: string;
   readonly text: string;
   /** The reason why no test runs the snippet; undefined if a test does. */
   readonly notRun: string | undefined;
   /**
    * The file, relative to the root of the repository, of the test that takes the snippet from the
-   * page and runs its commands or reads them as the program would; undefined if the test for all
-   * snippets of the language does that.
+   * page, and runs its commands or reads it as its program would; undefined if the snippet is left
+   * to the test for all snippets of the language.
    */
   readonly testedBy: string | undefined;
-  /** Words that precede the command of the shell that runs it, such as `runuser -u nobody --`. */
+  /** Words to put before the shell that runs the snippet, such as `runuser -u nobody --`. */
   readonly runBy: string | undefined;
 }
 
@@ -40,7 +40,7 @@ type Remarks = ReadonlyMap<string, string>;
 
 const NO_REMARKS: Remarks = new Map();
 
-/** Returns the key and the value in a comment before a snippet; nothing for any other line. */
+/** Returns the key and the value in a comment before a snippet; undefined for other lines. */
 function remarkOf(line: string): readonly [string, string] | undefined {
   const [, key, value] =
     /^(?:<!--|\.\\")\s+(not run|tested by|run by|language): (.*?)(?:\s+-->)?$/.exec(line) ?? [];

@@ -1,6 +1,6 @@
 /**
- * Unpacks programs that tests need from Debian packages that should not be installed for a test:
- * some would start a server, or otherwise change the system. Each package is fetched once, from the
+ * Unpacks programs for tests from Debian packages. A test should not install these packages: some
+ * would start a server, or otherwise change the system. Each package is fetched once, from the
  * host's mirror, and unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`. Root is not required.
  */
 import { spawnSync } from "node:child_process";
@@ -156,7 +156,8 @@ export function unpackedFonts(program: string): Record<string, string> {
 }
 
 /**
- * Returns the reason why a program is missing and cannot be fetched, for the probes of needs.ts.
+ * Returns the reason why a program is missing and cannot be fetched, for the probes of needs.ts;
+ * undefined otherwise.
  */
 export function unpackedMissing(name: UnpackedProgram): string | undefined {
   try {
