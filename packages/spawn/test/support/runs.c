@@ -44,7 +44,8 @@ static int try_use(int cgroup)
 	};
 	long pid = syscall(SYS_clone3, &args, sizeof args);
 	if (pid == 0) _exit(0);
-	if (pid < 0 && errno != ENODEV) fail("clone3");
+	/* The cgroup has been removed, or is being removed: two checks of the kernel can find this. */
+	if (pid < 0 && errno != ENOENT && errno != ENODEV) fail("clone3");
 	return pid > 0;
 }
 
