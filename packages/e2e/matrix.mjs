@@ -3,7 +3,7 @@
 import { places } from "./bare/places.mjs";
 
 /**
- * @typedef {object} Cell
+ * @typedef {object} Cell a combination of Debian and Node
  * @property {string} suite `trixie` or `bookworm`
  * @property {string} node  `debian`, or a major version, which comes from npm
  */
@@ -35,8 +35,8 @@ const FIRST = { suite: "trixie", node: "debian" };
 const DISTINCT_PLACES = ["clone", "tarball", "worst"];
 
 /**
- * @type {readonly Step[]} the distinct places on the first cell, a fresh clone on each of the other
- *   cells, and the machines that are not bare
+ * @type {readonly Step[]} the distinct places with the FIRST cell, a fresh clone with each of the
+ *   other cells, and the machines that are not bare
  */
 export const steps = [
   ...DISTINCT_PLACES.map((where) => ({ ...FIRST, where })),

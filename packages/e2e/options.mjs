@@ -1,8 +1,9 @@
 // @ts-check
 /**
  * `npm run e2e [-- --container] [--vm] [--suite NAME] [--keep-packages] [CASE...]`: builds the
- * packages and the images, boots the images, and runs the cases of guest/cases. `--packages DIR`
- * uses packages that are already built; `--arch arm64` uses an arm64 virtual machine.
+ * packages and the images, boots the images, and runs the cases of guest/cases. `--keep-packages`
+ * uses the packages of an earlier run, if there are any; `--packages DIR` uses those in DIR;
+ * `--arch arm64` uses an arm64 virtual machine.
  *
  * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`: runs
  * the commands of README on bare machines; bare/places.mjs has the places and their commands.

@@ -37,12 +37,12 @@ const LIMIT_SECONDS = { container: 900, vm: 3600 };
 /** The factor by which a machine of each kind is slower than a real one. */
 const SLOWNESS = { container: 1, vm: 20 };
 
-/** The directory for the Debian packages that are built. */
+/** The directory with the Debian packages that prepareBoot builds. */
 export const builtPackages = join(root, "packages/deb/dist");
 
 /**
  * Prepares this machine for booting.
- * @param {string} architecture Debian's name
+ * @param {string} architecture `amd64` or `arm64`
  * @param {boolean} keep        true to use the packages that are already built, if there are any
  */
 export function prepareBoot(architecture, keep) {
@@ -69,7 +69,7 @@ function buildPackages() {
  * @typedef {object} Boot
  * @property {"container" | "vm"} machine
  * @property {string} suite        `trixie` or `bookworm`
- * @property {string} architecture Debian's name
+ * @property {string} architecture `amd64` or `arm64`
  * @property {string} packages     the directory of our packages
  * @property {string[]} only       names of cases; empty for all
  */
@@ -77,8 +77,8 @@ function buildPackages() {
 /**
  * Runs cases and prints a line for each.
  * @param {Boot} boot
- * @returns the numbers of cases that passed, failed and were skipped; undefined if the run did
- *   not end
+ * @returns the numbers of cases that passed, failed and were skipped; undefined if they did not
+ *   finish
  */
 export async function runCases({ machine, suite, architecture, packages, only }) {
   const tree = rootTree(suite, architecture);

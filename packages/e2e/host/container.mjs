@@ -1,5 +1,5 @@
 // @ts-check
-/** Boots the tree in a container, which has native speed, but no cgroup controllers. */
+/** Boots a root tree in a container, which has native speed, but no cgroup controllers. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runIsolated } from "./isolated.mjs";
@@ -9,7 +9,7 @@ const script = fileURLToPath(new URL("container.sh", import.meta.url));
 /**
  * Runs until the container has powered itself off.
  * @param {object} options
- * @param {string} options.tree
+ * @param {string} options.tree   made by rootTree in image.mjs
  * @param {string} options.input  a directory with the script `run`
  * @param {string} options.output a directory for `console`, the output of systemd, and `lines`,
  *   the output of `run`

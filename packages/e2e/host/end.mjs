@@ -14,7 +14,7 @@ export class Ended extends Error {
  * @param {number} seconds the time limit
  * @param {string} output  the directory to which the error refers the reader
  * @param {(signal: AbortSignal) => Promise<T>} work
- * @throws Ended in place of the error with which `work` ends when it is aborted
+ * @throws Ended if `work` was aborted, whatever it returned or threw then
  */
 export async function withEnd(seconds, output, work) {
   const end = new AbortController();

@@ -24,7 +24,7 @@ export function cacheDirectory() {
 /**
  * Makes the root tree, unless there is a recent one.
  * @param {string} suite `trixie` or `bookworm`
- * @param {string} architecture Debian's name
+ * @param {string} architecture `amd64` or `arm64`
  * @returns the tree's directory
  */
 export function rootTree(suite, architecture) {
@@ -58,7 +58,7 @@ export function diskImage(suite, architecture, tree) {
 /**
  * Makes a tree or an image, unless there is a recent one that the same scripts have made.
  * @param {string} name
- * @param {string[]} scripts the script that makes it comes last
+ * @param {string[]} scripts all scripts that take part; the last one is the one to run
  * @param {(path: string) => string[]} args
  * @returns its path
  */

@@ -82,7 +82,7 @@ async function removeCgroup(cgroup) {
       for (const directory of below(cgroup)) rmdirSync(bytes(directory));
       return;
     } catch (error) {
-      // Processes are still ending; one that manages cgroups may have removed some itself.
+      // Processes are still ending (EBUSY), or one of them has just removed a cgroup itself.
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (!(code === "EBUSY" || code === "ENOENT" || code === "ENODEV") || attempt === 100)
         throw error;

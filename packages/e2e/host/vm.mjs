@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Boots the disk in a virtual machine. The machine has cgroup2 with the controllers that the
+ * Boots a disk image in a virtual machine. The machine has cgroup2 with the controllers that the
  * cases need, but is about twenty times slower than a container: it is always emulated, because
  * /dev/kvm may be missing or may itself be emulated.
  */
@@ -11,8 +11,8 @@ import { join } from "node:path";
 /**
  * Runs until the machine has powered itself off.
  * @param {object} options
- * @param {string} options.architecture Debian's name
- * @param {string} options.image  a directory with `disk` and `kernel/vmlinuz`
+ * @param {string} options.architecture `amd64` or `arm64`
+ * @param {string} options.image  a directory with `disk` and `kernel/vmlinuz`; see image.mjs
  * @param {string} options.input  a directory with the script `run`
  * @param {string} options.output a directory for `console`, the output of kernel and systemd, and
  *   `lines`, the output of `run`
@@ -60,7 +60,7 @@ export async function runVm({ architecture, image, input, output, workDirectory,
 
 const ACCELERATOR = ["-accel", "tcg,thread=multi,tb-size=512"];
 
-/** @type {Record<string, Machine>} by Debian's name of the architecture */
+/** @type {Record<string, Machine>} by Debian's name for the architecture */
 const machines = {
   amd64: {
     program: "qemu-system-x86_64",

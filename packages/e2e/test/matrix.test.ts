@@ -20,7 +20,7 @@ it("docs/platforms.md has the table, with a row for each step", () => {
   expect(page).toContain(`\n\n${platformsTable(page, {})}\n`);
 });
 
-it("gives a step with a result a row that has the commit and the date", () => {
+it("shows the commit and the date in the row of a step that has a result", () => {
   const table = platformsTable("", {
     "bookworm, Node 26, clone": { ...passed, date: "2026-11-27" },
     "trixie, container": { ...passed, date: "2026-12-01", failed: 2, failures: ["a|b", "c"] },

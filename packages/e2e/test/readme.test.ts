@@ -8,7 +8,7 @@ const REMARK = "<!-- tested by: packages/e2e/bare/newcomer.mjs -->";
 
 const readme = readFileSync(fileURLToPath(new URL("../../../README.md", import.meta.url)), "utf8");
 
-it("takes the same two commands from README as the other tests of snippets", () => {
+it("takes the same two commands from README as snippetsOfText", () => {
   const { start, test } = twoCommands(readme);
   const marked = snippetsOfText(readme).filter(
     ({ testedBy }) => testedBy === "packages/e2e/bare/newcomer.mjs",

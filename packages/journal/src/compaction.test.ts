@@ -128,8 +128,8 @@ describe("a file whose reading stopped at startup", () => {
       for (let i = 0; i < 5; i++) numbers.push(await journal.append(filler()));
       const [, parked = 0, gone = 0] = numbers.slice(2);
       await restart(4096);
-      // These marks are in the next file, which is then worth rewriting, and later in one which
-      // holds nothing else.
+      // These marks go to the next file. It is then worth rewriting, and at the end it has nothing
+      // else.
       await journal.mark(parked, RecordState.PARKED);
       await journal.mark(gone, RecordState.GONE);
       const last = await journal.append(record("last"));
@@ -161,15 +161,15 @@ describe("records that are done while their segment is read for a rewrite", () =
     fillers = [];
   });
 
-  /** Appends `count` records of 100 kB: a read of the file returns no more than 256 KiB. */
+  /** Appends `count` records of 100 kB, so that a rewrite reads the file in several parts. */
   async function fill(count: number): Promise<void> {
     for (let i = 0; i < count; i++) fillers.push(await journal.append(filler()));
   }
 
   /**
-   * Marks the large records as gone, so that the segment is rewritten, and `done` when the
-   * rewrite has read its first part. The daemon is killed before the marks of `done` are written,
-   * and starts again.
+   * Marks the large records as gone, so that the segment is rewritten. When the rewrite has read
+   * the first part, marks `done` as gone. The daemon is killed before the marks of `done` are
+   * written, and starts again.
    */
   async function rewriteAndKill(done: readonly number[]): Promise<void> {
     // Begins the next segment.
@@ -194,7 +194,7 @@ describe("records that are done while their segment is read for a rewrite", () =
     journal = await Journal.open(disk, LARGE);
   }
 
-  it("do not lose the mark that they have begun", async () => {
+  it("do not lose their BEGAN mark", async () => {
     const begun = await journal.append(record("begun"));
     await fill(6);
     await journal.mark(begun, RecordState.BEGAN);

@@ -44,7 +44,7 @@ export class Compaction {
 
   /**
    * @param onReplaced called when the file of a segment was replaced or removed
-   * @param overtaking see Writer
+   * @param overtaking see Writer.overtaking
    * @param onFailure called each time that a segment cannot be removed or rewritten
    */
   constructor(
@@ -248,7 +248,7 @@ export class Compaction {
   }
 
   /**
-   * Returns the frames that are still needed, with copies of their payloads, the number of frames
+   * Returns the frames that are still needed (with copies of their payloads), the number of frames
    * that are not needed, and whether all live records were there; undefined if the file was
    * removed.
    */

@@ -1,5 +1,5 @@
 /**
- * The operations on its directory that a journal needs. They are an interface, because the
+ * The operations that a journal needs on its directory. They are an interface, because the
  * effects of a power failure can be tested only on a simulated disk.
  */
 import { constants, fstatSync } from "node:fs";
@@ -14,7 +14,7 @@ export interface JournalFile {
    * @throws Error if the file was removed: the bytes would be lost
    */
   write(bytes: Buffer, position: number): Promise<void>;
-  /** Reads into `buffer` and returns the number of bytes; 0 at the end of the file. */
+  /** Reads into `buffer`. Returns the number of bytes that were read; 0 at the end of the file. */
   read(buffer: Buffer, position: number): Promise<number>;
   /** Returns when everything that was written to the file is on the disk. @see fdatasync(2) */
   sync(): Promise<void>;

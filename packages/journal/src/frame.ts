@@ -4,20 +4,20 @@
  *     offset  type  meaning
  *     0       4     MAGIC
  *     4       u32   CRC-32, as in zlib, of all bytes from offset 8 to the payload's end
- *     8       u64   the number of the record that the frame is about; 0 in a header
+ *     8       u64   the number of the record that the frame is about; 0 in a HEADER
  *     16      u8    kind
  *     17      u24   distance from the beginning of the frame's batch, in units of 8 bytes
  *     20      u32   size of the payload in bytes
  *     24            the payload, then zeros up to a multiple of 8
  *
  * A batch is a set of frames that are written and synced together: if one of its frames is in
- * the file, everything before the batch was on the disk. In frames that older versions wrote, the
- * distance is 0; a gap before such a frame counts as damage.
+ * the file, everything before the batch was on the disk. In rewritten segments, and in frames that
+ * older versions wrote, the distance is 0; a gap before such a frame counts as damage.
  *
  * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
  * multiple of 8. MAGIC begins with a zero byte, which neither JSON text nor a note (see markFrame)
- * contains; the state before a note may be zero, but the size in a header has another zero byte. So
- * such a payload cannot look like a frame: after a damaged frame, a reader may look for the next
+ * contains. The state before a note is zero only if it is WAITING, and the daemon gives such a mark
+ * no note. So no payload looks like a frame: after a damaged frame, a reader may look for the next
  * MAGIC without being misled by text that an untrusted process chose.
  */
 import { crc32 } from "node:zlib";

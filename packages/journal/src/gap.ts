@@ -7,11 +7,11 @@
  *   belong to a batch that begins at the gap or before it. A later batch would have been written
  *   after a sync.
  * - The write is visibly incomplete: the file ends within a frame, or a sector of the gap is
- *   still zero (a write extends the file or overwrites the zeros of a reserve). JSON contains no
- *   zero bytes, so a flipped bit or a sector of another file does not look like that, unless the
- *   flipped bit is in the size of the last frame before a reserve's zeros. If no frame follows, and
- *   the header of the frame that begins the gap is there, the zero sector has to lie within that
- *   frame, because a reserve has zeros after its last frame anyway.
+ *   still zero (a write extends the file, or overwrites the zeros of a reserve: see reserve.ts).
+ *   JSON contains no zero bytes, so a flipped bit or a sector of another file does not look like
+ *   that, unless the flipped bit is in the size of the last frame before a reserve's zeros. If no
+ *   frame follows, and the header of the frame that begins the gap is there, the zero sector has to
+ *   lie within that frame, because a reserve has zeros after its last frame anyway.
  *
  * After a power failure, the rest of the batch after the gap is dropped, as if the write had been
  * cut off at the gap. A confirmed batch in which the disk zeroed sectors before anything else was

@@ -158,7 +158,7 @@ describe("a journal", () => {
     await journal.settle();
     disk.fail = (call) => (call === "write" ? "EIO" : undefined);
     const marks: Promise<void>[] = [];
-    // A batch has 4 MiB; each of these marks takes 32 bytes.
+    // A batch holds up to 4 MiB, and each of these marks takes 32 bytes.
     for (let i = 0; i < 131_000; i++) marks.push(journal.markLater(number, RecordState.PARKED));
     await expect(journal.append(payload("refused"))).rejects.toThrow(/EIO/);
     disk.fail = () => undefined;
@@ -275,7 +275,7 @@ describe("a damaged journal", () => {
       file.cached.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
       const journal = await Journal.open(disk, OPTIONS);
       const ids = [...(await contents(journal)).keys()];
-      // The padding between frames belongs to no record.
+      // A flipped bit in the padding between frames is no damage.
       if (ids.length < 5) expect(journal.damage.length).toBe(1);
       expect(ids.length).toBeGreaterThanOrEqual(4);
       await journal.close();
@@ -318,7 +318,7 @@ describe("a damaged journal", () => {
 });
 
 /**
- * Simulates four runs of a daemon. Each appends and marks records, may meet a disk error at any
+ * Simulates four runs of a daemon. Each appends and marks records, may get a disk error from any
  * call, and is ended by a kill, a power failure or a regular stop. Checks at each start what has to
  * be true of the journal.
  */

@@ -3,7 +3,8 @@
  * failure until it is marked as gone, which means that it is no longer needed. A mark gives a
  * record a new state.
  *
- * Invariant: the promise that `append` or `mark` returns resolves after a sync of what was written.
+ * Invariant: the promise that `append` or `mark` returns resolves only when what was written is on
+ * the disk.
  */
 import { Compaction } from "./compaction.ts";
 import type { JournalDirectory } from "./directory.ts";
@@ -18,8 +19,8 @@ import { takeNumber, Writer } from "./writer.ts";
 
 export interface JournalOptions {
   /**
-   * Appends are refused beyond this many bytes less MARK_BYTES, which are left for marks; marks are
-   * always accepted.
+   * The size limit. Its last MARK_BYTES are left for marks, so an append that would use them is
+   * refused. Marks are always accepted.
    */
   readonly limitBytes: number;
   /** A new segment is begun when the last one has reached this size. */
@@ -116,7 +117,7 @@ export class Journal {
     return this.#segments.count(state);
   }
 
-  /** Changes the limit. Records stay, even if they take more than a lower limit. */
+  /** Changes the limit. Records stay, even if they take more space than the new limit allows. */
   set limitBytes(limitBytes: number) {
     this.#options = { ...this.#options, limitBytes };
   }
@@ -201,7 +202,7 @@ export class Journal {
    * is on the disk; the write is tried again until it succeeds. Has no effect on a record that is
    * gone.
    * @param note the reason, for people
-   * @throws JournalClosed
+   * @throws JournalClosed (rejects)
    */
   mark(number: number, state: RecordState, note?: string): Promise<void> {
     const marked = this.#mark(number, state, note);

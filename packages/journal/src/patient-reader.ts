@@ -17,7 +17,7 @@ const MAX_BAD_BLOCKS = 64;
 export class PatientReader {
   readonly #file: JournalFile;
   #badBlocks = 0;
-  /** The error of an unreadable block; undefined if all were read. */
+  /** The error of an unreadable block; undefined if all blocks were read. */
   error: Error | undefined;
 
   constructor(file: JournalFile) {
@@ -28,7 +28,7 @@ export class PatientReader {
     return this.#badBlocks * BLOCK_SIZE;
   }
 
-  /** Reads like JournalFile. @throws system errors; EIO only after MAX_BAD_BLOCKS blocks */
+  /** See JournalFile.read. @throws system errors; EIO only after MAX_BAD_BLOCKS bad blocks */
   async read(buffer: Buffer, position: number): Promise<number> {
     try {
       return await this.#file.read(buffer, position);

@@ -59,7 +59,7 @@ describe("reading on", () => {
     expect(found).toHaveLength(COUNT);
     const bad = found.filter((each) => typeof each === "string");
     expect(new Set(bad)).toEqual(new Set(["simulated EIO"]));
-    // A block has up to nine records.
+    // A block has parts of up to nine records.
     expect(bad.length).toBeLessThan(10);
   });
 
@@ -118,7 +118,7 @@ describe("an unreadable block", () => {
     for (let i = 0; i < 2; i++) {
       let visited = 0;
       await journal.visit(() => visited++);
-      // A block has up to nine records.
+      // A block has parts of up to nine records.
       expect(visited).toBeGreaterThan(COUNT - 10);
       expect(visited).toBeLessThan(COUNT);
     }

@@ -21,7 +21,7 @@ export type Entry =
       readonly kind: "record";
       readonly number: number;
       readonly state: RecordState;
-      /** Valid only during the call. */
+      /** Valid only during the call of `visit`. */
       readonly payload: Buffer;
     }
   | {
@@ -35,7 +35,7 @@ export type Entry =
 export interface ReadRecord {
   readonly number: number;
   readonly state: RecordState;
-  /** Valid only during the call. */
+  /** Valid only during the call of `visit`. */
   readonly payload: Buffer | Error;
 }
 
@@ -162,6 +162,7 @@ export class Reader {
    * Reads the journal from its beginning and calls `visit` for each record that is not gone, and
    * for each mark of such a record. Notes are in the marks; the last mark of a record counts.
    * Unreadable parts are skipped and reported.
+   * @throws system errors, except for EIO of reading
    */
   async visit(visit: (entry: Entry) => void): Promise<void> {
     for (const segment of this.#segments.all()) await this.#visitSegment(segment, visit);

@@ -14,10 +14,10 @@ import { SERVICE } from "./systemd.ts";
 const CONFIG = "/etc/cm4all/spawn";
 export const SCRIPT = `${CONFIG}/accounting.lua`;
 const IMAGE = "/var/lib/machines/web";
-/** The reader's name for the processes of a customer. */
+/** The name that a reader of the pages gives to the processes of a customer. */
 export const NAME = "test";
 
-/** A script that fails after an effect, so that the record of parkRecord is parked. */
+/** A script that fails after an effect, so that the record of the cgroup `parked` is parked. */
 const PARKING = `function cgroup_released(cgroup)
   if not cgroup.path:find("/parked$") then return end
   os.execute("true")

@@ -34,7 +34,7 @@ export function pidsOf(unit: string): number[] {
     const text = readFileSync(`/sys/fs/cgroup${cgroup}/cgroup.procs`, "utf8");
     return text.split("\n").filter(Boolean).map(Number);
   } catch {
-    return []; // It has ended.
+    return []; // The unit has stopped.
   }
 }
 
@@ -69,7 +69,7 @@ export function journal(unit: string, since?: string): string {
   return entries(`-u '${unit}'`, since);
 }
 
-/** Returns the lines of daemon and script in the journal after the cursor `since`. */
+/** Returns what the daemon and the script have logged after the cursor `since`; without it, all. */
 export function said(since?: string): string {
   return entries("-t cm4all-spawn", since);
 }
