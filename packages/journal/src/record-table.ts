@@ -108,8 +108,8 @@ export class RecordTable {
   }
 
   /**
-   * Notes the segment with the latest mark of a record. Most records are marked once, as gone:
-   * for them nothing is noted.
+   * Notes the segment with the latest mark of a record. Most records are marked only once, as gone:
+   * as long as a table has no other marks, nothing is noted.
    */
   setMarkedIn(index: number, sequence: number): void {
     if (!this.has(index)) return;

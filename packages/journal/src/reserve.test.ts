@@ -48,7 +48,7 @@ describe("on a full disk", () => {
     await journal.mark(first, RecordState.GONE);
     await expect(journal.append(record(4))).rejects.toThrow(/ENOSPC/);
     await journal.mark(second, RecordState.PARKED, "because");
-    // The marks were written, but the trouble lasts: records cannot be written.
+    // The marks were written, but the trouble is not over: records still cannot be written.
     expect(troubles).toEqual(["simulated ENOSPC"]);
     disk.capacityBytes = Number.POSITIVE_INFINITY;
     vi.advanceTimersByTime(10_000);
@@ -88,7 +88,7 @@ describe("on a full disk", () => {
     expect(journal.count(RecordState.PARKED)).toBe(350);
   });
 
-  it("a daemon that starts uses the reserve of an earlier daemon for its marks", async () => {
+  it("a new daemon writes its marks to the reserve that an earlier daemon left", async () => {
     const [first = 0] = await append(1);
     fillDisk();
     await journal.close();
@@ -125,7 +125,7 @@ describe("on a full disk", () => {
     await mark;
     expect(journal.state(first)).toBe(RecordState.BEGAN);
   });
-  it("failed attempts use up no sequence numbers", async () => {
+  it("failed appends use up no sequence numbers", async () => {
     await journal.close();
     disk.capacityBytes = 0;
     await open();
@@ -157,7 +157,7 @@ describe("on a full disk", () => {
   });
 
   it.each(["reopen", "rename"])(
-    "marks make room if somebody has removed the reserve before %s",
+    "marks are written even if somebody has removed the reserve before %s",
     async (call) => {
       const numbers = [...(await append(150)), ...(await append(150))];
       await append(1);
@@ -183,7 +183,7 @@ describe("on a full disk", () => {
     },
   );
 
-  describe("whose reserve is used up", () => {
+  describe("without a reserve", () => {
     const WITHOUT = { ...OPTIONS, reserveBytes: 0 };
     beforeEach(async () => {
       await journal.close();
@@ -203,7 +203,7 @@ describe("on a full disk", () => {
       return written;
     }
 
-    it("segments that nothing needs make room", async () => {
+    it("segments that nothing needs are removed", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       const [last = 0] = await append(1);
       fillDisk();
@@ -216,7 +216,7 @@ describe("on a full disk", () => {
       expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
     });
 
-    it("two segments, whose records are alternately marked as gone, make room", async () => {
+    it("two segments whose records are alternately marked as gone are removed", async () => {
       const older = await append(150);
       const newer = await append(150);
       const [last = 0] = await append(1);
@@ -247,7 +247,7 @@ describe("on a full disk", () => {
       expect(states).toEqual(new Set([RecordState.WAITING]));
     });
 
-    it("segments of which little is needed make room", async () => {
+    it("segments of which little is needed are rewritten", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       fillDisk();
       // The needed records have to be written to a new file before the old one is removed.
@@ -261,7 +261,7 @@ describe("on a full disk", () => {
       expect([...journal.records()].map(({ number }) => number)).toEqual(kept);
     });
 
-    it("records whose marks have to wait for an earlier mark make no room", async () => {
+    it("records whose marks have to wait for an earlier mark are not dropped", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       const [first = 0] = numbers;
       const second = Math.floor((numbers.at(-1) ?? 0) / 2 ** 24);
@@ -277,7 +277,7 @@ describe("on a full disk", () => {
       for (const number of inSecond) expect(journal.state(number)).toBe(RecordState.WAITING);
     });
 
-    it("failed attempts leave no files behind", async () => {
+    it("failed attempts to write marks leave no files behind", async () => {
       const numbers = await append(300);
       fillDisk();
       disk.capacityBytes += 300;

@@ -1,7 +1,7 @@
 /**
  * Space on the disk that is kept for marks: the outcome of handlers has to be recorded even if
- * the disk is full. Without this space, no handler could be called then, not even one that writes
- * only to a remote database.
+ * the disk is full. Without this space, no handler could be called while the disk is full, not
+ * even one that writes only to a remote database.
  *
  * The reserve is a file whose blocks are allocated. When the disk is full it becomes a segment,
  * and marks overwrite its zeros. If its blocks were freed instead, other files could take them.
@@ -93,7 +93,8 @@ export class Reserve {
     try {
       return await this.#become(name);
     } catch (error) {
-      // Marks then make room in another way, and a new reserve is made when the disk has room.
+      // Without a reserve, the journal removes or rewrites segments to make room for marks. A new
+      // reserve is made when the disk has room for it.
       if (isErrno(error, "ENOENT")) this.#isThere = false;
       throw error;
     }

@@ -18,13 +18,13 @@ import { scan } from "./scan.ts";
 /** The version of the format that this program writes, and the newest version that it reads. */
 export const FORMAT_VERSION = 1;
 
-/** Returns the frame with which the segment of a sequence number begins. */
+/** Returns the frame with which the segment with this sequence number begins. */
 export function headerFrame(sequence: number): Frame {
   const payload = Buffer.from(JSON.stringify({ version: FORMAT_VERSION, sequence }));
   return { kind: FrameKind.HEADER, number: 0, payload };
 }
 
-/** Returns the bytes with which the file of a segment begins. */
+/** Returns the bytes with which the file of the segment with this sequence number begins. */
 export function encodeHeader(sequence: number): Buffer {
   return encodeFrames([headerFrame(sequence)]);
 }
@@ -98,7 +98,7 @@ export async function readSegment(
       gap.add(bytes, offset, isCutOff);
     },
   });
-  // Zeros in place of unreadable blocks prove nothing.
+  // Zeros in place of unreadable blocks do not prove that a write was cut off.
   if (gap !== undefined && (source.unreadableBytes > 0 || !gap.isTorn())) endGap(gap);
   if (!hasHeader && end > 0) damagedBytes += 1;
   // This also counts an unreadable end of the file.

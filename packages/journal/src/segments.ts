@@ -179,8 +179,8 @@ export class Segments {
   }
 
   /**
-   * Returns the name of a damaged file that may have held a later mark of a record than the
-   * latest known mark; undefined if there is no such file. Marks are in the record's segment or in
+   * Returns the name of a damaged file that may have held a later mark of the record than the one
+   * that is known; undefined if there is no such file. Marks are in the record's segment or in
    * later segments, so a mark in a segment after the damaged one ends the doubt.
    */
   doubtfulFor(number: number): string | undefined {

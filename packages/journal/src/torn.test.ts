@@ -12,9 +12,9 @@ const NAME = "00000001.journal";
 let disk: SimulatedDisk;
 /** The number of bytes that were on the disk before the last batch. */
 let confirmedBytes: number;
-/** The segment with its last batch. */
+/** The whole segment, with the last batch. */
 let whole: Buffer;
-/** The offset of its last frame. */
+/** The offset of the segment's last frame. */
 let lastFrame: number;
 
 const record = (id: string) => Buffer.from(JSON.stringify({ id, filler: "x".repeat(100) }));
@@ -115,7 +115,7 @@ describe("a write that was never confirmed", () => {
 });
 
 describe("in confirmed batches", () => {
-  it("a flipped bit is damage, wherever it is, and all other records are there", async () => {
+  it("a flipped bit is damage, wherever it is, and only the record with it is lost", async () => {
     for (let at = confirmedBytes; at < whole.length; at += 3) {
       setBytes(flipped(at));
       const { ids, isDamaged } = await start();

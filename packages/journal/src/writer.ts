@@ -4,9 +4,9 @@
  * Invariants:
  * - An operation is confirmed when the write that contains it is on the disk. A write contains
  *   all operations that came while the write before it ran, up to BATCH_BYTES.
- * - After a failed write, nothing more is written to the same file: it may have lost pages that
- *   the kernel considers written, and a second write would not report that (fsync(2), NOTES). A
- *   new segment is begun.
+ * - After a failed write, nothing more is written to the same file: the file may have lost pages
+ *   that the kernel considers written, and a second write would not report that. A new segment is
+ *   begun.
  * - Records that a failed append may have left on the disk are marked as gone, on the disk,
  *   before anything else is written. So no record is in the journal twice.
  * - Only marks are written to the reserve.
@@ -82,7 +82,7 @@ export class Writer {
     this.#tell = tell;
   }
 
-  /** The segment that is being written, which nothing else may change. */
+  /** The segment that is being written; only the writer may change it. */
   get segment(): Segment | undefined {
     return this.#active?.segment;
   }

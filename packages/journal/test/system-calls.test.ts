@@ -64,7 +64,7 @@ describe.skipIf(missing("strace") !== undefined)("a journal loses nothing after 
       env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
     });
     if (error !== undefined) throw error;
-    // Node itself may report that it could not even start, but no assertion may fail.
+    // Node itself may fail to start and report that. A failed assertion is always a defect.
     expect(stderr).not.toContain("AssertionError");
     const hit = injection === undefined ? "" : readFileSync(trace, "utf8");
     return { ...parse(stdout), wasHit: /INJECTED|killed by SIGKILL/.test(hit) };

@@ -1,5 +1,5 @@
 /*
- * A system call for Node: the addon of src/addon.ts.
+ * A system call for Node: the addon that src/addon.ts loads.
  *
  *     call(number, up to six integers) -> the result, or -errno
  *     numbers                          -> the numbers of the calls that it makes, by name

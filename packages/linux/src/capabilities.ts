@@ -8,9 +8,9 @@ export const CAP_SYS_ADMIN = 21;
 
 const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 
-/** The size of `struct cap_user_header_t`: u32 version, i32 pid. */
+/** The size of `struct __user_cap_header_struct`: u32 version, i32 pid. */
 const HEADER_BYTES = 8;
-/** The size of two `struct cap_user_data_t`: u32 effective, permitted, inheritable. */
+/** The size of two `struct __user_cap_data_struct`: u32 effective, permitted, inheritable. */
 const DATA_BYTES = 24;
 const INHERITABLE_OFFSETS = [8, 20];
 

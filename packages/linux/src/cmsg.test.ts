@@ -54,7 +54,7 @@ describe("the code for control messages", () => {
     expect(() => writeRights(control, [5, 6, 7])).toThrow("3 descriptors do not fit");
   });
 
-  it("takes no other message for credentials", () => {
+  it("does not mistake other messages for credentials", () => {
     const message = (level: number, type: number, payloadBytes: number) => {
       const control = Buffer.alloc(controlSpace(payloadBytes));
       control.writeUInt32LE(16 + payloadBytes, 0);
@@ -63,7 +63,7 @@ describe("the code for control messages", () => {
       return control;
     };
     expect(parseControl(message(1, 2, 12)).credentials).toEqual({ pid: 0, uid: 0, gid: 0 });
-    // IP_PKTINFO has the same size, SO_TIMESTAMP the same level; the last message is truncated.
+    // A message of another level, one of another type (SO_TIMESTAMP), and one that is too short.
     for (const other of [message(0, 2, 12), message(1, 29, 12), message(1, 2, 11)])
       expect(parseControl(other)).toEqual({ fds: [], credentials: undefined });
   });

@@ -14,8 +14,8 @@ function close(fd: number): void {
 }
 
 /**
- * A file descriptor with one owner, which closes it exactly once: with `close`, at the end of a
- * `using` block, or by passing ownership on with `release`.
+ * A file descriptor with one owner, which closes it exactly once, with `close` or at the end of a
+ * `using` block, or passes ownership on with `release`.
  */
 export class Fd {
   #number: number | undefined;

@@ -1,5 +1,5 @@
 /**
- * File operations that Node has, too, for code that makes them for each request. Some return a
+ * File operations that Node has, too, for code that performs them for each request. Some return a
  * negated errno, because an exception costs more than the call.
  * @see open(2), read(2), pread(2), fstat(2)
  */

@@ -9,9 +9,9 @@ const libc = { malloc_trim: intFunction("malloc_trim", 1) };
  * The time, in milliseconds, for which a thread should be idle before it frees memory, and again
  * before it does so a second time. A garbage collection gives back the space for short-lived
  * objects only if fewer than 1,000 bytes per millisecond were allocated in the five seconds before.
- * The first collection often does not give it back, because V8 counts all memory that has been
- * allocated since the previous collection, however long ago that was; this can be up to 16 MB. The
- * second collection comes more than five seconds after the first.
+ * The first collection often does not give it back, because V8 counts all memory, up to 16 MB, that
+ * has been allocated since the previous collection, however long ago that was. The second
+ * collection comes more than five seconds after the first.
  */
 export const QUIET_MS = 5500;
 
@@ -30,7 +30,7 @@ export function freeMemory(): void {
 }
 
 function collectGarbage(): void {
-  // These flags are not set on the command line: with either of them there, Node 20 compiles its
+  // These flags are not set on the command line: if either of them were, Node 20 would compile its
   // own modules anew in each thread, which takes a third of the thread's startup time.
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--expose-gc");
@@ -51,7 +51,7 @@ export class GarbageBound {
 
   /**
    * Notes that a record of this size has passed through the thread. Collects garbage after each
-   * MAX_PASSED_BYTES, which takes some tens of milliseconds.
+   * MAX_PASSED_BYTES; a collection takes some tens of milliseconds.
    */
   passed(bytes: number): void {
     this.#bytes += bytes;

@@ -5,7 +5,10 @@ const SIG_IGN = 1;
 
 const libc = { signal: intFunction("signal", 2) };
 
-/** The variable in which a bundle's launcher (packages/dev/launcher.mjs) passes their mask. */
+/**
+ * The variable in which a bundle's launcher (packages/dev/launcher.mjs) passes the mask of ignored
+ * signals.
+ */
 const VARIABLE = "CM4ALL_SIGIGN";
 
 /**

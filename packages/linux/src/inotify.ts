@@ -90,7 +90,10 @@ export class Inotify {
     return libc.inotify_rm_watch(this.fd.number, wd) >= 0;
   }
 
-  /** Returns whether the last `read` filled the buffer, so that there may be more events. */
+  /**
+   * Returns whether the last `read` left no room in the buffer for the largest event, so that there
+   * may be more events.
+   */
   get hasMore(): boolean {
     return this.#hasMore;
   }

@@ -4,11 +4,11 @@
  *
  * ffi-rs can call every function of libc and needs nothing to be compiled here, but each call
  * takes 2 to 6 us. Our addon, if it was built, makes the system calls on its list in a quarter of a
- * microsecond each. A call has the same result either way, and the same name, that of the function
- * in libc.
+ * microsecond each. Either way, a call has the name of the function in libc, and the same result.
  *
  * Every argument is passed as a 64-bit integer. Addresses are plain numbers, because those of user
- * space are below 2^48 and a double is exact up to 2^53. All addresses come from memory.ts.
+ * space are below 2^48 and a double is exact up to 2^53. The addresses of our own memory
+ * come from memory.ts.
  */
 import { DataType, load, open } from "ffi-rs";
 import { type Addon, tryLoadAddon } from "./addon.ts";
