@@ -7,5 +7,6 @@ await bundle({
   ffi: true,
 });
 
-// Runs a Lua program with our interpreter, for tests and for the test suites of other projects.
+// A command that runs a Lua program with our interpreter, for tests and for the test suites of
+// other projects.
 await bundle({ entry: "suites/lua.ts", outfile: "dist/lua.js", budgetKiB: 600, stays: true });

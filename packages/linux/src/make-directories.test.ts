@@ -33,7 +33,7 @@ it.each([
   await expect(makeDirectories(path, 0o700)).rejects.toMatchObject({ code });
 });
 
-it("does not follow a dangling link", async () => {
+it("refuses a dangling link and a file", async () => {
   const path = join(directory, "link");
   symlinkSync("nowhere", path);
   await expect(makeDirectories(path, 0o700)).rejects.toMatchObject({ code: "ENOENT" });

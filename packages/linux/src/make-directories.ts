@@ -8,7 +8,7 @@ import { isErrno } from "./errors.ts";
  * option retries forever if the parent exists and mkdir(2) nevertheless fails with ENOENT, as in
  * /proc.
  * @param mode the mode of all directories that are made
- * @throws system errors of mkdir(2): EEXIST if something else is there
+ * @throws system errors, such as EEXIST if something other than a directory is there
  */
 export async function makeDirectories(path: string, mode: number): Promise<void> {
   try {

@@ -37,7 +37,7 @@ export function beginCall(): void {
   overflow = [];
 }
 
-/** Allocates zeroed memory for the call, aligned to 16 bytes. */
+/** Allocates zeroed memory for the current call, aligned to 16 bytes. */
 export function allocate(lengthBytes: number): NativeMemory {
   arena ??= allocateNative(ARENA_BYTES);
   const start = used;

@@ -9,7 +9,7 @@ export interface MountedFileSystem {
   readonly fileSystem: string;
 }
 
-/** Decodes escapes such as `\040`, which the kernel writes for spaces and backslashes. */
+/** Decodes the kernel's escapes, such as `\040` for a space and `\134` for a backslash. */
 function undoEscapes(field: string): ByteString {
   return bytesOfLatin1(
     field.replace(/\\([0-7]{3})/g, (_, octal: string) =>

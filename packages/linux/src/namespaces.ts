@@ -4,7 +4,7 @@
  *
  * unshare(2) and setns(2) change only the calling thread, and Node's synchronous functions run on
  * the thread that calls them. So a function that is synchronous throughout runs in the namespaces
- * of its thread, and no other code runs there meanwhile.
+ * of its thread, and no other code runs on that thread meanwhile.
  */
 
 import { readlinkSync, writeSync } from "node:fs";
@@ -25,7 +25,7 @@ export const CLONE_NEWUSER = 0x10000000;
 export const CLONE_NEWPID = 0x20000000;
 export const CLONE_NEWNET = 0x40000000;
 
-/** The names of the files in `/proc/PID/ns`. */
+/** A type of namespace, by the name of its file in `/proc/PID/ns`. */
 export type NamespaceType = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
 
 const FLAGS: Readonly<Record<NamespaceType, number>> = {
@@ -124,8 +124,8 @@ export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
 /**
  * Runs `work` with the calling thread in a mount namespace of its own, and then returns the
  * thread to the old one. Mounts in the old namespace still propagate to the new one, but not the
- * other way round. From then on, no other thread shares this thread's root, working directory or
- * umask; the first two are then the root of the mount namespace.
+ * other way round. From then on, the thread shares its root, working directory and umask with no
+ * other thread; once it has returned, the first two are the root of the old namespace.
  * @param work must be synchronous
  */
 export function withNewMountNamespace<T>(work: () => T): T {

@@ -1,8 +1,8 @@
 /**
  * A child process that shares our memory (CLONE_VM), has a stack of its own and waits in libc's
- * sleep(3). It runs no JavaScript; it exists only for the resources that the kernel gives a
- * process. Its parent kills it. The sleep is limited, because a parent that is killed would leave
- * the child behind, with copies of all of the parent's descriptors.
+ * sleep(3). It runs no JavaScript; it exists only for what the kernel gives each process, such as
+ * a user namespace or a table of descriptors. Its parent kills it. The sleep is limited, because a
+ * parent that is killed leaves the child behind, and the child keeps the parent's descriptors open.
  * @see clone(2)
  */
 import { check } from "./errors.ts";

@@ -8,7 +8,7 @@ import { Fd } from "./fd.ts";
 import { inodeOf } from "./file.ts";
 import { systemCall } from "./libc.ts";
 
-/** The numbers are the same on x86-64 and arm64, as for all system calls since Linux 5.1. */
+/** The numbers are the same on x86-64 and arm64, as are those of all system calls from 424 on. */
 const SYS_pidfd_send_signal = 424;
 const SYS_pidfd_open = 434;
 

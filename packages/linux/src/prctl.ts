@@ -1,4 +1,4 @@
-/** Sets attributes of the calling thread. @see prctl(2), capabilities(7) */
+/** Sets attributes of the calling thread or of its process. @see prctl(2), capabilities(7) */
 import { EINVAL } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -46,7 +46,10 @@ export function shutOutTracers(): void {
   check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)");
 }
 
-/** Sends this process a signal when the thread that created it ends. @see PR_SET_PDEATHSIG */
+/**
+ * Makes the kernel send this process a signal when the thread that created it ends.
+ * @see PR_SET_PDEATHSIG
+ */
 export function setParentDeathSignal(signal: number): void {
   check(libc.prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)", { signal });
 }

@@ -10,7 +10,7 @@ const X86_64 = 0xc000003e;
 const AARCH64 = 0xc00000b7;
 const I386 = 0x40000003;
 
-/** Runs a program as the kernel does, with the instructions of linux/filter.h that it uses. */
+/** Runs a program as the kernel does; knows only the instructions that encodeRefusal writes. */
 function run(program: Buffer, arch: number, number: number, argument = 0n): number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(number, 0);
@@ -36,7 +36,7 @@ describe("encodeRefusal", () => {
   const x64 = encodeRefusal(["mount", "ptrace"], "x64");
   const arm64 = encodeRefusal(["mount", "ptrace"], "arm64");
 
-  it("refuses its calls by the numbers of the architecture", () => {
+  it("refuses the given calls, by the numbers of the architecture", () => {
     for (const [program, arch, refused] of [
       [x64, X86_64, [165, 101]],
       [arm64, AARCH64, [40, 117]],

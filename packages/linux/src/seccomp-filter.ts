@@ -93,7 +93,7 @@ const SECCOMP_RET_ERRNO = 0x00050000;
 
 const DATA_NUMBER = 0;
 const DATA_ARCH = 4;
-/** The offset of the lower half of the first argument, which comes first in little-endian order. */
+/** The offset of the first argument's lower half; little-endian order puts that half first. */
 const DATA_ARGUMENT = 16;
 
 /** The size of `struct sock_filter`: u16 code, u8 jt, u8 jf, u32 k. */

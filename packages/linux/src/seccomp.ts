@@ -25,8 +25,8 @@ const libc = { seccomp: systemCall("seccomp", SYS_seccomp, 3) };
 
 /**
  * Makes the kernel refuse these calls, clone(2) if it would make a namespace, clone3(2), and all
- * calls of other ABIs. This applies from now on to all threads, to children, and to the programs
- * that they execute, which can no longer gain privileges (no_new_privs). Cannot be undone.
+ * calls of other ABIs. This applies from now on to all threads, to future children, and to the
+ * programs that they execute, which can no longer gain privileges (no_new_privs). Cannot be undone.
  * @returns false if the kernel was built without seccomp
  * @throws SyscallError
  */

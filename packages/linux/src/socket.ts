@@ -104,13 +104,22 @@ export function accept(fd: number, flags = 0): Fd | undefined {
   return new Fd(check(result, "accept4", { fd }));
 }
 
-/** Connects an AF_UNIX socket. @param address a path, or `@NAME` @see connect(2) */
+/**
+ * Connects an AF_UNIX socket.
+ * @param address a path, or `@NAME`
+ * @throws SyscallError, also for EAGAIN
+ * @see connect(2)
+ */
 export function connectUnix(fd: number, address: string): void {
   const bytes = encodeUnixAddress(address);
   connect(fd, bytes, { address });
 }
 
-/** Connects to an encoded `struct sockaddr`. @see connect(2) */
+/**
+ * Connects to an encoded `struct sockaddr`.
+ * @throws SyscallError, also for EAGAIN
+ * @see connect(2)
+ */
 export function connect(fd: number, sockaddr: Buffer, args: CallArguments): void {
   beginCall();
   const address = copyIn(sockaddr);
@@ -173,7 +182,7 @@ export function peerCredentials(fd: number): Credentials {
 }
 
 /**
- * Memory for an option: the length at 0, the value at 8. It is kept, because these options are
+ * Memory for readSmallOption: the length at 0, the value at 8. It is kept, because options are
  * read for every client.
  */
 let smallOption: NativeMemory | undefined;
@@ -250,7 +259,7 @@ export class MessageBuffer {
   /** Prepares the header for `dataBytes` of data and `controlBytes` of control messages. */
   #prepare(dataBytes: number, controlBytes: number): number {
     const header = this.#header.bytes;
-    // The upper halves of these fields stay 0.
+    // The upper halves of the 64-bit fields stay 0.
     header.writeUInt32LE(dataBytes, 8); // iov_len
     header.writeUInt32LE(controlBytes, 16 + 40); // msg_controllen
     header.writeInt32LE(0, 16 + 48); // msg_flags
@@ -258,8 +267,8 @@ export class MessageBuffer {
   }
 
   /**
-   * Receives one message. The caller owns the descriptors in it. Returns undefined if there is
-   * none yet. If the peer of a seqpacket socket has closed its end, the message is empty.
+   * Receives one message. The caller owns the descriptors in it. Returns undefined if no message
+   * has arrived yet. If the peer of a seqpacket socket has closed its end, the message is empty.
    * @see recvmsg(2)
    */
   receive(fd: number, flags = 0): ReceivedMessage | undefined {
@@ -295,7 +304,7 @@ export class MessageBuffer {
   }
 
   /**
-   * Sends one message with the control messages of encodeRights. Returns undefined if the call
+   * Sends one message with control messages made by encodeRights. Returns undefined if the call
    * would have to wait.
    * @see sendmsg(2)
    */

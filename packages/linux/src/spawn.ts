@@ -153,9 +153,9 @@ export function spawnOrShell(options: SpawnOptions): number {
 }
 
 /**
- * Adds file actions that set up the descriptors of `stdio`, and close all others. The calls of
- * dup2(2), in ascending order, must not overwrite a descriptor that is needed later, so each source
- * has to lie above all targets or be its own target already.
+ * Adds file actions that set up the descriptors of `stdio`, and close all others. The targets are
+ * set up in ascending order, and none may overwrite a descriptor that is needed later, so each
+ * source has to lie above all targets or be its own target already.
  */
 function addStdio(
   actions: number,

@@ -2,7 +2,8 @@
  * Makes a user namespace without leaving a process in it.
  *
  * unshare(CLONE_NEWUSER) fails in a multi-threaded process. So a child is created in a new
- * namespace, and pauses until the namespace is opened and its maps are written.
+ * namespace. The child sleeps while the namespace is opened and its maps are written, and is then
+ * killed.
  * @see clone(2), user_namespaces(7)
  */
 import { openSync, writeFileSync } from "node:fs";

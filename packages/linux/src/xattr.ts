@@ -19,7 +19,7 @@ const LIST_BYTES = [4096, 65_536];
 
 /**
  * Returns the value of an attribute; undefined if the attribute does not exist or is longer than
- * `maxBytes`, or if the file system has no attributes.
+ * `maxBytes`, or if the file system does not support attributes.
  */
 export function tryGetXattr(
   fd: number,
@@ -37,7 +37,7 @@ export function tryGetXattr(
 
 /**
  * Returns the names of all attributes, each with its namespace (`user.account`); none if the file
- * system has no attributes.
+ * system does not support attributes.
  * @throws SyscallError E2BIG: there are more than the kernel can list
  */
 export function listXattrs(fd: number): ByteString[] {

@@ -1,4 +1,4 @@
-/** Tests of the addon alone: the calls that it refuses. */
+/** Tests of the addon alone: the calls that it makes, their arguments, and how it is loaded. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { missing } from "@cm4all/testing";

@@ -1,4 +1,4 @@
-/** Tests of both ways to make system calls: this file is run with each of them. */
+/** Tests of system calls through the addon and through ffi-rs: this file is run with each. */
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import * as linux from "../src/index.ts";

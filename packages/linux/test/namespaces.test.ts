@@ -87,8 +87,8 @@ describe.skipIf(noRoot)("namespaces", () => {
       linux.setns(own.number, linux.CLONE_NEWPID);
     }
     using pidfd = linux.pidfdOpen(pid);
-    // posix_spawn returns when the child stops using our memory, shortly before the kernel
-    // replaces its command line.
+    // posix_spawn returns when the child stops using our memory. The child's command line is empty
+    // until the kernel has set the new one.
     while (readFileSync(`/proc/${pid}/cmdline`, "latin1") === "");
     expect(readFileSync(`/proc/${pid}/cmdline`, "latin1")).toBe("init test\0-P\0");
     expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^NSpid:\t\d+\t1$/m);

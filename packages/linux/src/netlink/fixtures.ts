@@ -1,5 +1,5 @@
 /**
- * For tests: captures of what ip(8) sent and the kernel answered. See
+ * For tests: captures of what ip(8) and bridge(8) sent, and what the kernel answered. See
  * fixtures/netlink/capture.mjs.
  */
 import { readFileSync } from "node:fs";

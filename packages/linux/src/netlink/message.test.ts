@@ -144,7 +144,7 @@ describe("parseAcknowledgement", () => {
     expect(parseAcknowledgement(last("create-pair-exists"))).toEqual({ errno: 17 });
   });
 
-  it("reads the kernel's text after the repeated request", () => {
+  it("reads the kernel's text after the copy of the request", () => {
     expect(parseAcknowledgement(last("route-4-bad"))).toEqual({
       errno: 101,
       text: "Nexthop has invalid gateway",
@@ -155,7 +155,7 @@ describe("parseAcknowledgement", () => {
     });
   });
 
-  it("reads the text and the attribute's offset if the request is not repeated", () => {
+  it("reads the text and the attribute's offset after the header of the request", () => {
     const payload = Buffer.concat([
       Buffer.from("deffffff", "hex"), // -34
       encodeMessage({ type: 16, flags: 5, sequence: 1, payload: Buffer.alloc(90) }).subarray(0, 16),

@@ -17,7 +17,7 @@ export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
 /** In a dump: something changed meanwhile, so the dump may be inconsistent. */
 export const NLM_F_DUMP_INTR = 0x10;
-/** In an acknowledgement: the request is not repeated. */
+/** In an acknowledgement: it contains only the header of the request. */
 export const NLM_F_CAPPED = 0x100;
 /** In an acknowledgement: attributes follow. */
 export const NLM_F_ACK_TLVS = 0x200;
@@ -56,7 +56,7 @@ export class NetlinkFormatError extends Error {
   }
 }
 
-/** Encodes a message. The kernel fills in our port. */
+/** Encodes a message. Its port is 0: the kernel knows the port of the sending socket. */
 export function encodeMessage({ type, flags, sequence, payload }: NetlinkMessage): Buffer {
   return new ByteWriter(NLMSG_HEADER_BYTES + payload.length)
     .u32(NLMSG_HEADER_BYTES + payload.length)

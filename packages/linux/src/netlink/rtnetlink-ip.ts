@@ -136,7 +136,10 @@ export interface LinkAddress {
   readonly flags: number;
 }
 
-/** Parses the payload of RTM_NEWADDR; undefined for another family. @throws NetlinkFormatError */
+/**
+ * Parses the payload of RTM_NEWADDR; undefined unless it is about IPv4 or IPv6.
+ * @throws NetlinkFormatError
+ */
 export function parseLinkAddress(payload: Buffer): LinkAddress | undefined {
   if (payload.length < 8) throw new NetlinkFormatError("truncated ifaddrmsg", 0);
   const reader = new ByteReader(payload);
@@ -175,7 +178,10 @@ export interface KnownRoute {
   readonly metric: number;
 }
 
-/** Parses the payload of RTM_NEWROUTE; undefined for another family. @throws NetlinkFormatError */
+/**
+ * Parses the payload of RTM_NEWROUTE; undefined unless it is about IPv4 or IPv6.
+ * @throws NetlinkFormatError
+ */
 export function parseRoute(payload: Buffer): KnownRoute | undefined {
   if (payload.length < 12) throw new NetlinkFormatError("truncated rtmsg", 0);
   const reader = new ByteReader(payload);

@@ -1,6 +1,6 @@
 /**
- * Tests of requests for lists, and of messages that no capture of real traffic contains. Their
- * bytes were made by hand, from the kernel's headers.
+ * Tests of requests and messages without captures of real traffic. The bytes were made by hand,
+ * from the kernel's headers.
  */
 import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../bytes.ts";
@@ -193,7 +193,7 @@ describe("a link", () => {
     ]);
   });
 
-  it("is refused without its whole header", () => {
+  it("is refused if its header is truncated", () => {
     expect(() => parseLink(Buffer.alloc(15))).toThrow(NetlinkFormatError);
     expect(() => parseLink(Buffer.alloc(0))).toThrow("truncated ifinfomsg");
   });

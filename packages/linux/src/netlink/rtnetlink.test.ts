@@ -8,7 +8,7 @@ import { addBridgeVlan, deleteBridgeVlan, isolateBridgePort } from "./rtnetlink-
 import { moveLink, newBridge, newStackedLink, newVethPair } from "./rtnetlink-create.ts";
 import { IFA_F_NODAD, newAddress, newRoute, parseLinkAddress, parseRoute } from "./rtnetlink-ip.ts";
 
-/** Returns the last message that ip(8) sent, without its sequence number. */
+/** Returns the last message that iproute2 sent, with 0 as its sequence number. */
 function sentByIproute2(name: string): string {
   const bytes = Buffer.from(captured(name).sent.at(-1) ?? Buffer.alloc(0));
   bytes.writeUInt32LE(0, 8);
@@ -26,7 +26,7 @@ const prefix = (text: string) => {
 };
 const address = (text: string) => tryParseIpAddress(text);
 
-/** The namespace's descriptor and the link's index in the captures. */
+/** In the captures: the descriptor of the namespace, and the index of the link `web`. */
 const NETNS_FD = 4;
 const INDEX = 2;
 /** The indexes of the links `opt` and `tun`. */

@@ -127,8 +127,8 @@ export interface Link {
   /** The kind, such as `veth`; undefined for hardware and for `lo`. */
   readonly kind?: string;
   /**
-   * For a veth, the index of the other end in that end's namespace; for a VLAN, the index of its
-   * parent.
+   * For a veth, the index of the other end in that end's namespace; for a VLAN, macvlan or ipvlan,
+   * the index of its parent.
    */
   readonly peerIndex?: number;
   /** The id that the peer's namespace has in this namespace; undefined if they are the same. */

@@ -71,7 +71,7 @@ export class RtnetlinkSocket {
   }
 
   /**
-   * Returns the payload of the only answer.
+   * Returns the payload of the only answer. It is valid until the next call.
    * @throws SyscallError, such as ENODEV if the link does not exist
    */
   get(request: RtnetlinkRequest): Buffer {
