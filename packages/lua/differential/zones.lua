@@ -1,6 +1,7 @@
 -- Reads lines `Z NAME` and `T SECONDS` from the file `arg[1]`. For each time, prints the local time
--- in the zone, and the seconds that os.time returns for the local time. In our interpreter, the
--- caller has defined the global function `setzone`; in LuaJIT, `setzone` calls the C library.
+-- in the zone that was named last, and what os.time returns for the local time and for variations
+-- of it. In our interpreter, the caller has defined the global function `setzone`; in LuaJIT,
+-- `setzone` calls the C library.
 local setzone = setzone
 if not setzone then
   local ffi = require("ffi")

@@ -6,7 +6,7 @@ import { type ByteString, textOf } from "@cm4all/linux";
 import type { HostChannel } from "./host-channel.ts";
 import type { BeginRequest } from "./runtime/effects.ts";
 
-/** The question whether one run may begin. */
+/** The question whether one run may begin to have effects, and the answer. */
 class Beginning {
   readonly granted: Promise<void>;
   isAnswered = false;
@@ -20,7 +20,8 @@ class Beginning {
     this.granted = new Promise((resolve, reject) => {
       this.#settle = () => (this.refusal === undefined ? resolve() : reject(this.refusal));
     });
-    // A caller that blocks reads `refusal` instead; the promise is then rejected without a handler.
+    // A caller that blocks reads `refusal` instead of waiting for the promise. The promise may then
+    // be rejected without a handler, which would end the process.
     this.granted.catch(() => {});
   }
 
@@ -48,7 +49,7 @@ export class Beginnings {
     this.#channel = channel;
   }
 
-  /** Returns the request for a run that starts. */
+  /** Returns the functions by which a run that starts asks its question. */
   of(run: number): BeginRequest {
     const beginning = new Beginning(() => this.#channel.send({ type: "begin", number: run }));
     this.#beginnings.set(run, beginning);

@@ -22,7 +22,7 @@ const COUNTED = 1024;
 
 /**
  * Charges the budget for a string that a function has read or copied. Throws nothing, so that it
- * can be called anywhere: the next instruction finds that the budget is used up.
+ * can be called anywhere: if the budget is now used up, the next instruction finds that out.
  */
 export function spendBytes(length: number): void {
   if (length >= COUNTED) budget.left -= length / BYTES_PER_INSTRUCTION;

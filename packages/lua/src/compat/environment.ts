@@ -126,7 +126,8 @@ function setfenv(L: LuaState): number {
   const closure = lua.lua_topointer(L, -1) as LuaClosure;
   const index = environmentIndex(closure);
   const table = lua.lua_topointer(L, 2);
-  // The function gets an upvalue of its own: functions that have shared the old one keep it.
+  // A function that has an upvalue for globals gets a new one of its own; functions that shared the
+  // old one with it keep the old one.
   if (index === -1) withoutUpvalue.set(closure, table);
   else closure.upvals[index] = new lobject.TValue(LUA_TTABLE, table);
   return 1;

@@ -11,7 +11,7 @@ import { Pieces } from "./pieces.ts";
 
 const CHUNK = 65536;
 
-/** O_TMPFILE without O_DIRECTORY, a bit that depends on the architecture. @see open(2) */
+/** O_TMPFILE without O_DIRECTORY, whose value depends on the architecture. @see open(2) */
 const O_TMPFILE = 0o20000000;
 
 /** A file as scripts see it, whatever is behind it. */

@@ -82,7 +82,7 @@ export function formatFloat(value: number, conversion: Conversion): string {
 }
 
 /**
- * Returns the text before padding.
+ * Returns the number as text, without padding.
  * @param exact the precision if the conversion gives one: `%a` has no default
  */
 function floatText(

@@ -22,7 +22,7 @@ const BINARY = "\x1b";
 
 /**
  * Pushes the chunk as a function, or the message of an error. Returns Lua's status.
- * @param mode `b` and `t`, as `load` takes them
+ * @param mode contains `b` if precompiled code is accepted, `t` if source code is, as in `load`
  */
 export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt"): number {
   let rest: string | undefined = chunk;
@@ -67,7 +67,7 @@ function loadPieces(
 }
 
 /**
- * Reads all pieces of precompiled code and removes the seal.
+ * Reads all pieces of precompiled code and removes the seal (see precompiled.ts).
  * @throws a Lua error if the seal is wrong
  */
 function openPieces(
@@ -142,7 +142,7 @@ function callReader(L: LuaState): string | undefined {
   spend(L, 4);
   lua.lua_pushvalue(L, 1);
   lua.lua_call(L, 0, 1);
-  // A number counts as its text.
+  // A number is accepted, too, and is converted to text.
   const type = lua.lua_type(L, -1);
   if (type !== lua.LUA_TNIL && type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER)
     return raisePlain(L, "reader function must return a string");

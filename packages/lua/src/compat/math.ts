@@ -64,8 +64,8 @@ function frexp(L: LuaState): number {
 }
 
 /**
- * Returns the functions of a new generator of random numbers. As in LuaJIT, it returns the same
- * sequence in each process, until `randomseed` changes the seed.
+ * Returns the functions of a new generator of random numbers. As in LuaJIT, the sequence is the
+ * same in each process, until `randomseed` changes the seed.
  */
 function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
   const generator = new Random(0);

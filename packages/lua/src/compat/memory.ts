@@ -60,18 +60,18 @@ export function reserve(bytes: number): void {
 export function checkMemory(more = 0): void {
   if (used() + more <= Math.max(collectAt, COLLECT * limit)) return;
   collect();
-  // V8 frees what is outside the heap in another thread, and only the next collection waits for it.
+  // Another thread of V8 frees the memory outside the heap; only the next collection waits for it.
   if (used() + more > limit) collect();
   const alive = used();
   if (alive + more > limit) {
     isRefused = true;
     throw new OutOfMemory();
   }
-  // If most objects are alive, a collection at each further step would take all the time.
+  // If most objects are alive, a collection at each further step would take up all the time.
   collectAt = (alive + limit) / 2;
 }
 
-/** The part of the limit below which no collection is forced. */
+/** The part of `limit` below which no collection is forced. */
 const COLLECT = 0.7;
 
 /** Returns true if memory has been refused since the last call. */

@@ -210,7 +210,7 @@ function date(L: LuaState): number {
   return 1;
 }
 
-/** Returns the seconds that mktime(3) returns for a local time, for `%s`. */
+/** Returns what mktime(3) returns for a local time: the value of `%s`. */
 function secondsOf(time: BrokenDownTime): number {
   return localSeconds(systemZone(), time) ?? -1;
 }

@@ -42,8 +42,8 @@ lobject.TValue.prototype.setivalue = function (this: { type: number; value: unkn
 };
 
 // fengari's `tonumber` reads the bytes of a string, which have to be copied if the string is long
-// and held as text. Arithmetic and loops in lvm.js call fengari's function all the same: they copy
-// a long string, and the copy is counted.
+// and held as text. Arithmetic and loops in lvm.js still call fengari's function: they copy a long
+// string, and the budget is charged for the copy.
 const { tonumber } = lvm;
 lvm.tonumber = (value) =>
   value.value instanceof LuaString
@@ -71,7 +71,7 @@ lobject.luaO_tostring = (_L, value) => {
 };
 
 // Strings are outside the heap, so the heap's limit does not apply to them: `s = s .. s` in a loop
-// would take all memory of the machine. Concatenation calls `vslen` for each part.
+// would use up the machine's memory. Concatenation calls `vslen` for each part.
 const { vslen } = lobject.TValue.prototype;
 lobject.TValue.prototype.vslen = function (this: object) {
   const length = vslen.call(this);
@@ -90,7 +90,8 @@ lapi.lua_pushcfunction = (L, fn) => {
   lua_pushcfunction(L, fn);
 };
 
-// Tables with an array part: pairs() has LuaJIT's order, and tables with holes LuaJIT's length.
+// Tables with an array part: pairs() follows LuaJIT's order, and `#` returns LuaJIT's length even
+// for a table with holes.
 Object.assign(ltable, table);
 
 // fengari reuses a closure if its upvalues have not changed; LuaJIT makes a new closure each time,

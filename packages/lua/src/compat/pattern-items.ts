@@ -13,7 +13,7 @@ export interface Item {
   readonly literal: number;
 }
 
-/** The items of a pattern. Each is parsed, and may throw, only when a match first reaches it. */
+/** The items of a pattern. Each is parsed, which may fail, only when a match first reaches it. */
 export interface PatternItems {
   /** @throws PatternError */
   at(position: number): Item;
@@ -136,7 +136,7 @@ for (const [letter, isMember] of Object.entries(classes)) {
   sets.set(letter.toUpperCase().charCodeAt(0), complement(set));
 }
 
-/** Returns the class of `%` and a letter; undefined if they stand for the character itself. */
+/** Returns the class that `%` makes of a character; undefined if the character means itself. */
 function classOf(letter: number): Uint8Array | undefined {
   return sets.get(letter);
 }

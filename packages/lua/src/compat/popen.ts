@@ -35,7 +35,7 @@ function feed(command: string, file: number): void {
   }
 }
 
-/** Opens an unlinked temporary file: the data may not fit into memory. */
+/** Opens an unlinked temporary file: the data might not fit into memory. */
 function openUnlinked(): number {
   const name = `${tmpdir()}/lua-popen-${randomBytes(8).toString("hex")}`;
   const fd = openSync(name, "wx+", 0o600);

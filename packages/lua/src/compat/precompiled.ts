@@ -1,6 +1,6 @@
 /**
- * Precompiled code with a seal, that is, a message authentication code. The interpreter trusts
- * code that it loads: damaged code makes it fail in ways that no script can catch. So only
+ * Precompiled code with a seal, that is, a message authentication code. The interpreter does not
+ * check precompiled code: damaged code makes it fail in ways that no script can catch. So only
  * unchanged code from `string.dump` of this process is loaded. Pure, except for the key.
  */
 import { createHmac, randomBytes } from "node:crypto";
@@ -17,7 +17,7 @@ export function sealCode(code: string): string {
   return SIGNATURE + sealOf(code) + code.slice(SIGNATURE.length);
 }
 
-/** Returns true if the code is for this interpreter, and not for LuaJIT. */
+/** Returns true if the code begins as this interpreter's does; LuaJIT's does not. */
 export function hasSignature(sealed: string): boolean {
   return sealed.startsWith(SIGNATURE);
 }

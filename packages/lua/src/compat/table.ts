@@ -13,7 +13,7 @@ import { budget } from "./budget.ts";
 const LUA_TNIL = 0;
 const LUA_TLIGHTUSERDATA = 2;
 const LUA_TNUMFLT = 3;
-/** The type without its variant. */
+/** The type of numbers without its variants, as `ttnov` returns it. */
 const LUA_TNUMBER = 3;
 const LUA_TSTRING = 4;
 
@@ -160,8 +160,9 @@ function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
 }
 
 /**
- * Chooses the size of the array part as LuaJIT does: the largest power of two of which more than a
- * quarter is in use, counting the new key, plus one for the key 0. Drops entries without a value.
+ * Chooses the size of the array part as LuaJIT does: the largest power of two at which more than a
+ * quarter of the slots are in use, counting the new key, plus one slot for the key 0. Drops entries
+ * without a value.
  */
 function rearrange(t: Table, newKey: TValue): void {
   const { array, entries } = t;
@@ -222,7 +223,7 @@ function move(t: Table, key: TValue, value: TValue): void {
   t.entries.push(entry);
 }
 
-/** Returns the length: an index with a value that is followed by nil, found as in LuaJIT. */
+/** Returns the length that LuaJIT returns: 0, or an index whose value is followed by nil. */
 export function luaH_getn(t: Table): number {
   const high = Math.max(t.arraySize - 1, 0);
   if (high > 0 && luaH_getint(t, high).ttisnil()) return border(t, 0, high);
@@ -287,7 +288,7 @@ export function removeFromRow(t: Table, position: number, last: number): boolean
 export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   const key = L.stack[index];
   const position = key === undefined ? 0 : positionAfter(L, t, key);
-  // Skipping places takes time, for example in a table that is emptied from its beginning.
+  // Skipping empty positions takes time, for example in a table that is emptied from its beginning.
   const skipped = (to: number) => {
     budget.left -= Math.max(to - position, 0) / SKIPPED;
   };
@@ -314,7 +315,7 @@ export function luaH_next(L: LuaState, t: Table, index: number): boolean {
 /** The cost of moving an entry when a table is rearranged, in instructions. */
 const MOVED = 8;
 
-/** The number of places that can be looked at for the cost of one instruction. */
+/** The number of positions that can be examined at the cost of one instruction. */
 const SKIPPED = 16;
 
 /**

@@ -10,7 +10,7 @@ export interface BrokenDownTime {
   day: number;
   hour: number;
   minute: number;
-  /** Up to 60, in zones that count leap seconds. */
+  /** 0 to 59; 60 in a leap second, if the zone counts them. */
   second: number;
   /** 0 is Sunday. */
   weekday: number;

@@ -33,8 +33,9 @@ const STRIDE = 601_200;
 const REACH = 457_243_209 / 2 + STRIDE;
 
 /**
- * The offset that the last call found. As in the C library, the search begins with this offset, so
- * for a date with two answers, it decides between them.
+ * The offset that the last call found, in seconds west of Greenwich. As in the C library, the
+ * search begins with this offset, which thereby decides between the two answers for a time that
+ * clocks show twice.
  */
 let lastOffset = 0;
 
@@ -51,7 +52,7 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
     if (time === undefined) return undefined;
     const next = t + difference(wanted, time);
     if (next === t) break;
-    // In the hour that clocks skip in spring, the search alternates between two answers.
+    // For a time that clocks skip in spring, the search alternates between two answers.
     if (t === beforeThat && t !== previous && isPreferred(fields.isDst, previousIsDst, time)) {
       return found(fields, second, time, t, wanted);
     }
@@ -64,7 +65,8 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
   }
   if (fields.isDst !== undefined && fields.isDst !== time.isDst) {
     const other = neighbour(zone, t, fields.isDst, wanted);
-    // Without such a time, daylight saving time is taken to be an hour ahead, as nearly everywhere.
+    // If no time within reach has the wanted `isDst`, daylight saving time is taken to be an hour
+    // ahead of standard time, as nearly everywhere.
     t = other ?? t + (fields.isDst ? -3600 : 3600);
     time = zone.local(t);
     if (time === undefined) return undefined;
@@ -81,8 +83,8 @@ function isPreferred(
 }
 
 /**
- * Returns the time at which a clock shows `wanted`, by the offset at the nearest time that has this
- * `isDst`; undefined if no time within reach has it.
+ * Finds the time nearest to `t` that has this `isDst`, and returns when a clock with the UTC offset
+ * of that time shows `wanted`; undefined if no time within reach has this `isDst`.
  */
 function neighbour(zone: Zone, t: number, isDst: boolean, wanted: number): number | undefined {
   for (let distance = STRIDE; distance < REACH; distance += STRIDE) {

@@ -49,7 +49,7 @@ const TIME = /\/(-?)(?:(\d+)(?::(\d+)(?::(\d+))?)?)?/y;
 
 /**
  * Parses a rule. As in the C library, a zone that cannot be parsed is UTC, and a change that cannot
- * be parsed does not happen.
+ * be parsed happens at the beginning of the year.
  */
 export function parsePosixRule(text: string): PosixRule {
   const reader = new Reader(text);
@@ -75,7 +75,10 @@ export function parsePosixRule(text: string): PosixRule {
   return rule;
 }
 
-/** Returns true if the rule has daylight saving time but no days: a file then gives the days. */
+/**
+ * Returns true if the rule has daylight saving time but no days: these then come from the file
+ * `posixrules`.
+ */
 export function wantsRuleFile(text: string): boolean {
   const reader = new Reader(text);
   if (readName(reader) === undefined || readOffset(reader) === undefined) return false;
