@@ -10,7 +10,7 @@ const VARIABLE = "CM4ALL_ENVIRONMENT";
 
 /**
  * Returns the additional variable for the script host, made from the environment of this process;
- * nothing if all its variables are UTF-8.
+ * an empty object if all variables are UTF-8.
  * @see proc_pid_environ(5)
  */
 export function undecodableVariables(): NodeJS.ProcessEnv {

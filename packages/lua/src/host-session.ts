@@ -1,5 +1,5 @@
 /**
- * One process of the script host: requests to it, its replies, and its end.
+ * A session with the process of a script host: requests to it, its replies, and its end.
  *
  * The process is not trusted. If it sends anything but a message of the protocol, or a message
  * out of turn, it is killed, and nothing further is read from it. `ProtocolError` names the rule

@@ -80,7 +80,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     try {
       return this.#check(pid);
     } catch (error) {
-      // EMFILE and the like, or a pid that is none.
+      // EMFILE and the like, or EINVAL for a number that cannot be a pid.
       if (!(error instanceof Error) || !("syscall" in error)) throw error;
       this.#forget();
       return `its process cannot be checked: ${errorText(error)}`;
@@ -123,8 +123,8 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   }
 
   #closed(): void {
-    // The script host is about to exit, which does not count as a failure of the unit. If it
-    // hangs, it is killed.
+    // The script host is about to exit by itself; killing it now would make its unit fail. Only one
+    // that hangs is killed.
     if (!this.#isKilled) setTimeout(() => this.#end(), END_MS).unref();
     const unit = this.#unit?.name ?? "cm4all-spawn-accounting@*";
     const how = `its unit has ended; see journalctl -u '${unit}'`;

@@ -219,8 +219,9 @@ function requireDaemon(): void {
  */
 function prepareOrExit(): string | undefined {
   try {
-    // While a script blocks, the process does not notice that the daemon has closed the socket. In
-    // a unit of its own, the parent is systemd, which stops the unit together with the daemon's.
+    // While a script blocks, the process does not notice that the daemon has closed the socket, so
+    // the kernel has to kill it when the daemon ends. In a unit of its own, the parent is systemd,
+    // which stops the unit together with the daemon's.
     setParentDeathSignal(SIGKILL);
     setThreadName("script host");
     becomeKillable();

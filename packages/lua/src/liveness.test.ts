@@ -55,7 +55,7 @@ describe("Liveness", () => {
     expect([idle.ping.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
   });
 
-  it("condemns a script host that uses more memory than its heap and what Node needs", () => {
+  it("condemns a script host that uses more memory than its heap and Node need", () => {
     const { liveness, condemn } = watcher({ memoryMiB: -256 });
     liveness.watch();
     vi.advanceTimersByTime(1000);

@@ -75,7 +75,8 @@ export function pushFailure(L: LuaState, message: string): number {
 }
 
 /**
- * Returns the argument as a string; a number is converted. All of the string is counted as read.
+ * Returns the argument as a string; a number is converted. The budget is charged for all of the
+ * string.
  * @throws a Lua error for other types
  */
 export function checkText(L: LuaState, index: number): string {
@@ -86,7 +87,7 @@ export function checkText(L: LuaState, index: number): string {
 
 /**
  * Like `checkText`, for a function that reads only a part of the string, or nothing, and itself
- * counts what it reads: scripts call such functions for each byte of a long string.
+ * charges the budget for what it reads: scripts call such functions for each byte of a long string.
  * @throws a Lua error for other types
  */
 export function checkTextInPart(L: LuaState, index: number): string {
@@ -103,8 +104,8 @@ export function optText<T>(L: LuaState, index: number, otherwise: T): string | T
 }
 
 /**
- * Returns the value as a string; undefined if it is neither a string nor a number. All of the
- * string is counted as read.
+ * Returns the value as a string; undefined if it is neither a string nor a number. The budget is
+ * charged for all of the string.
  */
 export function toText(L: LuaState, index: number): string | undefined {
   const type = lua.lua_type(L, index);

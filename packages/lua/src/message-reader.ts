@@ -43,7 +43,7 @@ export class MessageReader {
       if (whole === undefined) continue;
       const value = parseJson(whole);
       this.#used = 0;
-      // A single long message must not hold its memory for ever.
+      // A single long message must not keep the buffer large for ever.
       if (this.#buffer.length > FIRST_BYTES) this.#buffer = Buffer.alloc(0);
       yield value;
     }

@@ -32,7 +32,7 @@ const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
 };
 const ALL = Object.values(REPLIES);
 
-/** JSON values that are put in the place of each field; hardly any field accepts any of them. */
+/** JSON values that are put in the place of each field; most fields accept none of them. */
 const WRONG = [null, true, 0, -1, 1.5, 1e300, "", "none ", [], {}, ["done"], { type: "pong" }];
 
 /** Returns the paths of all fields. */

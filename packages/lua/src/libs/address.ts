@@ -154,7 +154,7 @@ function interfaceName(index: number): string {
   return String(index);
 }
 
-/** Returns the interfaces that have an IPv6 address. @see proc_net(5) if_inet6 */
+/** Returns the interfaces that have an IPv6 address. @see netdevice(7) on /proc/net/if_inet6 */
 function readInterfaces(): { name: string; index: number }[] {
   return readFileSync("/proc/net/if_inet6", "utf8")
     .split("\n")

@@ -127,8 +127,8 @@ export function decodeArrayFunction(L: LuaState): number {
 
 /**
  * Pushes an array as a table.
- * @param nullIndex the index of the value that stands for an unquoted NULL; if the value is nil,
- * the string "NULL" stands for it
+ * @param nullIndex the index of the value that stands for an unquoted NULL; if that value is nil,
+ * an unquoted NULL becomes the string "NULL"
  */
 function pushElements(L: LuaState, list: ArrayElement[], nullIndex: number): void {
   lua.lua_newtable(L);

@@ -1,5 +1,5 @@
 /**
- * Arrays in PostgreSQL's text form. Pure, except that elements are counted.
+ * Arrays in PostgreSQL's text form. Pure, except for what the callback `taken` does.
  * @see PostgreSQL manual, "Array Input and Output Syntax"
  */
 

@@ -35,7 +35,7 @@ export class AuthenticationRules {
     this.#binding = target.option("channel_binding") ?? "prefer";
   }
 
-  /** True if the client is to bind the exchange to its TLS channel if it can. */
+  /** True if the client is to use channel binding whenever it can. */
   get wantsBinding(): boolean {
     return this.#binding !== "disable";
   }

@@ -107,7 +107,7 @@ export class PgConnection {
     };
   }
 
-  /** Notes that a run is over. @see PgRun */
+  /** Notes that a run is over. @returns true if it has left a transaction open. @see PgRun */
   leave(run: PgRun, hasFailed: boolean): boolean {
     const hasLeftOpen = this.#owner === run;
     if (hasFailed && this.#current?.run === run) this.#session?.cancel().then(() => this.#pump());
@@ -275,7 +275,7 @@ export class PgConnection {
   #ended(session: ServerSession): void {
     if (this.#session !== session) return;
     this.#session = undefined;
-    // The promise of `session.run` settles the statement; no reply can come any more.
+    // No reply can come any more; the promise of `session.run` settles the current statement.
     this.#current = undefined;
     if (this.#owner !== undefined) this.#bereft.add(this.#owner);
     this.#owner = undefined;

@@ -50,7 +50,7 @@ describe("a statement outside a transaction", () => {
       expect(new Session().refused(sql).came).toEqual(["unanswered"]);
   });
 
-  it("has an unknown effect if the session was lost, unless the server had refused it", () => {
+  it("has an unknown effect if the session was lost before an answer or a refusal", () => {
     expect(new Session().lost("INSERT")).toEqual(["unanswered"]);
     expect(new Session().lost("INSERT", true)).toEqual(["none"]);
     expect(new Session().lost("CALL p()", true)).toEqual(["unanswered"]);

@@ -2,9 +2,10 @@
  * The effects of the statements of a session, as far as the server's answers show them: the outcome
  * of a transaction is the outcome of all its statements. Pure.
  *
- * Each statement that was not refused counts as an effect, including a SELECT. Asking the server
- * whether a transaction has an id would miss notifications, and what functions write to foreign
- * tables or through dblink, and would make each statement more expensive.
+ * Each statement that was not refused counts as an effect, even a SELECT; outside a transaction,
+ * those that change only the session do not. Asking the server whether a transaction has an id, as
+ * one that writes has, would miss notifications, and what functions write to foreign tables or
+ * through dblink, and would make each statement more expensive.
  */
 import type { Effect, Effects } from "../runtime/effects.ts";
 
@@ -21,7 +22,7 @@ export interface Sent {
 export interface Answer {
   /** The command tags, one for each completed statement of the query string. */
   readonly tags: readonly string[];
-  /** True if the server has refused the query string, or the statement after those of the tags. */
+  /** True if the server has refused the query string, or the statement after those with a tag. */
   readonly hasFailed: boolean;
   readonly status: TransactionStatus;
 }
@@ -79,7 +80,7 @@ function settle(statements: readonly Sent[], came: Effect): void {
 }
 
 /**
- * Tags after which the changes are permanent. COMMIT of a failed transaction has the tag
+ * Tags after which the changes outlast the session. COMMIT of a failed transaction has the tag
  * ROLLBACK.
  */
 const COMMIT = /^(?:COMMIT|PREPARE TRANSACTION)\b/;

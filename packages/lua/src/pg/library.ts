@@ -30,7 +30,7 @@ import { cutAtNul, decodeUtf8 } from "./values.ts";
 /** Closes connections that scripts no longer refer to, because scripts cannot close them. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
-/** The time for which the idle session of a handler's connection outlives the handler. */
+/** The time from the end of a handler until the idle sessions of its connections are ended. */
 const KEEP_MS = 1000;
 
 function newConnection(runtime: Runtime) {

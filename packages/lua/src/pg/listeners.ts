@@ -31,8 +31,8 @@ export class Listeners {
   }
 
   /**
-   * Runs the callback. If notifications arrive while it runs, it runs once more afterwards, however
-   * many have arrived, with the payload of the latest.
+   * Runs the callback. If notifications arrive while it runs, however many, it runs once more
+   * afterwards, with the payload of the latest.
    */
   notify(channel: string, payload: string): void {
     const listener = this.#listeners.get(channel);

@@ -69,7 +69,7 @@ export function strftime(
     };
     if (style.width > MAX_WIDTH) style.width = MAX_WIDTH;
     const convert = NOT_WITH[modifier]?.includes(letter) ? undefined : conversions[letter];
-    // An unknown conversion stays as it is.
+    // An unknown conversion stays as it is, apart from `^` and the width.
     add(convert?.(context, style) ?? pad(style.upper ? whole.toUpperCase() : whole, style));
   }
 }

@@ -9,7 +9,7 @@ import {
 import type { ZoneFile } from "./tzif.ts";
 
 export interface Zone {
-  /** Returns undefined for a time that C cannot express. */
+  /** Returns undefined if the year does not fit into C's `int`. */
   local(seconds: number): BrokenDownTime | undefined;
   universal(seconds: number): BrokenDownTime | undefined;
 }
@@ -38,7 +38,7 @@ function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number):
   const [first] = transitions;
   const last = transitions.at(-1);
   if (first === undefined || last === undefined || seconds < first.time) {
-    // A file without transitions may consist of the rule in its footer.
+    // A file without transitions may have a rule in its footer, which then applies to all times.
     if (first === undefined && footer !== undefined) return localTimeTypeByRule(footer, seconds);
     return types.find(({ isDst }) => !isDst) ?? types[0] ?? UNIVERSAL;
   }
@@ -56,7 +56,10 @@ function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number):
   return types[transitions[low]?.type ?? 0] ?? UNIVERSAL;
 }
 
-/** Breaks a time down by a zone file. Zone files in the directory `right` count leap seconds. */
+/**
+ * Breaks a time down according to a zone file. Zone files in the directory `right` count leap
+ * seconds.
+ */
 function breakDownWithLeaps(
   { leapSeconds }: ZoneFile,
   seconds: number,
@@ -72,8 +75,9 @@ function breakDownWithLeaps(
 }
 
 /**
- * Returns the zone of a rule such as `CET-1CEST`, which names no days: the changes are those of the
- * file `posixrules`, the names and offsets those of the rule.
+ * Returns the zone of a rule such as `CET-1CEST`, which does not say when daylight saving time
+ * begins and ends: the transitions are those of the file `posixrules`, the names and offsets those
+ * of the rule.
  */
 export function zoneByRuleFile(file: ZoneFile, rule: PosixRule): Zone {
   const ofFile = (isDst: boolean) =>
