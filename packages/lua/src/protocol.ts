@@ -58,7 +58,7 @@ export type Reply =
   /** The answer to a ping, with its number. */
   | { type: "pong"; number: number };
 
-/** The length, in bytes, to which strings from scripts are cut: people read them in the log. */
+/** The length, in bytes, to which strings from scripts are cut, because they go to the log. */
 export const MAX_TEXT = 16384;
 /** The size of the largest request, without its length prefix. */
 export const MAX_REQUEST_BYTES = 64 * 1024 * 1024;

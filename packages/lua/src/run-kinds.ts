@@ -13,9 +13,9 @@ interface RunKindRow {
 }
 
 export const RUN_KINDS = {
-  /** With the figures of cgroups that became empty. */
+  /** Called with the figures of cgroups that have become empty. */
   released: { list: "cgroups_released", one: "cgroup_released", needsRepetition: false },
-  /** With the figures of cgroups that are still running. */
+  /** Called with the figures of cgroups that are still running. */
   running: { list: "cgroups_running", one: "cgroup_running", needsRepetition: true },
 } as const satisfies Record<string, RunKindRow>;
 

@@ -28,8 +28,8 @@ export interface ScriptHostOptions extends SessionOptions, ChildOptions {
 const UNKNOWN_HANDLERS: Handlers = { ...NO_HANDLERS, released: "one" };
 
 /**
- * `unusable`: the script has a mistake, and the host waits for `reload`. `pausing`: the process
- * has ended, and another one follows.
+ * `unusable`: the script has a mistake, and the script host waits for `reload`. `pausing`: the
+ * process has ended, and another one follows.
  */
 export type HostState = Exclude<SupervisionState, "running"> | Phase;
 
@@ -41,13 +41,13 @@ interface ScriptHostEvents {
   ready: [warning: string | undefined];
   /** The script cannot be used: nothing is accounted until `reload`. */
   unusable: [message: string, traceback: string | undefined];
-  /** A failure that belongs to no handler: of `reload`, of a callback. */
+  /** A failure that belongs to no handler: of `reload`, of a callback, or of a coroutine. */
   scriptError: [source: string, message: string, traceback: string | undefined];
-  /** A message of the database server. */
+  /** A message of the database, or of the script host. */
   notice: [text: string];
-  /** The output of the script cannot be written. Emitted once at most for each process. */
+  /** The output of the script cannot be written. Emitted at most once for each process. */
   outputLost: [reason: string];
-  /** Errors and notices were left out because there were too many. @param count how many */
+  /** Errors and notices were left out because there were too many. @param count their number */
   leftOut: [count: number];
   /** The process has ended by itself, or was killed. */
   ended: [reason: string, restartInMs: number];
@@ -56,7 +56,7 @@ interface ScriptHostEvents {
 /** Pauses between processes, in ms, for as long as no handler ends in any of the processes. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
-/** If this many units in a row send no greeting, the cause is not a busy machine: systemd hangs. */
+/** If this many units in a row send no greeting, systemd is suspected, not a busy machine. */
 const MAX_SILENT_UNITS = 5;
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
@@ -86,7 +86,10 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     return state === "running" ? (this.#session?.phase ?? "starting") : state;
   }
 
-  /** The handlers of the script that was loaded last; until then, `cgroup_released` is assumed. */
+  /**
+   * The handlers of the script that was loaded last. Until a script has been loaded,
+   * `cgroup_released` is assumed.
+   */
   get handlers(): Handlers {
     return this.#handlers;
   }
@@ -128,7 +131,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("unfit", (reason) => this.#becomeChild(reason));
     session.on("ready", (handlers, warning) => this.#ready(handlers, warning));
     session.on("unusable", (message, traceback) => {
-      // The host was told to stop while it started, and this answer crossed that request.
+      // The script host was told to stop while it started, and this answer crossed that request.
       if (this.#supervisor.state !== "running") return;
       this.#tellState();
       this.emit("unusable", message, traceback);
@@ -176,7 +179,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   #ready(handlers: Handlers, warning: string | undefined): void {
-    // As with `unusable`: the host was told to stop in the meantime.
+    // As with `unusable`: the script host was told to stop in the meantime.
     if (this.#supervisor.state !== "running") return;
     this.#handlers = handlers;
     this.#tellState();

@@ -22,11 +22,11 @@ const OLD_NAME = "accounting.lua";
 const MAX_SCRIPT = 16 * 1024 * 1024;
 
 /**
- * Finds the script to use: `reaper.lua`, unless it does not exist or does nothing, like the one in
- * the original package; otherwise `accounting.lua`, if it exists.
+ * Finds the script to use: `reaper.lua`, or `accounting.lua` if that exists and `reaper.lua` is
+ * missing or does nothing, like the one in the original package.
  * @param directory `/etc/cm4all/spawn`
  * @param packaged the path of the packaged script, for machines that have neither script
- * @throws the error of open(2) if a script exists but cannot be read: if the script were taken to
+ * @throws Error if a script that may have to be used exists but cannot be read: if it were taken to
  * be missing, nothing would be accounted
  */
 export function selectScript(directory: string, packaged: string): SelectedScript {

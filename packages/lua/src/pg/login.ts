@@ -124,7 +124,8 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
   connection.on("authenticationSASL", requested("scram-sha-256"));
   connection.on("authenticationOk", () => {
     const refused = rules.refuseEntry();
-    // Immediately: the server's next message, which completes the login, may already have arrived.
+    // Emitted immediately, because the server's next message, which completes the login, may
+    // already have arrived.
     if (refused !== undefined) connection.emit("error", new Error(refused));
   });
   const attach = connection.attachListeners.bind(connection);

@@ -27,11 +27,9 @@ export function formatServerMessage(message: ServerMessage, sql: string | undefi
   return text;
 }
 
-/**
- * The width of the part of a line that is shown, and the least width from the mistake to the right
- * end of that part, in characters.
- */
+/** The number of characters of a long line that are shown. */
 const WIDTH = 60;
+/** The least number of characters shown from the mistake on, unless the line ends earlier. */
 const RIGHT = 10;
 
 /** Returns the line with the mistake, and a caret below it. */

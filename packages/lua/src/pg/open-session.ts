@@ -1,11 +1,11 @@
 /**
  * Opens a session as scripts expect it: sets its schema, and listens on its channels.
  *
- * Both belong to a session, but a client of a pooler in transaction mode has no session of its own:
- * then the schema is set for each transaction, and there are no notifications. A pooler is
- * recognised by its cancellation keys, which do not name the process that answers. The mode of a
- * pooler cannot be recognised, so `pool_mode` in the connection string has to state that the
- * session is the client's own.
+ * The schema and the channels belong to a session, but a client of a pooler in transaction mode has
+ * no session of its own. Behind such a pooler, the schema is set for each transaction, and there
+ * are no notifications. A pooler is recognised by its cancellation keys, which do not name the
+ * process that answers. Its mode cannot be recognised: without `pool_mode=session` in the
+ * connection string, transaction mode is assumed.
  */
 import { ConnectError, connect } from "./connect.ts";
 import { ServerSession, type SessionEvents } from "./server-session.ts";

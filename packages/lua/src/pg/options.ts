@@ -1,8 +1,8 @@
 /**
  * All connection options of libpq up to PostgreSQL 18. Each is either implemented, or refused
  * by name if it asks for something that is not implemented. None is accepted and ignored, except
- * `sslcompression`, which libpq ignores as well, and `max_protocol_version`, because protocol 3.0
- * is older than any limit. Pure.
+ * `sslcompression`, which libpq ignores as well, and `max_protocol_version`, because no value of
+ * it excludes protocol 3.0. Pure.
  * @see PostgreSQL manual, "Parameter Key Words", "Environment Variables"; PQconndefaults
  */
 
@@ -95,7 +95,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
     "PGSSLMODE",
   ),
   sslnegotiation: oneOf("sslnegotiation", ["postgres", "direct"], "PGSSLNEGOTIATION"),
-  // Without effect in libpq as well: the OpenSSL that libpq is built with has no compression.
+  // Ignored by libpq as well: PostgreSQL 14 removed SSL compression.
   sslcompression: done("PGSSLCOMPRESSION"),
   sslcert: done("PGSSLCERT"),
   sslkey: done("PGSSLKEY"),
@@ -168,8 +168,8 @@ export function isOption(name: string): boolean {
 }
 
 /**
- * Returns a part of a connection string for a message, in quotes after a space; an empty string
- * if it may belong to a misplaced password.
+ * Returns a part of a connection string in quotes, with a space before them, to be appended to a
+ * message. Returns an empty string if the part may belong to a misplaced password.
  */
 export function quoted(word: string): string {
   return /^[A-Za-z]\w*$/.test(word) && word.length <= 32 ? ` "${word}"` : "";

@@ -12,7 +12,7 @@ declare module "pg/lib/connection.js" {
     on(event: string, listener: (data: Buffer) => void): unknown;
   }
 
-  /** Exchanges the protocol's messages on one socket; a client's is in its field `connection`. */
+  /** Exchanges the protocol's messages on one socket; `client.connection` is one. */
   export default class Connection extends EventEmitter {
     readonly stream: Socket;
     /** Options of TLS; true for the defaults. */

@@ -34,12 +34,12 @@ export class Queue {
     return this.#entries.length === 0;
   }
 
-  /** Adds an entry as the last one. */
+  /** Adds an entry at the end. */
   add(entry: Entry): void {
     this.#entries.push(entry);
   }
 
-  /** Returns the first entry, or the first one of a run. */
+  /** Returns the first entry, or the first one that belongs to `run`. */
   first(run?: PgRun): Entry | undefined {
     return run === undefined ? this.#entries[0] : this.#entries.find((entry) => entry.run === run);
   }

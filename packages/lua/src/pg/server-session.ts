@@ -43,8 +43,8 @@ export interface SessionEvents {
   /** Called for a notification. */
   onNotification(channel: string, payload: string): void;
   /**
-   * Called when the session has ended; the statement that was being executed is settled right
-   * after.
+   * Called when the session has ended; the statement that was being executed is settled right after
+   * that.
    */
   onEnd(session: ServerSession): void;
 }
@@ -184,9 +184,10 @@ export class ServerSession implements PooledSession {
   }
 
   /**
-   * Cancels the statement that is under way. Resolves when it has ended, and the cancellation can
-   * no longer affect the next statement. If this takes 5 s, the session is closed. The request is
-   * repeated, because the server ignores it if it comes before the server has read the statement.
+   * Cancels the statement that is under way. Resolves once it has ended and the cancellation can no
+   * longer affect the next statement. If this has not happened within 5 s, the session is closed.
+   * The request is repeated, because the server ignores it if it comes before the server has read
+   * the statement.
    */
   cancel(): Promise<void> {
     this.#cancelling ??= this.#cancel().finally(() => {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConninfoError, isOption, type Parameters } from "./options.ts";
 
-/** The directory of the file for all users in Debian's libpq. */
+/** The directory in which Debian's libpq looks for the system-wide service file. */
 const SYSTEM_DIRECTORY = "/etc/postgresql-common";
 
 export interface ServiceFiles {

@@ -82,7 +82,7 @@ describe("commandsOf", () => {
   );
 
   it.each(["'x'", "E'x'", '"x"', "E'''x'", "$$x$$", "/*x*/", "--x\n"])(
-    "reads ten million characters in %s",
+    "reads %s with ten million characters instead of x",
     (text) => {
       const sql = `SELECT 1, ${text.replace("x", "x;".repeat(5_000_000))}; COMMIT`;
       expect(commandsOf(sql)).toEqual(["SELECT", "COMMIT"]);

@@ -12,7 +12,10 @@ class Commands {
   #words: string[] = [];
   #isOpen = true;
   #previous = "";
-  /** The depth of parentheses, which contain the commands of a rule and the names of arguments. */
+  /**
+   * The depth of parentheses. Within them, a `;` may separate the commands of a rule, and BEGIN
+   * ATOMIC may be the name and the type of an argument.
+   */
   #depth = 0;
   #isInBody = false;
 

@@ -24,7 +24,7 @@ export interface ResultSet {
 }
 
 export interface Failed {
-  /** The message of libpq. */
+  /** The message in the words of libpq. */
   error: string;
   /** The cause of the run's failure, if the run fails because of this statement. */
   cause: FailureCause;
@@ -81,7 +81,7 @@ function toResultSet(result: QueryArrayResult | undefined): ResultSet {
 
 /**
  * Returns the message for an error.
- * @param lost the message if the session broke without an error of the server
+ * @param lost the message to return if the session was lost without an error of the server
  */
 export function describeError(error: unknown, sql: string, lost: string): string {
   if (!(error instanceof Error)) return String(error);

@@ -149,7 +149,7 @@ function homeDirectory(env: Environment): string | undefined {
   try {
     return userInfo().homedir;
   } catch {
-    // A uid without an entry has no home directory.
+    // A uid without an entry in passwd(5) has no home directory.
     return undefined;
   }
 }

@@ -45,7 +45,7 @@ describe("text", () => {
   });
 
   it("names the first invalid bytes, wherever they are in a long text", () => {
-    // The bytes are before the end of a block of 4096 bytes, across its end, and after it.
+    // The invalid bytes are before, across or after the end of a block of 4096 bytes.
     for (let before = 4090; before < 4102; before++)
       for (const valid of ["x".repeat(before), "ä".repeat(before), "x€".repeat(before)])
         for (const [bytes, shown] of [
@@ -155,7 +155,7 @@ describe("formatServerMessage", () => {
       `ERROR:  m\nLINE 1: ${long.slice(0, 60)}...\n               ^\n`,
     );
   });
-  it("has everything in libpq's order", () => {
+  it("shows the fields in libpq's order", () => {
     expect(
       formatServerMessage(
         {

@@ -13,8 +13,8 @@ import type { Host, Target } from "./target.ts";
 const SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
 
 /**
- * Returns the options for a host. `require` encrypts, `verify-ca` checks the signature of the
- * certificate, `verify-full` also its name.
+ * Returns the options for a host. As in libpq, `verify-ca` checks the signature of the certificate,
+ * and so does `require` if there are root certificates; `verify-full` checks the host name, too.
  * @throws Error if a file is missing or cannot be used
  */
 export function tlsOptions(target: Target, host: Host): ConnectionOptions {

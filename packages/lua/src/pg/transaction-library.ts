@@ -78,7 +78,7 @@ function executeInTransaction(runtime: Runtime) {
   };
 }
 
-/** `transaction` is written in Lua, in which a call may wait inside `pcall`. */
+/** `transaction` is written in Lua, so that the function that it calls with `pcall` may wait. */
 const TRANSACTION_SOURCE = `
 local begin, finish = ...
 local function complete(tx, ok, ...)

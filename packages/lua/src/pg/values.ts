@@ -66,8 +66,8 @@ function invalidSequence(bytes: Buffer): number[] {
 }
 
 /**
- * Returns an index that is less than a block before the first invalid sequence. A sequence starts
- * at this index.
+ * Returns the index of a sequence that is the first invalid one, or precedes it by less than a
+ * block.
  */
 function firstInvalidBlock(bytes: Buffer): number {
   for (let start = 0; ; ) {

@@ -112,7 +112,7 @@ function pushXattr(L: LuaState, { record, level, task }: CgroupObject): number {
   });
 }
 
-/** Pushes what `make` pushed the first time, which is kept in the userdata's own table. */
+/** Pushes the value that `make` pushes at the first call; the userdata's own table keeps it. */
 function pushCached(L: LuaState, index: number, name: string, make: () => void): number {
   if (lua.lua_getuservalue(L, index) !== lua.LUA_TTABLE) {
     lua.lua_pop(L, 1);

@@ -7,7 +7,7 @@ function asking() {
 }
 
 describe("the effects of a run", () => {
-  it("ask once, however often and in whichever way they begin", async () => {
+  it("ask the daemon once, however often and in whichever way they begin", async () => {
     const { request, effects } = asking();
     const first = effects.begin();
     expect(effects.begin()).toBe(first);
@@ -32,7 +32,7 @@ describe("the effects of a run", () => {
     expect(request.ask).toHaveBeenCalledTimes(1);
   });
 
-  it("do not ask if the run may be repeated", () => {
+  it("do not ask the daemon if the run may be repeated", () => {
     const effects = new RunEffects(undefined);
     expect(effects.begin()).toBeUndefined();
     effects.beginSync();

@@ -15,15 +15,15 @@ export type FailureCause = "script" | "connection";
  */
 export interface Effects {
   /**
-   * Asks whether something may take effect. Returns undefined if it may do so immediately;
-   * otherwise a promise that is fulfilled when it may. If the promise is rejected, nothing may take
-   * effect.
+   * Asks whether the run may have an effect. Returns undefined if it may have one immediately;
+   * otherwise a promise that is fulfilled when it may. If the promise is rejected, the run must not
+   * have any effect.
    */
   begin(): Promise<void> | undefined;
   /**
    * Asks, like `begin`, but blocks until the daemon has answered: for functions that cannot be
    * suspended.
-   * @throws Error if nothing may take effect
+   * @throws Error if the run must not have any effect
    */
   beginSync(): void;
   /** Reports that something has taken effect. */
@@ -48,7 +48,7 @@ export interface BeginRequest {
 }
 
 export class RunEffects implements Effects {
-  /** Undefined if there is nothing to ask: the run has begun, or bears repetition. */
+  /** Undefined if there is nothing to ask: the run has begun, or may be repeated. */
   #request: BeginRequest | undefined;
   #beginning: Promise<void> | undefined;
   #taken = false;
@@ -99,7 +99,7 @@ export class RunEffects implements Effects {
     return this.#taken ? "taken" : "none";
   }
 
-  /** Calls back when everything that was sent is answered, at the latest after `timeoutMs`. */
+  /** Calls back when everything that was sent has been answered, or after `timeoutMs`. */
   whenAnswered(timeoutMs: number, callback: () => void): void {
     if (this.#awaited === 0) {
       callback();

@@ -1,6 +1,6 @@
 /**
- * The functions that a script defines for the daemon to call. They are read once, after the script
- * has been loaded.
+ * The handlers that a script defines: the functions that are called for cgroups. They are read
+ * once, after the script has been loaded.
  */
 import { type ByteString, bytesOfText } from "@cm4all/linux";
 import { type LuaState, lua, toBytes, typeName } from "../lua.ts";
@@ -19,7 +19,7 @@ const BEARS_REPETITION = "handlers_bear_repetition";
 
 const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`);
 
-/** The key of the registry for the global that was read last. */
+/** The key, in Lua's registry, of the global that was read last. */
 const GLOBAL = toBytes("the value of a global");
 
 /**

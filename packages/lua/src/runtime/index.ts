@@ -29,8 +29,8 @@ export interface RuntimeOptions {
   /** The time that a handler may take altogether, including its waits. */
   handlerTimeoutMs: number;
   /**
-   * Called with a failure that belongs to no handler: of `reload`, a callback, a stray
-   * coroutine.
+   * Called with a failure that belongs to no handler: of `reload`, of a callback, or of a coroutine
+   * whose end nobody waits for.
    */
   onError(source: ByteString, failure: ScriptFailure): void;
   /** Called with a message of the database, or of the script host, for the log. */
@@ -89,7 +89,7 @@ export class Runtime {
     options.open?.(this.#L, this);
   }
 
-  /** The handlers that the script has defined; none before it was loaded. */
+  /** The handlers that the script has defined; none before the script has been loaded. */
   get handlers(): Handlers {
     return this.#handlers;
   }
@@ -213,7 +213,7 @@ export class Runtime {
       this.scheduler.cancel(task, { message: concatBytes(task.description, WAS_DROPPED) });
   }
 
-  /** Drops everything that waits, and closes everything that is open. */
+  /** Drops all runs, and closes everything that is open. */
   close(): void {
     this.drop();
     for (const closable of this.#closables) closable.close();

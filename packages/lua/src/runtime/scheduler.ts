@@ -70,7 +70,7 @@ export class Scheduler implements CoroutineWatcher {
   /** Takes charge of a state; to be called before any code runs in it. */
   attach(L: LuaState): void {
     this.#main = L;
-    // Threads inherit the mask, with which each instruction is counted.
+    // Coroutines inherit the mask, which makes Lua count each instruction.
     L.hookmask = lua.LUA_MASKCOUNT;
   }
 
@@ -140,7 +140,8 @@ export class Scheduler implements CoroutineWatcher {
           finish = () => raiseError(L, error);
         }),
     );
-    // A script that resumes the coroutine itself decides what the function returns.
+    // If the script resumes the coroutine by a call of its own, the function returns the arguments
+    // of that call.
     return lua.lua_yieldk(L, 0, undefined, () => finish?.() ?? lua.lua_gettop(L) - base);
   }
 
@@ -160,14 +161,14 @@ export class Scheduler implements CoroutineWatcher {
     task.finish(failure);
   }
 
-  /** The tasks that wait. */
+  /** The tasks that have not ended. */
   get tasks(): Iterable<Task> {
     return [...this.#tasks.values()];
   }
 
   /**
-   * Resumes a thread. Even if the thread is resumed by a handler other than its own, its effects
-   * count as effects of its own handler.
+   * Resumes a thread. If a handler was started in it, or if it waits in a handler, its effects
+   * count as effects of that handler, even if another one resumes it.
    */
   resume(thread: LuaState, run: () => number): number {
     const previous = this.#current;
