@@ -85,7 +85,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       ).toEqual({ effect: "unanswered", cause: "script", rows: [1, 2] });
     });
 
-    it("that was not sent for lack of a server has no effect", async () => {
+    it("that was not sent because there was no session has no effect", async () => {
       expect(await after("assert(db:execute('SELECT 1'))", {}, "host=/nonexistent")).toMatchObject({
         effect: "none",
         cause: "connection",
@@ -96,7 +96,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(
         await after("db:execute('SELECT 1')", { handlerTimeoutMs: 300 }, deaf.conninfo),
       ).toMatchObject({ effect: "none", cause: "connection" });
-      // The last statement was answered, so the connection is not the cause any more.
+      // The server answered the last statement, so the connection is not the cause of this failure.
       expect(
         await after(
           `pg:new('host=/nonexistent'):execute('SELECT 1')
@@ -113,7 +113,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       ).toEqual({ effect: "none", cause: "connection", rows: [] });
     });
 
-    it("is unanswered wherever its session is cut before the end of the answer", async () => {
+    it("is unanswered if its session is cut anywhere before the end of the answer", async () => {
       await using proxy = await PgProxy.start(server);
       const insert = "assert(db:execute('INSERT INTO usage VALUES (7)')) error('x')";
       // CommandComplete "INSERT 0 1" has 16 bytes, ReadyForQuery 6.
@@ -231,7 +231,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([2]);
     });
 
-    it("does not replace the error of a handler that raises one in it, or takes too long", async () => {
+    it("does not hide that its handler raised an error or took too long", async () => {
       const open = "db:execute('BEGIN') db:execute('INSERT INTO usage VALUES (1)')";
       using running = script(
         `${open} if c.report == 1 then error('mine', 0) end coroutine.yield()`,
@@ -265,7 +265,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       ).toEqual({ effect: "none", cause: "connection", rows: [] });
     });
 
-    it("is not possible without a handler", async () => {
+    it("is not possible outside a handler", async () => {
       using running = new TestScript(
         `db = pg:new([[${server.conninfo}]])
          coroutine.wrap(function()
@@ -281,8 +281,8 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
     });
   });
 
-  describe("a handler that takes too long", () => {
-    it("ends its statements: the one that is being executed, and those that wait", async () => {
+  describe("when a handler takes too long,", () => {
+    it("its statements end: the one that is being executed, and those that wait", async () => {
       using running = script(
         `if c.report == 1 then db:execute('INSERT INTO usage VALUES (1); SELECT pg_sleep(600)')
          elseif c.report == 2 then
@@ -302,7 +302,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([]);
     });
 
-    it("has the effects of statements that ended in time", async () => {
+    it("the statements that ended in time have taken effect", async () => {
       using running = script(
         `db:execute('INSERT INTO usage VALUES (1)') db:execute('SELECT pg_sleep(600)')`,
         { handlerTimeoutMs: 500 },
@@ -310,7 +310,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await running.outcome()).toMatchObject({ effect: "taken" });
     });
 
-    it("loses a session that does not answer, after 5 s", { timeout: 30_000 }, async () => {
+    it("a session that does not answer is given up after 5 s", { timeout: 30_000 }, async () => {
       await using proxy = await PgProxy.start(server);
       using running = script(
         "db:execute('INSERT INTO usage VALUES ($1)', {c.report})",
@@ -328,7 +328,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).not.toContain(3);
     });
 
-    it("cancels a statement that the server reads only after the first request to cancel it", async () => {
+    it("a statement is cancelled even if the server reads it only after the first request to cancel it", async () => {
       using running = script(
         `if c.report == 1 then assert(db:execute([[SELECT 'the one that is stopped']])) return end
          assert(db:execute('INSERT INTO usage SELECT 2 FROM pg_sleep(600)'))`,
@@ -347,7 +347,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([]);
     });
 
-    it("cancels over TCP, too, and cancels no statement of another handler", async () => {
+    it("its statement is cancelled over TCP, too, and no statement of another handler is", async () => {
       using running = script(
         `if c.report == 1 then db:execute("SELECT 'slow', pg_sleep(600)") else
          db:execute("SELECT 'other', pg_sleep(0.3)") end`,

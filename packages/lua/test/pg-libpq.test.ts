@@ -101,7 +101,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
     return { sent: await recorded(), message: normal(said) };
   }
 
-  /** Returns what was recorded, without what psql itself adds. */
+  /** Returns what was recorded, without a repeated attempt and without what psql itself adds. */
   async function recorded(): Promise<Recorded[]> {
     const all = await recorder.take();
     const first = JSON.stringify(all[0]);
@@ -116,7 +116,8 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
 
   /**
    * Returns a message on one line, without the differences that we expect: we check numbers before
-   * we connect, and if an attempt without TLS fails, we do not make it a second time.
+   * we connect, and with sslmode=allow we report only the refusal without TLS if the server does
+   * not support TLS.
    */
   function normal(text: string): string {
     return (
@@ -127,7 +128,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
         .replace(/^(.+) \1$/, "$1")
         // The libpq of Debian 13 puts quotation marks around the name.
         .replace(/^invalid "(\w+)" value/, "invalid $1 value")
-        // With sslmode=allow, libpq 17 tries again with TLS after a refusal without TLS.
+        // After a refusal without TLS, libpq 17 also reports that the server does not support TLS.
         .replace(
           /(FATAL: .*) connection to server .*: server does not support SSL, but SSL was required$/,
           "$1",
@@ -144,7 +145,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
 
   const server = () => `hostaddr=127.0.0.1 port=${recorder.port} user=u dbname=d password=p`;
 
-  it("all options and variables are known", () => {
+  it("all options and environment variables are known", () => {
     expect(keywords.size).toBeGreaterThan(30);
     const known = [...keywords.keys()].filter((name) => optionNames.includes(name));
     expect([...keywords.keys()].filter((name) => !known.includes(name))).toEqual([]);
@@ -208,8 +209,8 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
   };
 
   /**
-   * Checks that both send the same, or fail with the same words, or that we refuse the option by
-   * its name, which is then returned.
+   * Checks that both send the same messages and report the same error, or that we refuse the
+   * option by its name, which is then returned.
    */
   async function compare(name: string, conninfo: string, env: Environment = {}) {
     const { their, our, refused } = await both(conninfo, env);
@@ -224,7 +225,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
   it("each option is implemented or refused by its name", async () => {
     const refused: string[] = [];
     for (const name of keywords.keys()) {
-      // VALUES has nothing for options that only a later libpq has, so these are not compared.
+      // Options that are new in a libpq after Debian 13's are not in VALUES, and are not compared.
       for (const value of VALUES[name] ?? []) {
         const conninfo = `${server()} ${name}='${value}'`;
         if ((await compare(name, conninfo)) !== undefined) refused.push(`${name}=${value}`);
@@ -232,11 +233,11 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
     }
     for (const each of ["client_encoding=LATIN1", "gssencmode=require", "krbsrvname=other"])
       expect(refused).toContain(each);
-    // We refuse nothing else that a libpq of Debian 12 or 13 has.
+    // We refuse nothing else that the libpq of Debian 12 or 13 accepts.
     expect(refused.filter((each) => !REFUSALS.includes(each))).toEqual([]);
   }, 120_000);
 
-  it("each variable is implemented or refused by the name of its option", async () => {
+  it("each environment variable is implemented or refused by the name of its option", async () => {
     for (const [name, variable] of keywords) {
       if (variable === "") continue;
       const without = server()
@@ -284,7 +285,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
       `host=127.0.0.1 port=${recorder.port} user=u user=v password=p dbname=d`,
       `host=${home} port=${recorder.port} user=u password=p dbname=d options='-c geqo=off'`,
       `host=127.0.0.1,127.0.0.1 port=1,${recorder.port} user=u password=p dbname=d`,
-      // A server that refuses is the last that is tried.
+      // After a server that refuses the login, no other is tried.
       `host=127.0.0.1,127.0.0.1 port=${recorder.port},1 user=u password=p dbname=d`,
       "user=u garbage",
       "user bob=1",
@@ -402,7 +403,7 @@ ldap://127.0.0.1/x
     }
   }, 60_000);
 
-  it("a uid without an entry in passwd needs a user among the options", () => {
+  it("if the uid has no entry in passwd, the options must name a user", () => {
     // Simulated, because the Node of Debian 13 does not allow this process to change its uid.
     hasEntry = false;
     try {

@@ -24,7 +24,7 @@ import { openPg } from "../src/pg/library.ts";
 import { resolveTarget } from "../src/pg/target.ts";
 import { printedBy } from "./script.ts";
 
-// A certificate for localhost, and one that did not sign it; both valid for a hundred years.
+// A self-signed certificate for localhost, and an unrelated one; both are valid for a century.
 const fixtures = join(import.meta.dirname, "fixtures");
 const rootCert = join(fixtures, "server.crt");
 const otherCert = join(fixtures, "other.crt");
@@ -64,7 +64,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** Returns the first value of the result, or the message without the address. */
+  /** Returns the first value of the result, or the error message without the server's address. */
   async function attempt(conninfo: string, sql: string): Promise<string> {
     const said = await printedBy(
       `local r, m = pg:new([==[${conninfo}]==]):execute([==[${sql}]==])
@@ -248,7 +248,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("with the timeouts of its socket", async () => {
+  it("with keepalives and a timeout set on its socket", async () => {
     let client: Client | undefined;
     const more =
       "keepalives_idle=7 keepalives_interval=8 keepalives_count=9 tcp_user_timeout=10000";

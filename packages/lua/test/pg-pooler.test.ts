@@ -185,7 +185,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({ "s1 in s1": 2, "s2 in s2": 1 });
   });
 
-  it("a string literal ends where it ends for the server", async () => {
+  it("string literals are read as the server reads them", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = "INSERT INTO t VALUES ($$s1$$, 1)";
     const after = async (sql: string) => {

@@ -32,8 +32,8 @@ export class PgProxy implements AsyncDisposable {
   }
 
   /**
-   * Ends a session at the next message that contains this text, after passing on this number of
-   * bytes of the answer. If the number is negative, the message itself is not passed on.
+   * Ends the session in which a client next sends this text, after passing on this number of bytes
+   * of the answer. If the number is negative, the message with the text is not passed on.
    */
   cutAt(text: string, bytes: number): void {
     this.#cut = { text, bytes };

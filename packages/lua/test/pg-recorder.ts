@@ -1,6 +1,6 @@
 /**
  * A server that lets nobody in: it asks for the password, records the client's messages, and
- * ends the session. It shows how two clients treat the same options.
+ * ends the session, so that a test can compare what two clients send for the same options.
  */
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";

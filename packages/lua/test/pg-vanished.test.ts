@@ -88,7 +88,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
     const appear = () => ip(`addr add ${THEIRS}/24 dev v1`);
     const vanish = () => {
       ip(`addr del ${THEIRS}/24 dev v1`);
-      // As with a machine that is off: not even errors arrive from it any more.
+      // As if the machine were off: its sockets are gone, and not even an error arrives from it.
       for (const socket of forwarded) socket.destroy();
     };
 

@@ -217,7 +217,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     expect(running.printed).toBe("1.1\n2.1\n3.1\n1.2\n2.2\n3.2\n1.3\n2.3\n3.3\n");
   });
 
-  it("sets the schema, without public", async () => {
+  it("sets the search path to the schema, without public", async () => {
     expect(
       await printed(`
         db:execute('create schema if not exists other; create table if not exists other.t(x int)')
@@ -335,7 +335,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
         { handlerTimeoutMs: 2000 },
       );
       const first = running.outcome({ report: 1 });
-      // The second handler waits for a session until the time of the first is over.
+      // The second handler waits for a session until the first has run out of time.
       await delay(1500);
       const second = running.handle({ report: 2 });
       expect((await first)?.message).toMatch(/did not end within 2 s/);
@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("passes channel and payload; during a call, keeps only the last notification", async () => {
+    it("passes channel and payload; of the notifications during a callback, keeps only the last", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)

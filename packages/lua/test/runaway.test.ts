@@ -14,7 +14,7 @@ const EITHER = /not enough memory|stopped$/;
 const TOO_LARGE = /resulting string too large/;
 const OVERFLOW = /stack overflow/;
 
-/** The body of a handler, and its error; undefined if it succeeds before it would be stopped. */
+/** Handlers' bodies, each with its error; undefined if it succeeds before it would be stopped. */
 const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   // A string is not copied as a whole for each byte that is read.
   ["local s = ('x'):rep(300 * 1024) for i = 1, #s do s:byte(i) s:len() end", undefined],
@@ -51,7 +51,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ],
   ["while true do coroutine.wrap(function() coroutine.yield() end)() end", STOPPED],
   ["while true do coroutine.create(print) end", STOPPED],
-  // Each call takes a long time: a single call, or a loop of calls, is stopped.
+  // Calls that take a long time are stopped, a single one as well as a loop of them.
   ["local s = ('1'):rep(2^20) while true do tonumber(s, 16) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do tonumber(s) end", STOPPED],
   ["local s = ('1'):rep(2^23) while true do local n = s + 1 end", STOPPED],
@@ -155,7 +155,7 @@ describe("a script that goes wrong", () => {
 
   for (const [body, error] of cases)
     it(body, { timeout: 60_000 }, async () => {
-      // Fewer instructions take less time; other tests have the usual number.
+      // With a smaller budget, a handler is stopped sooner; the other cases have the usual budget.
       const more = error === STOPPED ? { instructions: 5_000_000 } : {};
       host = await hosts.start(handler(`if cgroup.report < 3 then ${body} end`), more);
       const { pid } = host;

@@ -117,7 +117,7 @@ describe("handlers", () => {
     expect(await printedBy(code)).toBe("one\ttwo\n\t8\n");
   });
 
-  it("name the type of errors that are not strings", async () => {
+  it("fail with the type's name if the error is not a string", async () => {
     await expect(printedBy("error({})")).rejects.toThrow("table");
     await expect(printedBy("error()")).rejects.toThrow("nil");
     await expect(printedBy("error(setmetatable({}, {}))")).rejects.toThrow("table");
@@ -469,7 +469,7 @@ describe("the cgroup", () => {
   });
 });
 
-describe("the time of the measurement and the attributes", () => {
+describe("the attributes and the time of the measurement", () => {
   it("are available, the time with fractions of a second", async () => {
     const figures = { measuredMs: 1_700_000_000_123.5 };
     expect(await printedBy("print(('%.4f'):format(cgroup.measured))", {}, figures)).toBe(
@@ -478,7 +478,7 @@ describe("the time of the measurement and the attributes", () => {
     expect(await printedBy("print(cgroup.parent.measured)")).toBe("nil\n");
   });
 
-  it("are those of the record, of the cgroup itself and of each parent, whichever cgroup has the path now", async () => {
+  it("are those that were recorded for the cgroup and each parent, whichever cgroup has the path now", async () => {
     const xattrs = [
       { "user.account": "old" },
       {},
@@ -587,7 +587,7 @@ describe("running cgroups", () => {
     expect(await script.handleRunning()).toBe("");
   });
 
-  it("need handlers that are functions, and a boolean that allows repetition", () => {
+  it("need functions as handlers, and a boolean as handlers_bear_repetition", () => {
     expect(loadError("handlers_bear_repetition = 'yes'").message).toMatch(
       /'handlers_bear_repetition' is not a boolean, but a string$/,
     );
@@ -636,14 +636,14 @@ describe("reload", () => {
 });
 
 describe("the order of pairs", () => {
-  // In LuaJIT, the places of names depend on their hashes, so the order is not compared with
+  // In LuaJIT, the places of string keys depend on their hashes, so the order is not compared with
   // LuaJIT's.
   it.each([
     "{10, 20, 30, x = 1}",
     "{1, 2, 3, 4, a = 1, b = 2}",
     "(function() local t = {} for i = 1, 8 do t[i] = i end t.x = 1 t.y = 2 return t end)()",
     "(function() local t = {x = 1} for i = 1, 4 do t[i] = i end return t end)()",
-  ])("has the numbers before the names when %s grows", async (table) => {
+  ])("has the numbers before the strings when %s grows", async (table) => {
     const body = `for n = 1, 40 do
         local t, keys, names = ${table}, {}, false
         for i = 1, n do t[#t + 1] = i end

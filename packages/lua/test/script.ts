@@ -26,7 +26,7 @@ export const snapshot: CgroupSnapshot = {
 /** The attributes of a directory, by full name; a character stands for a byte. */
 export type Xattrs = Readonly<Record<string, string>>;
 
-/** A cgroup's figures and path, its attributes, and then those of its parents, nearest first. */
+/** A cgroup's figures and path, and the attributes of it and of its parents, nearest first. */
 export type Fields = Partial<Omit<CgroupSnapshot, "path">> & {
   readonly path?: string;
   readonly xattrs?: readonly Xattrs[];
