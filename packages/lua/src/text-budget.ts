@@ -1,6 +1,6 @@
 /**
  * Limits the messages of a script that reach the log. Notices and errors are the only messages
- * that a script host may send unasked, so only they can become a flood.
+ * that a script host may send unasked more than once, so only they can become a flood.
  *
  * Time is divided into windows. The first message of a window begins it, so that no timer is
  * needed. Pure.
@@ -22,8 +22,8 @@ export class TextBudget {
 
   /**
    * Counts a message.
-   * @returns whether it may go into the log, is left out, or is part of a flood, in which
-   * case the host is to be ended
+   * @returns whether it may go into the log, is left out, or is part of a flood, in which case the
+   * script host is to be ended
    */
   take(bytes: number, nowMs: number): "passes" | "left out" | "flood" {
     if (nowMs - this.#beginMs >= WINDOW_MS) {
@@ -47,7 +47,7 @@ export class TextBudget {
 
   /**
    * Returns how many messages were left out since the last report, even if no report is due: for
-   * use when the host has ended.
+   * use when the script host has ended.
    */
   takeAllLeftOut(): number {
     const count = this.#leftOut;

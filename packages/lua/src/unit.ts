@@ -11,11 +11,11 @@ export interface Unit {
 }
 
 /**
- * Finds the unit in the text of /proc/PID/cgroup. systemd names an instance after the number, the
- * pid and the uid of the connection for which it was started. Since systemd 258, the socket's
- * cookie precedes the pid, and on kernels on which each pidfd has an inode number of its own, `_`
- * and this number follow the pid.
- * @param connector the pid of the process that, running as root, has connected to the socket
+ * Finds the unit in the text of /proc/PID/cgroup. systemd names an instance after the number of the
+ * connection for which it was started, and the pid and the uid of the process that connected. Since
+ * systemd 258, the socket's cookie precedes the pid, and on kernels on which the inode number of a
+ * pidfd identifies the process, `_` and this number follow the pid.
+ * @param connector the pid of the process, running as root, that has connected to the socket
  * @returns undefined if the process belongs to no such unit
  * @see cgroups(7), and systemd.socket(5) on Accept=
  */
@@ -48,7 +48,7 @@ export function misfitOf(fit: UnitFit): string | undefined {
     return `User= of ${name} is root, but accounting.user does not name root`;
   if (wantedUid !== undefined && uid !== wantedUid)
     return `User= of ${name} has the uid ${uid}, but accounting.user has ${wantedUid}`;
-  // NaN if it is "max".
+  // NaN if there is no limit.
   const limitMiB = fit.memoryMax === "" ? Number.NaN : Number(fit.memoryMax) / MIB;
   if (limitMiB < neededMiB)
     return `MemoryMax= of ${name} is ${Math.floor(limitMiB)} MiB, but with accounting.memory_mib the script may need ${neededMiB} MiB`;

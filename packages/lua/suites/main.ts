@@ -26,8 +26,8 @@ interface Tally {
 }
 
 /**
- * Runs a program, and counts each `ok` and `not ok`, or takes the figures of luaunit's summary.
- * Without either, the program counts as one test.
+ * Runs a program, and counts each `ok`, and each `not ok` that is not marked `# TODO`, or takes the
+ * figures of luaunit's summary. Without either, the program counts as one test.
  */
 function run(
   interpreter: readonly string[],

@@ -57,7 +57,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
   it("cannot make system calls that they do not need", async () => {
     const program = join(hosts.directory, "calls.pl");
     writeFileSync(program, `use Errno;\n$| = 1;\n${PROGRAM}`);
-    // Without a script host, the calls of the same user fail for other reasons.
+    // Outside a script host, the same calls by the same user fail with other errors.
     const { stdout, stderr } = spawnSync("perl", [program], { ...USER, encoding: "utf8" });
     const wanted = Object.fromEntries(
       Object.entries(CALLS).map(([name, { errno }]) => [name, errno]),
@@ -70,7 +70,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
   });
 
   it("have only the descriptors 0, 1 and 2", async () => {
-    // The script host inherits one more descriptor, as from a daemon that was started with it open.
+    // The script host inherits descriptor 200, as if the daemon had been started with it open.
     const program = join(hosts.directory, "inherit.cjs");
     writeFileSync(
       program,
@@ -104,7 +104,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
     const victim = spawn("sleep", ["1000"], { ...USER, stdio: "ignore" });
     try {
       await once(victim, "spawn");
-      // The same attempts on a process that is not protected, and on the host.
+      // The same attempts on a process that is not protected, and on the script host.
       expect(intrude(victim.pid)).toEqual({ fd: "read", mem: "opened", pidfd_getfd: "got it" });
       expect(intrude(host.pid)).toEqual({ fd: "EACCES", mem: "EACCES", pidfd_getfd: "EPERM" });
     } finally {
@@ -143,7 +143,7 @@ it("a script host started by hand prints one line, which explains that the daemo
 });
 
 describe.skipIf(missing("root") !== undefined)("a script host that cannot be confined", () => {
-  it("ends with a status and one line, before it reads anything", () => {
+  it("ends with status 71 and one line of output, before it reads anything", () => {
     const command = 'mount -t tmpfs tmpfs /proc && exec "$@"';
     const host = ["sh", "-c", command, "sh", process.execPath, hosts.program];
     const { status, stdout, stderr } = spawnSync("unshare", ["--mount", ...host], {

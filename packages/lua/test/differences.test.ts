@@ -46,5 +46,5 @@ describe("the table of differences", () => {
   });
 });
 
-/** Leaves out what follows the `true` of a successful `pcall`, unless that is one table. */
+/** Leaves out what follows the `true` of a successful `pcall`, unless it is a single table. */
 const shown = (printed: string): string => printed.trim().replace(/^true (?!table$).*/s, "true");

@@ -137,7 +137,7 @@ describe("no effect", () => {
     expect(asked.seen).toHaveLength(2);
   });
 
-  it("is counted in the main chunk and in reload, which do not ask", () => {
+  it("is counted in the main chunk or in reload, which do not ask", () => {
     const asked = new Asked(() => false);
     using script = new TestScript(
       effectScript(
@@ -163,7 +163,7 @@ describe("a run", () => {
     expect(outside.text("new")).toBe("1\n2\n");
   });
 
-  it("is charged with its effects even while another run resumes it", async () => {
+  it("is charged with the effects of its coroutine, even if another run resumes the coroutine", async () => {
     const asked = new Asked(() => false);
     using script = new TestScript(
       effectScript(
@@ -191,7 +191,7 @@ describe("a run", () => {
 
 /**
  * Gives scripts two functions: `request()`, which waits for an answer from the test, and
- * `disconnect()`, after which the connection is the cause of a failure.
+ * `disconnect()`, which makes a lost connection the cause if the run fails.
  */
 class Requests {
   readonly answers: ((came: "none" | "taken") => void)[] = [];
@@ -240,7 +240,7 @@ describe("a run that did not end in time", () => {
     });
   });
 
-  it("is reported after 5 s as unanswered", async () => {
+  it("is reported as unanswered if no answer comes within 5 s", async () => {
     vi.useFakeTimers();
     const requests = new Requests();
     using script = new TestScript("function cgroup_released() request() end", {

@@ -1,4 +1,4 @@
-/** All effects that scripts can have outside their process without a database, for tests. */
+/** All effects that scripts can have outside their process, except on databases; for tests. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -11,7 +11,7 @@ import {
   socket,
 } from "@cm4all/linux";
 
-/** A directory and a socket at which effects can be seen. */
+/** The directory and the socket in which tests see the effects of scripts. */
 export class Outside implements Disposable {
   readonly directory = mkdtempSync("/tmp/lua-effects-");
   readonly address = `@${this.directory}`;
@@ -71,7 +71,7 @@ export const EFFECTS: Readonly<Record<string, EffectCase>> = {
     code: "local f = assert(io.open(DIR .. '/kept', 'r+')) assert(f:write('after '))",
     isSeen: (outside) => outside.text("kept") === "after ",
   },
-  "writing to a file of the main chunk": {
+  "writing to a file that the main chunk opened": {
     main: "file = io.open(DIR .. '/kept', 'a')",
     code: "assert(file:write(' and', ' after'))",
     isSeen: (outside) => outside.text("kept") === "before and after",
@@ -89,7 +89,7 @@ export const EFFECTS: Readonly<Record<string, EffectCase>> = {
     code: "assert(io.popen('echo x > ' .. DIR .. '/new'))",
     isSeen: (outside) => outside.exists("new"),
   },
-  "closing a pipe of the main chunk": {
+  "closing a pipe that the main chunk opened": {
     main: "pipe = io.popen('cat > ' .. DIR .. '/new', 'w') pipe:write('x')",
     code: "assert(pipe:close())",
     isSeen: (outside) => outside.exists("new"),

@@ -12,7 +12,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
 
   const query = async (sql: string) => (await client.query(sql)).rows;
 
-  /** Returns noon, in UTC, of a day that is counted from today. */
+  /** Returns noon, in UTC, of the day that is `day` days after today. */
   const noon = (day: number) => {
     const today = new Date();
     return Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), today.getUTCDate() + day, 12);
@@ -177,7 +177,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
     });
 
     it("counts the usage of running cgroups on the day of the measurement (UTC)", async () => {
-      // There, the date differs from that in UTC for most of the day.
+      // On Kiritimati, the date differs from that in UTC for most of the day.
       await query("ALTER DATABASE accounting SET TimeZone = 'Pacific/Kiritimati'");
       onTestFinished(async () => {
         await query("ALTER DATABASE accounting RESET TimeZone");

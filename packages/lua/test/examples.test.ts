@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ExampleRoot } from "./examples.ts";
 
 describe("first.lua", () => {
-  it("prints the text in the manual", async () => {
+  it("prints the peak memory usage of each cgroup", async () => {
     const root = new ExampleRoot();
     expect(await root.run("first.lua", [{ memoryPeakBytes: 5 * 1024 ** 3 }, {}])).toBe(
       "5368709120\nnil\n",

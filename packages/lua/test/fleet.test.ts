@@ -30,7 +30,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     return connected;
   };
 
-  /** Returns noon, in UTC, of a day that is counted from today. */
+  /** Returns noon, in UTC, of the day that is `day` days after today. */
   const noon = (day: number) => {
     const today = new Date();
     return Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), today.getUTCDate() + day, 12);
@@ -61,7 +61,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
 
   const CALL = `SELECT account_cgroups('a', '{boot:1}', '{0}', NULL, '{/x}', NULL, '{1}', '{1}',
     NULL, NULL)`;
-  /** Returns a cgroup that has used this much CPU time, on a day counted from today. */
+  /** Returns a cgroup that had used this much CPU time at noon, `day` days after today. */
   const at = (day: number, seconds: number, birthMs?: number) => ({
     path: root.make("/fleet", "foo"),
     measuredMs: noon(day),
@@ -342,7 +342,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await expect(query("SELECT fleet_days_to_drop(31)")).rejects.toThrow("up to 31 days late");
     });
 
-    it("are still in the bills after they were dropped", async () => {
+    it("are still on the bills after they have been dropped", async () => {
       await makeOld();
       await client.query(`INSERT INTO fleet_usage (host, id, day, path, customer, cpu_seconds, io_bytes)
         VALUES ('a', 'boot:1', '2020-01-31', '/', 'foo', 3, 0)`);
@@ -597,7 +597,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await expect(openAs(REAPER, "")).rejects.toThrow(/password/);
     });
 
-    it("is not needed by hosts of an earlier version, which log in as fleet_host", async () => {
+    it("is not needed by hosts with an earlier fleet.lua, which log in as fleet_host", async () => {
       await using owner = await open({ database: "accounting" });
       await owner.query("ALTER ROLE fleet_host LOGIN");
       await using old = await open({ user: "fleet_host", database: "accounting" });
@@ -613,7 +613,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     });
   });
 
-  it("keeps the rows of an earlier version, and accepts hosts of that version", async () => {
+  it("keeps the rows of an earlier fleet.sql, and accepts hosts with an earlier fleet.lua", async () => {
     await client.query("DROP OWNED BY fleet_owner");
     await client.query(`
       CREATE TABLE fleet_usage (day date NOT NULL, host text NOT NULL, id text NOT NULL,

@@ -16,7 +16,7 @@ beforeAll(() => {
 afterEach(() => hosts.stopAll());
 afterAll(() => hosts?.[Symbol.dispose]());
 
-/** Behaves like a daemon that has not recorded yet that a run has begun. */
+/** Behaves like a daemon that has not yet recorded that a run has begun. */
 class Beginning {
   readonly #events = new EventEmitter();
   count = 0;
@@ -42,14 +42,14 @@ const WAYS = [
   ["that cannot wait", "('x'):gsub('x', function() os.remove(FILE) end)"],
 ] as const;
 
-describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
+describe.each(WAYS)("a run with an effect %s:", (_, effect) => {
   const file = () => join(hosts.directory, "effect");
   const code = (rest: string) => {
     writeFileSync(file(), "");
     return `FILE = '${file()}' ${handler(`${effect} ${rest}`)}`;
   };
 
-  it("the daemon is asked, once", async () => {
+  it("the daemon is asked once, before the first effect", async () => {
     const host = await hosts.start(code("os.remove(FILE) error('boom', 0)"));
     const beginning = new Beginning();
     const outcome = account(host, {}, beginning);
@@ -61,7 +61,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect([existsSync(file()), beginning.count]).toEqual([false, 1]);
   });
 
-  it("a refusal of the daemon is an error, and nothing is done", async () => {
+  it("a refusal by the daemon is an error, and nothing is done", async () => {
     const host = await hosts.start(code(""));
     const begin = () => Promise.reject(new Error("no space left: ä"));
     expect(await account(host, {}, { begin })).toMatchObject({
@@ -79,7 +79,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(host.handlers.bearsRepetition).toBe(true);
   });
 
-  it("a host that ends has done nothing", async () => {
+  it("a script host that ends before the effect has done nothing", async () => {
     const host = await hosts.start(code(""));
     const beginning = new Beginning();
     const outcome = account(host, {}, beginning);
@@ -91,7 +91,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(existsSync(file())).toBe(true);
   });
 
-  it("a host that ends later may have had the effect", async () => {
+  it("a script host that ends later may have had the effect", async () => {
     const host = await hosts.start(code("coroutine.yield()"));
     const outcome = account(host);
     for (let i = 0; i < 500 && existsSync(file()); i++) await delay(10);
@@ -99,7 +99,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(await outcome).toMatchObject({ type: "interrupted", effect: "unanswered" });
   });
 
-  it("a slow disk does not get the host killed, and other requests are answered meanwhile", async () => {
+  it("a slow disk does not get the script host killed, and other requests are answered meanwhile", async () => {
     const host = await hosts.start(
       `function reload() print('reloaded') end ${code("print(cgroup.report)")}`,
       { answerTimeoutMs: 2000 },
@@ -125,7 +125,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     ["have not begun", "none", ""],
     ["have done nothing", "none", "os.remove('/nonexistent/x') print('begun')"],
     ["have done something", "taken", "os.remove(FILE) print('begun')"],
-  ])("when a host is stopped, it reports that the runs it drops %s", async (_, known, done) => {
+  ])("a script host told to stop reports that the runs it drops %s", async (_, known, done) => {
     const host = await hosts.start(
       `FILE = '${file()}' ${handler(`${done} print('waits') coroutine.yield()`)}`,
     );
@@ -140,7 +140,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     });
   });
 
-  it("a host that is told to stop does not wait for the daemon", async () => {
+  it("a script host that is told to stop does not wait for the daemon", async () => {
     const host = await hosts.start(code(""));
     const beginning = new Beginning();
     const outcome = account(host, {}, beginning);

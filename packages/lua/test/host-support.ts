@@ -28,7 +28,7 @@ const DEFAULTS = {
   memoryMiB: 128,
 } as const;
 
-/** The script hosts of a test file, which ends them after each test. */
+/** The script hosts of a test file; the file calls `stopAll` after each test. */
 export class TestHosts implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "lua-host-"));
   readonly #bundle: BundleCopy;
@@ -41,7 +41,7 @@ export class TestHosts implements Disposable {
       join(dist, "lua-host.js"),
       addons.map((name) => join(dist, name)),
     );
-    // For hosts that run as another user.
+    // For script hosts that run as another user.
     chmodSync(this.directory, 0o755);
     chmodSync(this.#bundle.directory, 0o755);
   }

@@ -124,7 +124,7 @@ describe("the script host", () => {
     expect(await account(host)).toEqual({ type: "done" });
   });
 
-  it("replaces a host that was killed", async () => {
+  it("is replaced if it is killed", async () => {
     const host = await hosts.start(handler("coroutine.yield()"));
     const { pid } = host;
     const running = account(host);
@@ -141,11 +141,11 @@ describe("the script host", () => {
     expect(host.pid).not.toBe(pid);
   });
 
-  it("replaces a host that is stopped, or blocked", async () => {
+  it("is replaced if it gets SIGSTOP, or blocks", async () => {
     const host = await hosts.start(
       handler("if cgroup.report == 2 then os.execute('sleep 100') end"),
       {
-        // On a busy machine, a host takes time to start.
+        // On a busy machine, a script host takes time to start.
         answerTimeoutMs: 5000,
       },
     );
@@ -160,7 +160,7 @@ describe("the script host", () => {
     expect(await account(host, { report: 3 })).toEqual({ type: "done" });
   });
 
-  it("replaces a host whose script uses up its memory", async () => {
+  it("is replaced if its script uses up its memory", async () => {
     const host = await hosts.start(
       handler(
         "if cgroup.report < 4 then kept = kept or {} for i = 1, 1e9 do kept[#kept + 1] = {i} end end",
@@ -180,7 +180,7 @@ describe("the script host", () => {
     expect(host.pid).not.toBe(pid);
   });
 
-  it("lengthens the pauses between hosts that do no work", async () => {
+  it("is replaced after longer and longer pauses if it does no work", async () => {
     const host = hosts.make(hosts.options("os.exit(3)"));
     const pauses: unknown[] = [];
     host.on("ended", (reason, pause) => pauses.push([reason, pause]));
@@ -195,7 +195,7 @@ describe("the script host", () => {
     ]);
   });
 
-  it("gives running handlers a bounded time to end", async () => {
+  it("gives running handlers a bounded time to end when it is stopped", async () => {
     const host = await hosts.start(handler("coroutine.yield()"));
     const running = account(host);
     const begin = performance.now();

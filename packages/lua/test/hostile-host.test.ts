@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Passes each request to handle, except ping, which is answered, and stop, which ends us. */
+/** Calls handle with each request but ping, which is answered, and stop, which ends the process. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);
@@ -60,7 +60,7 @@ const listen = (handle) => {
     }
   });
 };
-/** Answers the request start as a script host does; calls onRun with the number of each run. */
+/** Answers a start request as a script host does; calls onRun with the number of each run. */
 const serve = (onRun) => listen((request) => {
   if (request.type === "start") send(READY);
   if (request.type === "run") onRun(request.number);
@@ -71,7 +71,7 @@ function make(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHost {
   return makeSilent(`send(HELLO);\n${code}`, more);
 }
 
-/** Makes a host that sends no greeting unless the code does. */
+/** Makes a script host that sends no greeting unless the code does. */
 function makeSilent(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHost {
   const program = join(hosts.directory, "hostile.cjs");
   writeFileSync(program, PRELUDE + code);
@@ -87,7 +87,7 @@ async function ended(host: ScriptHost): Promise<string> {
   return String(reason);
 }
 
-describe("a host that sends messages before it is asked", () => {
+describe("a script host that sends messages before it is asked", () => {
   const begin = (code: string) =>
     `listen((request) => { if (request.type === "start") { ${code} } });`;
   it.each([
@@ -157,7 +157,7 @@ describe("a host that sends messages before it is asked", () => {
   });
 });
 
-describe("a host that sends no greeting", () => {
+describe("a script host that sends no greeting", () => {
   it("is ended if it sends something else", async () => {
     const host = makeSilent("send(READY); setInterval(() => {}, 1000);");
     host.start();
@@ -171,7 +171,7 @@ describe("a host that sends no greeting", () => {
   });
 });
 
-describe("a host that cannot be used", () => {
+describe("a script host that cannot be used", () => {
   it("has its later messages ignored", async () => {
     const program = join(hosts.directory, "hostile.cjs");
     const both = "raw(Buffer.concat([HELLO, READY].map((each) => framed(JSON.stringify(each)))));";
@@ -189,7 +189,7 @@ describe("a host that cannot be used", () => {
   });
 });
 
-describe("a host that has runs", () => {
+describe("a script host that has runs", () => {
   const start = async (code: string, more?: Partial<ScriptHostOptions>) => {
     const host = make(code, more);
     host.start();
@@ -258,12 +258,12 @@ describe("a host that has runs", () => {
   });
 
   it("cannot make the daemon keep data that the host does not read", async () => {
-    // This host has read nothing since it was ready, and answers runs that it has never seen.
+    // This script host reads nothing once it is ready, and answers runs that it has never seen.
     const host = await start(
       `send(READY); for (let number = 1; ; number++) send({ type: "done", number });`,
       { maxRunning: 4 },
     );
-    // It has answered before there was a run.
+    // It answered before there was a run.
     const first = await ended(host);
     expect(first).toBe("it broke the protocol: an answer to no run");
 

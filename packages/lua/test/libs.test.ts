@@ -43,7 +43,7 @@ function receive(fd: Fd): string | undefined {
 describe("socket", () => {
   it("sends strings of any size, and returns the kernel's error for long messages", async () => {
     const path = join(directory, "large");
-    // In a process of its own, because sending blocks this one.
+    // The reader is a process of its own, because sending blocks this one.
     const program = `let bytes = 0;
       require("node:net").createServer((client) => client
         .on("data", (data) => { bytes += data.length; })
@@ -201,7 +201,7 @@ describe("control_resolve", () => {
 });
 
 describe("control_client", () => {
-  it("sends the commands that were added", async () => {
+  it("sends the commands that were added to its builder", async () => {
     using server = socket(AF_UNIX, SOCK_DGRAM);
     bindUnix(server.number, `@lua-control-${process.pid}`);
     const said = await printed(`
