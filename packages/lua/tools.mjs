@@ -18,7 +18,8 @@ if (name === BUILD) {
   }))
     await bundle({ entry, outfile: `dist/${tool}.js`, budgetKiB: 1000, stays: true });
 } else {
-  // Bundles are made in the package's directory, but arguments are relative to the current one.
+  // Only the child process runs in the package's directory, because paths in the tool's arguments
+  // are relative to the current directory.
   const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), BUILD], {
     cwd: import.meta.dirname,
     stdio: ["ignore", "ignore", "inherit"],

@@ -6,15 +6,15 @@ import { join } from "node:path";
 import { Postgres } from "@cm4all/testing";
 import { Client } from "pg";
 
-/** The lines of pg_hba.conf that allow a standby to follow. */
+/** The lines of pg_hba.conf that let clients connect and standbys replicate. */
 export const REPLICATION_HBA = ["local all all trust", "local replication all trust"];
 
-/** The directory for a test's servers; the test removes it when the servers have ended. */
+/** The directory for a test's servers; to be disposed of after the servers have ended. */
 export class ServerDirectory implements Disposable {
   readonly #path = mkdtempSync(join(tmpdir(), "standby-"));
 
   constructor() {
-    // PgBouncer, which does not run as root, connects to the servers in it.
+    // PgBouncer, which does not run as root, has to reach the servers' sockets in this directory.
     chmodSync(this.#path, 0o755);
   }
 
@@ -29,10 +29,11 @@ export class ServerDirectory implements Disposable {
 }
 
 /**
- * Starts a standby with the data that a server has now.
- * @param primary a server that is paused, so that its files are complete
+ * Starts a standby with a copy of a server's data. Replication begins when that server is started
+ * again.
+ * @param primary the server, which is paused, so that the copy of its files is consistent
  * @param directory the standby's directory, which must not exist yet
- * @param options `name` is the standby's name for `synchronous_standby_names`, `settings` are the
+ * @param options `name` is the standby's name in `synchronous_standby_names`; `settings` are the
  * standby's settings
  */
 export function startStandby(

@@ -1,4 +1,4 @@
-/** Addresses that neither a link nor a gateway can have. Pure. @see RFC 1122, RFC 4291 */
+/** Finds out what an IP address can be used for. Pure. @see RFC 1122, RFC 4291 */
 import { AF_INET, type IpAddress, type IpPrefix, tryParseIpAddress } from "@cm4all/linux";
 
 /**
@@ -44,8 +44,8 @@ export function isBroadcastOf(prefix: IpPrefix, { family, bytes }: IpAddress): b
 }
 
 /**
- * Returns true if resolv.conf(5) accepts the text as the address of a server. A link-local IPv6
- * address may have the zone of a link, as in `fe80::1%net0`.
+ * Returns true if the text can be the address of a name server in resolv.conf(5). A link-local IPv6
+ * address may be followed by the name of a link, as in `fe80::1%net0`.
  */
 export function isServerAddress(text: string): boolean {
   const [host = "", zone, ...more] = text.split("%");

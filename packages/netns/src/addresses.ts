@@ -13,17 +13,18 @@ import {
 } from "@cm4all/linux";
 
 /**
- * Returns the flags of a new address. Both ends of a veth pair are ours, so nobody else can have
- * the address: an IPv6 address can be used at once, without duplicate address detection.
- * @param shared true if the link leads to a network with other hosts
+ * Returns the flags of a new address. If a link is not shared, no other host can have the address:
+ * an IPv6 address can be used immediately, without duplicate address detection.
+ * @param shared true if the link leads to a network with other hosts; false for a veth pair that is
+ * not bridged, because both ends are ours
  */
 export function addressFlags(prefix: IpPrefix, shared: boolean): number {
   return prefix.address.family === AF_INET6 && !shared ? IFA_F_NODAD : 0;
 }
 
 /**
- * The longest wait. Duplicate address detection takes one to two seconds; without a carrier, it
- * does not start.
+ * The limit of the wait. Duplicate address detection takes one to two seconds; without a carrier,
+ * it does not start.
  */
 const WAIT_MS = 5000;
 const POLL_MS = 50;

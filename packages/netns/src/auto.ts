@@ -1,4 +1,4 @@
-/** Replaces `addresses = "auto"` by addresses from the pool. Pure. */
+/** Replaces `addresses = "auto"` with addresses from the pool. Pure. */
 import { AF_INET, type IpPrefix } from "@cm4all/linux";
 import type { Description, EndDescription, Located, VethDescription } from "./description.ts";
 import { endsOf } from "./pool.ts";

@@ -48,8 +48,8 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
 }
 
 /**
- * Fills in the host's resolver, and networks that are free now. Other namespaces may take these
- * networks before `up` does.
+ * Replaces "auto" with addresses from networks that are free now, and with the host's resolver.
+ * Other namespaces may take these networks before `up` does.
  * @throws CommandFailure
  */
 function fillIn({ request, pools }: PreparedUp, host: RtnetlinkSocket): UpRequest {

@@ -23,8 +23,8 @@ export function lockRecord(name: string): RecordFile {
 }
 
 /**
- * Gives `holdings` the lock of the name, and a `save` that writes the record again with the
- * settings that remain.
+ * Gives `holdings` access to the lock of the name, and a `save` that rewrites the record with the
+ * settings that remain to be restored.
  * @param known the content of the record; undefined if the record is empty and is to stay empty
  */
 export function keepRecord(

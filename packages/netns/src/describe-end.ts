@@ -82,7 +82,8 @@ function readMac(table: TomlTable): Buffer | undefined {
 }
 
 /**
- * The keys, with the ranges that the kernel accepts. plan-text.ts has ip-link(8)'s names for them.
+ * The keys of a link's tuning, with the ranges that the kernel accepts. plan-text.ts has the names
+ * that ip-link(8) uses for them.
  */
 const tuningKeys: readonly [string, keyof LinkTuning, { min: number; max: number }][] = [
   ["tx_queue_length", "txQueueLength", { min: 0, max: 0x7fffffff }],

@@ -73,7 +73,7 @@ const rule =
 /**
  * Parses a rule, such as `80/tcp`, `8000-8100/udp from 10.0.0.0/8`, `icmp` or
  * `any to 192.0.2.1`; returns undefined for anything else.
- * @param word the word that must stand before the address
+ * @param word the word that must precede an address
  */
 export function parseAccept(text: string, word: "from" | "to"): AcceptRule | undefined {
   const groups = rule.exec(text)?.groups;

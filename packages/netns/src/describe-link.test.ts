@@ -21,7 +21,7 @@ const mistakes = (text: string): string => {
 };
 
 describe("links in a description", () => {
-  it("become steps, also with VLANs on top of them", () => {
+  it("become steps, as do the VLANs on top of them", () => {
     const text = `
 [[link]]
 [link.outside]

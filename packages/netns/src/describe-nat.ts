@@ -38,7 +38,7 @@ export function readMasquerade(
   return { value: [...families].sort(), origin };
 }
 
-/** Reads the list `publish` of a link, without the ports that have a mistake. */
+/** Reads the list `publish` of a link; returns the ports that have no mistake. */
 export function readPublish(table: TomlTable, mistakes: Mistakes): Located<PublishedPort>[] {
   const ports: Located<PublishedPort>[] = [];
   for (const { value, line } of mistakes.collect(() => table.strings("publish")) ?? []) {
@@ -57,8 +57,8 @@ export function readPublish(table: TomlTable, mistakes: Mistakes): Located<Publi
 }
 
 /**
- * Reads `uplinks`, the links of the host to which packets of the namespace are forwarded, and from
- * which the answers come.
+ * Reads `uplinks`, the links of the host through which packets of the namespace leave and answers
+ * arrive.
  */
 export function readUplinks(table: TomlTable, mistakes: Mistakes): Located<string>[] | undefined {
   const names = mistakes.collect(() => table.stringOrStrings("uplinks"));

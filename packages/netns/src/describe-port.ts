@@ -1,10 +1,10 @@
-/** The bridge port that a description can make of the host's end of a pair. Pure. */
+/** The bridge port that a description can make of the host's end of a veth pair. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { readLinkName, readVlanId } from "./describe-end.ts";
 import type { BridgePort, Located } from "./description.ts";
 import type { Mistakes } from "./mistakes.ts";
 
-/** Reads the settings of a link as a port of a bridge; returns undefined if it is not a port. */
+/** Reads the settings of a bridge port; returns undefined if the link is not a port of a bridge. */
 export function readPort(table: TomlTable, mistakes: Mistakes): Located<BridgePort> | undefined {
   const bridge = mistakes.collect(() => readLinkName(table, "bridge"));
   const vlan = mistakes.collect(() => readVlanId(table, "vlan"));

@@ -93,8 +93,8 @@ const show = ({ address, prefixLength }: IpPrefix): string =>
   `${formatIpAddress(address)}/${prefixLength}`;
 
 /**
- * Adds a mistake for each route to the same network and with the same metric as an earlier route:
- * the kernel refuses the second route.
+ * Adds a mistake for each route that has the network and the metric of a previous route, or of a
+ * route that the kernel adds for an address: the kernel would refuse it.
  */
 function findEqualRoutes(
   routes: readonly Located<Route>[],
@@ -106,8 +106,8 @@ function findEqualRoutes(
   if (linkLocal !== undefined) own.set(`${show(linkLocal)} ${IPV6_ADDRESS_METRIC}`, "fe80::/64");
   for (const { value } of addresses) {
     const { address, prefixLength } = value;
-    // For a /32, the kernel adds no route. For a /128, it adds one, but a duplicate of that one is
-    // not found here: the kernel refuses it.
+    // For a /32, the kernel adds no route. For a /128, it adds one, but a duplicate of that route
+    // is found only by the kernel.
     if (prefixLength === address.bytes.length * 8) continue;
     const metric = address.family === AF_INET ? 0 : IPV6_ADDRESS_METRIC;
     own.set(`${show(networkOf(value))} ${metric}`, show(value));

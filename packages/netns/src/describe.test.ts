@@ -14,7 +14,7 @@ function plan(text: string): string[] {
   return planUp({ ...options, description }).map((step) => describeStep(step, "web"));
 }
 
-/** Returns the messages for a text, without the common prefix. */
+/** Returns the mistakes in a description, without the file name before each. */
 function mistakes(text: string): string[] {
   try {
     parse(text);
@@ -246,11 +246,11 @@ options = ["edns0"]
     "fd00::1%net0",
     "fe80::1%",
     "fe80::1%a%b",
-  ])("refuses the server %s", (server) => {
+  ])("refuses the name server %s", (server) => {
     expect(mistakes(`[dns]\nservers = ["${server}"]`)[0]).toContain("is not an address");
   });
 
-  it("reports all mistakes together, in their order", () => {
+  it("reports all mistakes together, in the order of their lines", () => {
     const text = '[dns]\nservers = ["x"]\n[inside]\nmtu = 1\nmac = "x"\naddresses = ["x", "y"]\n';
     expect(mistakes(text).map((line) => line.split(":")[0])).toEqual(["2", "4", "5", "6", "6"]);
   });

@@ -1,6 +1,6 @@
 /**
- * Reads the description of a namespace, NAME.toml. Pure. This module is loaded only if there is
- * such a file, because the TOML parser adds to the start-up time.
+ * Reads the description of a namespace, from NAME.toml or a template. Pure. This module is loaded
+ * only if there is such a file, because the TOML parser adds to the start-up time.
  */
 import { parseToml, type TomlTable } from "@cm4all/command/toml";
 import { isServerAddress } from "./address-kind.ts";
@@ -13,7 +13,7 @@ export { DescriptionError };
 
 /**
  * Parses a description.
- * @param file the name for messages
+ * @param file the file name for messages
  * @throws DescriptionError
  */
 export function parseDescription(text: string, file: string, namespace: string): Description {
@@ -30,7 +30,10 @@ export function parseDescription(text: string, file: string, namespace: string):
   return { links, sysctl, dns, firewall };
 }
 
-/** Reads `"net.ipv4.ip_forward" = 1`, and the same without quotes, which TOML turns into tables. */
+/**
+ * Reads settings such as `"net.ipv4.ip_forward" = 1`. The quotes are optional: without them, the
+ * key stands for nested tables in TOML.
+ */
 function readSysctl(table: TomlTable | undefined, mistakes: Mistakes) {
   const settings: Located<{ key: string; value: string }>[] = [];
   const read = (from: TomlTable, prefix: string) => {
@@ -59,7 +62,7 @@ function readSysctl(table: TomlTable | undefined, mistakes: Mistakes) {
   return settings;
 }
 
-/** The number of servers that resolv.conf(5) uses; more are ignored. */
+/** The number of servers that the resolver uses; it ignores further ones. @see resolv.conf(5) */
 const NAME_SERVERS_MAX = 3;
 
 function readDns(table: TomlTable | undefined, mistakes: Mistakes): DnsDescription | undefined {

@@ -19,7 +19,7 @@ export interface VlanDescription {
   readonly origin: string;
 }
 
-/** An end of a pair, or a link that has no other end. */
+/** An end of a veth pair, or a link that has no other end. */
 export interface EndDescription {
   readonly mtuBytes?: number | undefined;
   readonly mac?: Buffer | undefined;
@@ -34,7 +34,7 @@ export interface EndDescription {
 
 export const noEnd: EndDescription = { addresses: [], routes: [] };
 
-/** The bridge port that the host's end of a pair becomes. */
+/** The bridge port that the host's end of a veth pair becomes. */
 export interface BridgePort {
   readonly bridge: string;
   /** The VLAN of frames without a tag; undefined for the bridge's default. */
@@ -71,8 +71,8 @@ export interface VethDescription extends LinkBase {
   readonly masquerade?: Located<readonly ("ipv4" | "ipv6")[]> | undefined;
   readonly publish: readonly Located<PublishedPort>[];
   /**
-   * Links of the host to which packets are forwarded; undefined for the links of the default
-   * routes.
+   * Links of the host through which packets leave and answers arrive; undefined for the links of
+   * the host's default routes.
    */
   readonly uplinks?: readonly Located<string>[] | undefined;
   /** `FILE:LINE` of `addresses = "auto"`; undefined if no addresses come from the pool. */
@@ -113,7 +113,7 @@ export interface FirewallDescription {
 }
 
 export interface DnsDescription {
-  /** "auto": a resolver at the host's end of the pair. */
+  /** "auto": the resolver that listens on the host's end of a veth pair. */
   readonly servers: "auto" | readonly string[];
   /** Lines of resolv.conf(5) in addition to the servers. */
   readonly lines: readonly string[];

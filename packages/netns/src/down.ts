@@ -14,7 +14,7 @@ import { planDown, undoPlainVeth } from "./plan.ts";
 import { undoOne } from "./undo.ts";
 
 /**
- * Removes what `up` or ip(8) has made, as far as it exists. Processes in the namespace go on
+ * Removes whatever is left of what `up` or ip(8) has made. Processes in the namespace keep running,
  * without a network.
  * @throws CommandFailure
  */

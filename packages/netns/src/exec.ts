@@ -9,12 +9,12 @@ import { namespacePath } from "./paths.ts";
 import { becomeUser, findSudoUser, findUser } from "./user.ts";
 import { withView } from "./view.ts";
 
-/** The statuses of shells and env(1) for a command that does not exist, or cannot be run. */
+/** The exit statuses of shells and env(1) for a command that does not exist, or cannot be run. */
 const EXIT_NOT_FOUND = 127;
 const EXIT_NOT_EXECUTABLE = 126;
 
 export interface ExecOptions {
-  /** The name or uid of the user that runs the command; undefined for root. */
+  /** The name or uid of the user to run the command as; undefined for root, or with `sudoUser`. */
   readonly user?: string;
   /** True to run the command as the user who called sudo. */
   readonly sudoUser?: boolean;
@@ -28,7 +28,7 @@ export interface ExecOptions {
  * @throws CommandFailure if the command cannot be run
  */
 export function exec(name: string, words: readonly Buffer[], options: ExecOptions): void {
-  // Options after the command belong to the command, so `--` may be left out before it.
+  // Options after the command belong to the command, so the `--` before it is optional.
   const command = words[0]?.equals(Buffer.from("--")) ? words.slice(1) : words;
   const [file] = command;
   if (file === undefined) throw new CommandFailure("which command?", EX_USAGE);
@@ -61,8 +61,8 @@ export function exec(name: string, words: readonly Buffer[], options: ExecOption
 }
 
 /**
- * Returns the failure with a status for its reason: 127 if there is no such command, 126 if it
- * cannot be run.
+ * Turns an error of execvp(3) into a failure with its exit status: 127 if there is no such command,
+ * 126 if it cannot be run. Returns any other error as it is.
  */
 function explainExecution(file: Buffer, error: unknown): unknown {
   if (!(error instanceof Error) || !("syscall" in error) || error.syscall !== "execvp")

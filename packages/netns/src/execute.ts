@@ -9,7 +9,7 @@ export interface Executor {
    * all the same.
    */
   run(step: Step): void | Promise<void>;
-  /** Undoes what this executor has done, as far as it still exists; touches nothing else. */
+  /** Undoes a part of what this executor has done, if any of it is left; touches nothing else. */
   undo(undo: Undo): void;
 }
 

@@ -41,7 +41,8 @@ function findByProcess(known: NamespaceRecord | undefined): Namespace | undefine
 }
 
 /**
- * Finds everything that has the name now. The caller disposes of `remains.namespace`.
+ * Finds everything that has the name now, and our namespace even if it has lost the name. The
+ * caller disposes of `remains.namespace`.
  * @param record the record of the name; if it is from an earlier boot, only its existence counts
  * @param hostNames the names of the links that are to be made on the host
  */
@@ -87,8 +88,8 @@ function isOurs(
 }
 
 /**
- * Returns the reason why the namespace of that name must not be replaced; undefined if it may
- * be.
+ * Returns the reason why the existing namespace must not be replaced; undefined if it may be
+ * replaced.
  */
 function namespaceProblem(
   name: string,
@@ -126,7 +127,7 @@ export function findForDown(
   holdings.attached = file !== undefined;
   const named = file === "namespace" ? NetworkNamespace.tryOpen(name) : undefined;
   if (known !== undefined && known.links.length > 0) {
-    // Somebody else's namespace may have the name by now: then our links are not in it.
+    // Another program's namespace may have the name by now: our links are not in that one.
     holdings.ours = named?.cookie === known.cookie;
     if (!holdings.ours) named?.[Symbol.dispose]();
     holdings.namespace = holdings.ours ? named : findByProcess(known);
@@ -134,8 +135,8 @@ export function findForDown(
     return { holdings };
   }
   holdings.namespace = named;
-  // No link is recorded: the namespace may have been made with ip(8), for example by the unit of
-  // the original implementation in C++, which gives the link the same name as we do.
+  // No link is recorded: the namespace may have been made with ip(8), for example by the original
+  // package's unit, whose links have the same names as ours.
   const inside = holdings.namespace && tryGetLink(holdings.namespace.socket, plainVeth.name);
   const outside = tryGetLink(host, name) ?? pairOf(inside, host);
   const warning =

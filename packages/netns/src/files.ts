@@ -1,7 +1,10 @@
 import { unlinkSync } from "node:fs";
 import { isErrno } from "@cm4all/linux";
 
-/** Removes a file or a link, if it exists. Unlike rmSync, this loads no further parts of Node. */
+/**
+ * Removes a file or a symbolic link, if it exists. Unlike rmSync, this loads no further parts of
+ * Node.
+ */
 export function unlinkIfThere(path: string): void {
   try {
     unlinkSync(path);
