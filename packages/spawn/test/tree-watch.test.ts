@@ -344,6 +344,57 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["*/a/b", "*/a"]);
   });
 
+  it("reads ahead which attributes have changed, before it handles the events", () => {
+    make("a/b");
+    const tree = open();
+    start(tree);
+    news(tree);
+    // More than a buffer of events.
+    const names = Array.from({ length: 1500 }, (_, i) => `a/${"c".repeat(40)}${i}`);
+    for (const name of names) make(name);
+    tree.noteEvents();
+    tree.step();
+    chmodSync(join(directory, "a/b"), 0o700);
+    expect(told).not.toContain("*/a/b");
+    expect(tree.tryReadAhead()).toBe(true);
+    expect(told).toContain("*/a/b");
+    expect(told.length).toBeLessThan(10);
+    expect(tree.tryReadAhead()).toBe(true);
+    expect(tree.isBusy).toBe(true);
+    const lines = news(tree);
+    const added = lines.filter((line) => line.startsWith("+"));
+    expect(added).toEqual(names.map((name) => `+/${name} event`));
+    expect(lines.filter((line) => line === "*/a/b")).toHaveLength(1);
+    expect(finish(tree.compare())).toEqual([]);
+    expect(tree.isBusy).toBe(false);
+  });
+
+  it("reads ahead until too many events wait to be handled, and again later", () => {
+    make("a");
+    const tree = open();
+    start(tree);
+    news(tree);
+    const path = join(directory, "a", "x".repeat(250));
+    const flood = (pairs: number) => {
+      for (let i = 0; i < pairs; i++) {
+        mkdirSync(path);
+        rmdirSync(path);
+      }
+    };
+    flood(100);
+    expect(tree.tryReadAhead()).toBe(true);
+    for (let i = 0; i < 5; i++) {
+      flood(1000);
+      tree.tryReadAhead();
+    }
+    chmodSync(join(directory, "a"), 0o700);
+    expect(tree.tryReadAhead()).toBe(false);
+    expect(told).not.toContain("*/a");
+    expect(news(tree)).toContain("*/a");
+    expect(tree.overflows).toBe(0);
+    expect(tree.tryReadAhead()).toBe(true);
+  });
+
   it("reports as missed what came and went before it could be looked at", () => {
     make("a");
     const tree = open();

@@ -261,6 +261,9 @@ export class Reaper {
   }
 
   #measure(node: Node, bornMs: number | undefined) {
+    // The cgroup may have been seen empty before the events of that time were handled. A change of
+    // an attribute from before the end of its last process can still be among them.
+    if (!this.#tree.tryReadAhead()) this.#xattrs.clear();
     if (!this.#isAccounting) return this.#files.measure(node, bornMs);
     return this.#files.measure(node, bornMs, (fd, mode) => this.#xattrs.load(node, fd, mode));
   }
