@@ -395,6 +395,34 @@ describe("TreeWatch", () => {
     expect(tree.tryReadAhead()).toBe(true);
   });
 
+  it("settles when the events that were queued have been handled, although more come", () => {
+    make("a");
+    const tree = open();
+    start(tree);
+    news(tree);
+    for (let i = 0; i < 3; i++) make(`a/b${i}`);
+    const settling = tree.settle();
+    let steps = 0;
+    for (; settling.next().done !== true && steps < 1000; steps++) {
+      for (let i = 0; i < 3; i++) make(`a/c${steps}-${i}`);
+      tree.step();
+    }
+    expect(steps).toBeLessThan(100);
+    for (let i = 0; i < 3; i++) expect(told).toContain(`+/a/b${i} event`);
+    told.splice(0);
+    expect(news(tree).length).toBeGreaterThan(0);
+    expect(tree.settle().next().done).toBe(true);
+  });
+
+  it("settles when the scan that is under way has ended", () => {
+    for (let i = 0; i < 5; i++) make(`a/b${i}`);
+    const tree = open();
+    tree.step();
+    const settling = tree.settle();
+    while (settling.next().done !== true) tree.step();
+    expect(told).toContain("started");
+  });
+
   it("reports as missed what came and went before it could be looked at", () => {
     make("a");
     const tree = open();

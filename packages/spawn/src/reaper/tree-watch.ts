@@ -189,6 +189,20 @@ export class TreeWatch<Place> {
     return true;
   }
 
+  /**
+   * Waits for the work that is under way, and until the events that are queued now have been
+   * handled. It does not wait for later events, because they may come without end. The work itself
+   * is done by `step`.
+   */
+  *settle(): Generator<void, void> {
+    const work = this.#work;
+    const isUnderWay = () => work !== undefined && this.#work === work;
+    const inotify = this.#inotify;
+    const end = inotify === undefined ? 0 : inotify.bytesRead + inotify.bytesQueued;
+    this.noteEvents();
+    while (this.isBusy && (isUnderWay() || this.#handledBytes < end)) yield;
+  }
+
   /** Begins with the next events. Reads only one buffer of them if none have been read yet. */
   #nextBatch(): Generator<void, void> | undefined {
     if (this.#batches.length === 0 && this.#hasEvents) this.#read();
