@@ -12,7 +12,7 @@
  * - Freezing a cgroup does not count as use: the kernel reports freezing with the same event as a
  *   change of processes, so an event proves nothing without the figures.
  */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
 import {
   Cgroup,
   type LifecycleCounts,
@@ -213,7 +213,8 @@ export class Lifecycle<Node> {
     for (const cgroup of this.#cgroups.values()) {
       const { node, bornMs, report } = cgroup;
       if (cgroup.phase === "populated" && this.#world.isPopulated(node) === true) {
-        const measured = this.#world.measure(node, bornMs);
+        const remains = (figures: CgroupMeasurement) => cgroup.addRemains(figures);
+        const measured = this.#world.measure(node, bornMs, remains);
         if (typeof measured !== "string") {
           cgroup.sample = measured;
           tell?.(node, { ...measured, report });
