@@ -459,6 +459,33 @@ describe("TreeWatch", () => {
     expect(tree.isBusy).toBe(true);
   });
 
+  it("keeps a directory that it cannot look at for lack of descriptors, and starts only when it can", () => {
+    make("a/b");
+    make("other");
+    const tree = open();
+    start(tree);
+    news(tree);
+    const tryStatus = root.tryStatus.bind(root);
+    let isShort = true;
+    root.tryStatus = (path) => {
+      // Long paths need a descriptor for each of their steps.
+      if (isShort) throw Object.assign(new Error(), { code: "EMFILE" });
+      return tryStatus(path);
+    };
+    // Unlike a removal in cgroupfs, one in this file system would end the watch.
+    renameSync(join(directory, "a/b"), join(directory, "other/b"));
+    make("a/c");
+    remove("a/c");
+    expect(news(tree)).toEqual(["!/a/b EMFILE", "!/a/c EMFILE"]);
+    expect(finish(tree.compare())).toEqual([]);
+    expect(told.splice(0)).toEqual(["!/a EMFILE", "!/a/b EMFILE"]);
+    tree.startAgain();
+    expect(news(tree)).toEqual(["!/a EMFILE", "!/a/b EMFILE", "refused"]);
+    isShort = false;
+    tree.startAgain();
+    expect(news(tree)).toEqual(["-/a/b", "started"]);
+  });
+
   it("accepts names of any bytes, and paths longer than the kernel accepts in one call", () => {
     const hostile = ["a\nb", "'\"\\", "\xff\xfe", "x".repeat(255)];
     mkdirSync(join(directory, "a"));
