@@ -130,8 +130,14 @@ export class Lifecycle<Node> {
       return;
     }
     cgroup.phase = "unused";
-    cgroup.isStirred = origin === "event";
-    if (cgroup.isStirred) this.#secondLooks.add(cgroup, this.#world.nowMs());
+    if (origin === "event") {
+      cgroup.isStirred = true;
+      this.#secondLooks.add(cgroup, this.#world.nowMs());
+      return;
+    }
+    // If it is gone, no figures could be read, and the event remains unexplained.
+    const isThere = this.#world.isPopulated(cgroup.node) !== undefined;
+    if (isThere) cgroup.isStirred = false;
   }
 
   /** Called when somebody else removed a cgroup, after the calls for the cgroups below it. */
