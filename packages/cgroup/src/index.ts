@@ -3,7 +3,7 @@
  * scripts see.
  */
 export { scriptAttributes } from "./attributes.ts";
-export type { CgroupUsage, FigureName } from "./figures.ts";
+export { type CgroupUsage, type FigureName, figureEntries } from "./figures.ts";
 export { tryFindCgroup2 } from "./mount.ts";
 export { parseCpuTotalUsec, parsePopulated } from "./parse.ts";
 export { limitPath, MAX_PATH_BYTES } from "./path-limit.ts";

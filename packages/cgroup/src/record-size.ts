@@ -6,9 +6,15 @@ import type { XattrTable } from "./snapshot.ts";
 /** The approximate size of a record without its text. */
 const OBJECT_BYTES = 512;
 
+/**
+ * A character for which V8 stores a string with two bytes for each of its characters. A single
+ * control character, quotation mark or backslash of a customer is enough (see packed-bytes.ts).
+ */
+const WIDE = /[\u0100-\uffff]/;
+
 /** Returns the approximate number of bytes that a record takes in memory. */
 export function recordSize({ json }: EncodedRecord): number {
-  return OBJECT_BYTES + json.length;
+  return OBJECT_BYTES + (WIDE.test(json) ? 2 : 1) * json.length;
 }
 
 /** Returns the number of bytes in the names and values of attributes. */

@@ -50,7 +50,9 @@ function tryList(directoryFd: number): ByteString[] {
 
 /**
  * Returns the tables for a record, without attributes that no longer fit into MAX_RECORD_BYTES, and
- * without empty tables at the end. Pure.
+ * without empty tables at the end. The attributes of the highest cgroup are kept first: otherwise a
+ * customer who may give attributes to two cgroups could displace those above, and with them the
+ * account to which the usage belongs. Pure.
  * @param tables the tables of a cgroup, of its parent, and so on
  */
 export function limitXattrs(tables: readonly XattrTable[]): XattrTable[] {
@@ -61,7 +63,10 @@ export function limitXattrs(tables: readonly XattrTable[]): XattrTable[] {
     leftBytes -= bytes;
     return true;
   };
-  const limited = tables.map((table) => (table.length === 0 ? table : table.filter(fits)));
+  const fromTop = [...tables].reverse();
+  const limited = fromTop
+    .map((table) => (table.length === 0 ? table : table.filter(fits)))
+    .reverse();
   while (limited.at(-1)?.length === 0) limited.pop();
   return limited;
 }

@@ -4,7 +4,9 @@
  * even one that writes only to a remote database.
  *
  * The reserve is a file whose blocks are allocated. When the disk is full it becomes a segment,
- * and marks overwrite its zeros. If its blocks were freed instead, other files could take them.
+ * and marks overwrite its zeros. If its blocks were freed instead, other files could take them. A
+ * file system that never overwrites data in place (btrfs, ZFS) needs room of its own for that; if it
+ * has none, the marks wait, as they do when the reserve is used up.
  */
 import { isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";

@@ -12,7 +12,8 @@ export const DAMAGED_SUFFIX = ".damaged";
 
 /**
  * A record's number consists of its segment's sequence number and its index in that segment. So
- * the number leads to the segment, and is never used again, even if a segment cannot be read.
+ * the number leads to the segment, and is not used again, even if a segment cannot be read. Only if
+ * a run finds no segment at all, because no record was left, it begins again with the first number.
  */
 const RECORDS_PER_SEGMENT = 2 ** 24;
 

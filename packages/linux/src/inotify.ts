@@ -5,7 +5,7 @@ import { ByteReader } from "./bytes.ts";
 import { check, isErrno } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction } from "./libc.ts";
-import { beginCall, cString } from "./memory.ts";
+import { allocate, beginCall, cString } from "./memory.ts";
 
 export const IN_MODIFY = 0x2;
 export const IN_ATTRIB = 0x4;
@@ -25,7 +25,11 @@ const libc = {
   inotify_init1: intFunction("inotify_init1", 1),
   inotify_add_watch: intFunction("inotify_add_watch", 3),
   inotify_rm_watch: intFunction("inotify_rm_watch", 2),
+  ioctl: intFunction("ioctl", 3),
 };
+
+/** @see FIONREAD(2const) */
+const FIONREAD = 0x541b;
 
 /** An event. */
 export interface InotifyEvent {
@@ -99,11 +103,27 @@ export class Inotify {
   }
   #hasMore = false;
 
+  /** The number of bytes that all calls of `read` together have taken from the queue. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+  #bytesRead = 0;
+
+  /** Returns the number of bytes in the queue. @throws SyscallError @see inotify(7) */
+  get bytesQueued(): number {
+    beginCall();
+    const { bytes, address } = allocate(4);
+    const fd = this.fd.number;
+    check(libc.ioctl(fd, FIONREAD, address), "ioctl(FIONREAD)", { fd });
+    return bytes.readInt32LE();
+  }
+
   /** Returns the events that are queued, at most one buffer of them; empty if there are none. */
   read(): InotifyEvent[] {
     this.#hasMore = false;
     try {
       const length = readSync(this.fd.number, this.#buffer);
+      this.#bytesRead += length;
       this.#hasMore = length > this.#buffer.length - MAX_EVENT_BYTES;
       return parseInotifyEvents(this.#buffer.subarray(0, length));
     } catch (error) {

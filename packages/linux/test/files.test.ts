@@ -29,10 +29,13 @@ describe("Inotify", () => {
     linux.removeDirectoryAt(fd, linux.bytesOfLatin1("sub"));
     expect(() => linux.removeDirectoryAt(fd, linux.bytesOfLatin1("sub"))).toThrow("ENOENT");
     closeSync(fd);
+    // Each event has a header of 16 bytes, and its name with padding takes 16.
+    expect([inotify.bytesRead, inotify.bytesQueued]).toEqual([0, 64]);
     expect(inotify.read()).toEqual([
       { wd, mask: (linux.IN_CREATE | linux.IN_ISDIR) >>> 0, name: "sub" },
       { wd, mask: (linux.IN_DELETE | linux.IN_ISDIR) >>> 0, name: "sub" },
     ]);
+    expect([inotify.bytesRead, inotify.bytesQueued]).toEqual([64, 0]);
     expect(inotify.unwatch(wd)).toBe(true);
     expect(inotify.unwatch(wd)).toBe(false);
     expect(() => inotify.watch(join(directory, "missing"), linux.IN_CREATE)).toThrow("ENOENT");

@@ -1,6 +1,7 @@
 /** Tests the last measurement of a real cgroup, and its deletion. */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { CgroupMeasurement } from "@cm4all/cgroup";
 import { bytesOfText } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -59,6 +60,20 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     expect(files.remove(directory("a"), undefined)).toBe("populated");
     expect(exists("a")).toBe(true);
     expect(complaints).toEqual([]);
+  });
+
+  it("is gone if it is removed while it is measured, with the figures that were read before", async () => {
+    const usec = await run("a");
+    const a = directory("a");
+    const remains: CgroupMeasurement[] = [];
+    const keep = (figures: CgroupMeasurement) => remains.push(figures);
+    expect(files.measure(a, undefined, undefined, keep)).toMatchObject({ cpuTotalUsec: usec });
+    expect(remains).toEqual([]);
+    const remove = () => scratch.removeEmpty("a");
+    expect(files.measure(a, undefined, remove, keep)).toBe("gone");
+    expect(remains).toEqual([expect.objectContaining({ cpuTotalUsec: usec, path: "/a" })]);
+    expect(files.measure(a, undefined, undefined, keep)).toBe("gone");
+    expect(remains).toHaveLength(1);
   });
 
   it("is not mistaken for its successor at the same path, whether the successor was used or not", async () => {

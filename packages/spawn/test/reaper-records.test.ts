@@ -91,6 +91,25 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     }
   });
 
+  it("has an attribute that was set before the end, however many events wait before its own", async () => {
+    await start({ deletionDelayMs: 10 });
+    scratch.make("bp.scope/group");
+    set("bp.scope/group", "user.account", "old");
+    scratch.run("bp.scope/group/keep");
+    await scratch.runToEnd("bp.scope/group/first");
+    expect(await xattrs(0)).toEqual([[], ["user.account=old"]]);
+    program.process.kill("SIGSTOP");
+    const child = scratch.run("bp.scope/group/job");
+    await until("its process", () => scratch.isPopulated("bp.scope/group/job"));
+    // The reaper reads 64 KiB of events at once; these are three times as many.
+    for (let i = 0; i < 1500; i++) scratch.make(`bp.scope/${"x".repeat(100)}${i}`);
+    set("bp.scope/group", "user.account", "new");
+    child.kill("SIGKILL");
+    await until("its end", () => !scratch.isPopulated("bp.scope/group/job"));
+    program.process.kill("SIGCONT");
+    expect(await xattrs(1)).toEqual([[], ["user.account=new"]]);
+  });
+
   it("never has an attribute of another cgroup at the same path", async () => {
     await start();
     scratch.make("bp.scope/a");

@@ -344,6 +344,85 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["*/a/b", "*/a"]);
   });
 
+  it("reads ahead which attributes have changed, before it handles the events", () => {
+    make("a/b");
+    const tree = open();
+    start(tree);
+    news(tree);
+    // More than a buffer of events.
+    const names = Array.from({ length: 1500 }, (_, i) => `a/${"c".repeat(40)}${i}`);
+    for (const name of names) make(name);
+    tree.noteEvents();
+    tree.step();
+    chmodSync(join(directory, "a/b"), 0o700);
+    expect(told).not.toContain("*/a/b");
+    expect(tree.tryReadAhead()).toBe(true);
+    expect(told).toContain("*/a/b");
+    expect(told.length).toBeLessThan(10);
+    expect(tree.tryReadAhead()).toBe(true);
+    expect(tree.isBusy).toBe(true);
+    const lines = news(tree);
+    const added = lines.filter((line) => line.startsWith("+"));
+    expect(added).toEqual(names.map((name) => `+/${name} event`));
+    expect(lines.filter((line) => line === "*/a/b")).toHaveLength(1);
+    expect(finish(tree.compare())).toEqual([]);
+    expect(tree.isBusy).toBe(false);
+  });
+
+  it("reads ahead until too many events wait to be handled, and again later", () => {
+    make("a");
+    const tree = open();
+    start(tree);
+    news(tree);
+    const path = join(directory, "a", "x".repeat(250));
+    const flood = (pairs: number) => {
+      for (let i = 0; i < pairs; i++) {
+        mkdirSync(path);
+        rmdirSync(path);
+      }
+    };
+    flood(100);
+    expect(tree.tryReadAhead()).toBe(true);
+    for (let i = 0; i < 5; i++) {
+      flood(1000);
+      tree.tryReadAhead();
+    }
+    chmodSync(join(directory, "a"), 0o700);
+    expect(tree.tryReadAhead()).toBe(false);
+    expect(told).not.toContain("*/a");
+    expect(news(tree)).toContain("*/a");
+    expect(tree.overflows).toBe(0);
+    expect(tree.tryReadAhead()).toBe(true);
+  });
+
+  it("settles when the events that were queued have been handled, although more come", () => {
+    make("a");
+    const tree = open();
+    start(tree);
+    news(tree);
+    for (let i = 0; i < 3; i++) make(`a/b${i}`);
+    const settling = tree.settle();
+    let steps = 0;
+    for (; settling.next().done !== true && steps < 1000; steps++) {
+      for (let i = 0; i < 3; i++) make(`a/c${steps}-${i}`);
+      tree.step();
+    }
+    expect(steps).toBeLessThan(100);
+    for (let i = 0; i < 3; i++) expect(told).toContain(`+/a/b${i} event`);
+    told.splice(0);
+    expect(news(tree).length).toBeGreaterThan(0);
+    expect(tree.settle().next().done).toBe(true);
+  });
+
+  it("settles when the scan that is under way has ended", () => {
+    for (let i = 0; i < 5; i++) make(`a/b${i}`);
+    const tree = open();
+    tree.step();
+    const settling = tree.settle();
+    while (settling.next().done !== true) tree.step();
+    expect(told).toContain("started");
+  });
+
   it("reports as missed what came and went before it could be looked at", () => {
     make("a");
     const tree = open();
@@ -378,6 +457,33 @@ describe("TreeWatch", () => {
     for (steps = 0; told.length === 0; steps++) tree.step();
     expect(told).toHaveLength(1);
     expect(tree.isBusy).toBe(true);
+  });
+
+  it("keeps a directory that it cannot look at for lack of descriptors, and starts only when it can", () => {
+    make("a/b");
+    make("other");
+    const tree = open();
+    start(tree);
+    news(tree);
+    const tryStatus = root.tryStatus.bind(root);
+    let isShort = true;
+    root.tryStatus = (path) => {
+      // Long paths need a descriptor for each of their steps.
+      if (isShort) throw Object.assign(new Error(), { code: "EMFILE" });
+      return tryStatus(path);
+    };
+    // Unlike a removal in cgroupfs, one in this file system would end the watch.
+    renameSync(join(directory, "a/b"), join(directory, "other/b"));
+    make("a/c");
+    remove("a/c");
+    expect(news(tree)).toEqual(["!/a/b EMFILE", "!/a/c EMFILE"]);
+    expect(finish(tree.compare())).toEqual([]);
+    expect(told.splice(0)).toEqual(["!/a EMFILE", "!/a/b EMFILE"]);
+    tree.startAgain();
+    expect(news(tree)).toEqual(["!/a EMFILE", "!/a/b EMFILE", "refused"]);
+    isShort = false;
+    tree.startAgain();
+    expect(news(tree)).toEqual(["-/a/b", "started"]);
   });
 
   it("accepts names of any bytes, and paths longer than the kernel accepts in one call", () => {

@@ -101,11 +101,14 @@ export class CgroupFiles {
    * Measures a cgroup.
    * @param bornMs the time at which its creation was observed, for kernels that do not report it
    * @param also called with the open directory and its mode, to read more from it
+   * @param remains called before "gone" is returned, with the figures that could be read, if the
+   *   cgroup was removed while it was measured. Others are missing
    */
   measure(
     directory: CgroupDirectory,
     bornMs: number | undefined,
     also?: (fd: number, mode: number) => void,
+    remains?: (figures: CgroupMeasurement) => void,
   ): CgroupMeasurement | "gone" | "unreadable" {
     return this.#read(directory, (fd, { birthMs, mode }) => {
       const usage = this.#reader.read(fd);
@@ -116,7 +119,11 @@ export class CgroupFiles {
       also?.(fd, mode);
       const { path, id, measuredMs } = this.identify(directory, undefined);
       // The result always has the same shape. V8 copies only the first spread of a literal quickly.
-      return { ...usage, path, id, measuredMs, birthMs: birthMs ?? bornMs };
+      const measured = { ...usage, path, id, measuredMs, birthMs: birthMs ?? bornMs };
+      // Without its directory, a file looks like a file of a controller that is off.
+      if (this.#isThere(directory)) return measured;
+      remains?.(measured);
+      return "gone";
     });
   }
 

@@ -1,5 +1,5 @@
 /** What `Lifecycle` and its stages work with: a cgroup, and the world in which it lives. */
-import type { CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
+import { type CgroupMeasurement, type CgroupSnapshot, figureEntries } from "@cm4all/cgroup";
 import type { Removal } from "./cgroup-files.ts";
 import type { ReaperCounts } from "./metrics.ts";
 
@@ -103,6 +103,17 @@ export class Cgroup<Node> {
       this.parent.openChildren += Number(this.isOpen) - Number(wasOpen);
   }
 
+  /**
+   * Takes the figures that could be read while somebody removed the cgroup as its last sample.
+   * Those that are missing stay as they were last measured.
+   */
+  addRemains(remains: CgroupMeasurement): void {
+    const before = this.sample ?? this.last;
+    const missing = figureEntries.filter(([name]) => remains[name] === undefined);
+    const known = Object.fromEntries(missing.map(([name]) => [name, before?.[name]]));
+    this.sample = { ...remains, ...known };
+  }
+
   get hasChildren(): boolean {
     return this.children !== undefined && this.children.size > 0;
   }
@@ -136,7 +147,16 @@ export interface LifecycleWorld<Node> {
    * without accounting.
    */
   hasRoom(): boolean;
-  measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
+  /**
+   * Measures a cgroup.
+   * @param remains called before "gone" is returned, with the figures that could be read, if the
+   *   cgroup was removed while it was measured
+   */
+  measure(
+    node: Node,
+    bornMs: number | undefined,
+    remains: (figures: CgroupMeasurement) => void,
+  ): CgroupMeasurement | "gone" | "unreadable";
   /** Returns what is known of a cgroup that is gone. */
   identify(node: Node, bornMs: number | undefined): CgroupMeasurement;
   /**

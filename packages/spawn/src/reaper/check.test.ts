@@ -33,9 +33,9 @@ function* saying<T = void>(text: string, value: () => T): Generator<void, T> {
 
 const tree = {
   retryWatches: () => saying("retry watches", () => {}),
-  noteEvents: () => log.push("note events"),
-  get isBusy() {
-    return events-- > 0;
+  *settle() {
+    log.push("settle");
+    while (events-- > 0) yield;
   },
   compare: () => saying("compare", () => differences),
   apply: (found: readonly Difference<Place>[]) =>
@@ -79,7 +79,7 @@ function finish(): { steps: number; log: string[] } {
   return { steps, log: log.splice(0) };
 }
 
-const CHECK = ["retry watches", "note events", "retried", "retry", "measure", "compare", "look"];
+const CHECK = ["retry watches", "settle", "retried", "retry", "measure", "compare", "look"];
 
 it("does nothing until its interval is over, and then checks at each interval", () => {
   check.start();
@@ -124,7 +124,7 @@ it("repairs what still differs after the grace period, and counts it", () => {
   const { log: confirmed, steps } = finish();
   expect(confirmed).toEqual([
     "wake",
-    "note events",
+    "settle",
     "compare",
     "look",
     "apply appeared new",
@@ -145,5 +145,5 @@ it("leaves alone what events have reported in the meantime, and new differences"
   timers.shift();
   events = 1;
   fire();
-  expect(finish().log).toEqual(["wake", "note events", "compare", "look"]);
+  expect(finish().log).toEqual(["wake", "settle", "compare", "look"]);
 });

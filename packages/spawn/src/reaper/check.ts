@@ -80,7 +80,7 @@ export class PeriodicCheck {
   *#check(): Generator<void, void> {
     this.#listener.begins();
     yield* this.#tree.retryWatches();
-    yield* this.#handleEvents();
+    yield* this.#tree.settle();
     this.#listener.retried();
     yield* this.#lifecycle.retry();
     yield* this.#lifecycle.measureRunning();
@@ -88,14 +88,8 @@ export class PeriodicCheck {
     if (suspects.size > 0) this.#loop.after(GRACE_MS, () => this.#begin(this.#confirm(suspects)));
   }
 
-  /** Handles the events that the kernel has queued. */
-  *#handleEvents(): Generator<void, void> {
-    this.#tree.noteEvents();
-    while (this.#tree.isBusy) yield;
-  }
-
   *#confirm(suspects: ReadonlyMap<string, unknown>): Generator<void, void> {
-    yield* this.#handleEvents();
+    yield* this.#tree.settle();
     const found = [...(yield* this.#differences())].filter(([key]) => suspects.has(key));
     for (const [, difference] of found) {
       if (difference instanceof TreeNode) this.#lifecycle.touched(difference, "comparison");

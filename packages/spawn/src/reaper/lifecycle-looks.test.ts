@@ -441,6 +441,21 @@ describe("a cgroup that is gone when it is to be measured", () => {
     expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
   });
 
+  it("is reported with what could still be read, and else with its last sample", () => {
+    const [a, b] = [world.make("a"), world.make("b")];
+    for (const node of [a, b]) world.start(node);
+    world.charge(b, 3);
+    world.pass();
+    finish(world.lifecycle.measureRunning());
+    for (const node of [a, b]) world.stop(node);
+    world.pass();
+    for (const node of [a, b]) node.gone = true;
+    world.remains.set(a, { cpuTotalUsec: 7 });
+    world.remains.set(b, { cpuTotalUsec: undefined });
+    expect(world.pass(50)).toEqual(["/a#1=7 vanished", "/b#1=3 vanished"]);
+    expect(world.counts).toMatchObject({ vanishedCgroups: 2, releasedCgroups: 0 });
+  });
+
   it("stays vanished, even if another is in use in its place before its removal is reported", () => {
     const a = world.make("a");
     world.run(a);

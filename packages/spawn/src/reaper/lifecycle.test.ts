@@ -139,6 +139,18 @@ describe("an event that the figures do not explain", () => {
     expect(world.counts.vanishedCgroups).toBe(1);
   });
 
+  it("counts as use if the cgroup is gone at the second look, before its removal is reported", () => {
+    const a = world.make("a");
+    world.pass();
+    world.run(a, 0);
+    world.pass(5);
+    world.rmdir(a);
+    world.now += 15;
+    world.work();
+    expect(world.pass()).toEqual(["/a#1 vanished"]);
+    expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
+  });
+
   it("proves nothing if the figures do not explain it at the second look either", () => {
     const a = world.make("a");
     world.pass();

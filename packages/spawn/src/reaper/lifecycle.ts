@@ -12,7 +12,7 @@
  * - Freezing a cgroup does not count as use: the kernel reports freezing with the same event as a
  *   change of processes, so an event proves nothing without the figures.
  */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
 import {
   Cgroup,
   type LifecycleCounts,
@@ -130,8 +130,14 @@ export class Lifecycle<Node> {
       return;
     }
     cgroup.phase = "unused";
-    cgroup.isStirred = origin === "event";
-    if (cgroup.isStirred) this.#secondLooks.add(cgroup, this.#world.nowMs());
+    if (origin === "event") {
+      cgroup.isStirred = true;
+      this.#secondLooks.add(cgroup, this.#world.nowMs());
+      return;
+    }
+    // If it is gone, no figures could be read, and the event remains unexplained.
+    const isThere = this.#world.isPopulated(cgroup.node) !== undefined;
+    if (isThere) cgroup.isStirred = false;
   }
 
   /** Called when somebody else removed a cgroup, after the calls for the cgroups below it. */
@@ -213,7 +219,8 @@ export class Lifecycle<Node> {
     for (const cgroup of this.#cgroups.values()) {
       const { node, bornMs, report } = cgroup;
       if (cgroup.phase === "populated" && this.#world.isPopulated(node) === true) {
-        const measured = this.#world.measure(node, bornMs);
+        const remains = (figures: CgroupMeasurement) => cgroup.addRemains(figures);
+        const measured = this.#world.measure(node, bornMs, remains);
         if (typeof measured !== "string") {
           cgroup.sample = measured;
           tell?.(node, { ...measured, report });

@@ -2,7 +2,13 @@
  * The reaper, which runs on a thread of its own: connects the watched tree, the decisions about
  * cgroups (`Lifecycle`) and the cgroups' files with the thread's event loop.
  */
-import { type CgroupSnapshot, type EncodedRecord, encodeRecord, limitPath } from "@cm4all/cgroup";
+import {
+  type CgroupMeasurement,
+  type CgroupSnapshot,
+  type EncodedRecord,
+  encodeRecord,
+  limitPath,
+} from "@cm4all/cgroup";
 import { EPOLLIN, errorText, freeMemory, Inotify, QUIET_MS, textOf } from "@cm4all/linux";
 import { Lull } from "@cm4all/supervision";
 import { LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log/log.ts";
@@ -27,6 +33,7 @@ import { Turns } from "./turns.ts";
 import { XattrCache } from "./xattr-cache.ts";
 
 type Node = TreeNode<Place>;
+type Remains = (figures: CgroupMeasurement) => void;
 
 /**
  * The pause, in milliseconds, before the reaper looks again at cgroups that it could not look at
@@ -118,7 +125,8 @@ export class Reaper {
       wasUsed: (node: Node) => this.#files.wasUsed(node),
       mayRelease: () => !this.#isAccounting || this.#outbox.hasRoom,
       hasRoom: () => this.#outbox.hasRoom,
-      measure: (node: Node, bornMs: number | undefined) => this.#measure(node, bornMs),
+      measure: (node: Node, bornMs: number | undefined, remains: Remains) =>
+        this.#measure(node, bornMs, remains),
       identify: (node: Node, bornMs: number | undefined) => this.#files.identify(node, bornMs),
       remove: (node: Node, maxUsec: number | undefined) => this.#remove(node, maxUsec),
       released: (node: Node, release: LifecycleRelease, before: CgroupSnapshot | undefined) =>
@@ -260,9 +268,13 @@ export class Reaper {
     });
   }
 
-  #measure(node: Node, bornMs: number | undefined) {
-    if (!this.#isAccounting) return this.#files.measure(node, bornMs);
-    return this.#files.measure(node, bornMs, (fd, mode) => this.#xattrs.load(node, fd, mode));
+  #measure(node: Node, bornMs: number | undefined, remains: Remains) {
+    // The cgroup may have been seen empty before the events of that time were handled. A change of
+    // an attribute from before the end of its last process can still be among them.
+    if (!this.#tree.tryReadAhead()) this.#xattrs.clear();
+    const loadXattrs = (fd: number, mode: number) => this.#xattrs.load(node, fd, mode);
+    const also = this.#isAccounting ? loadXattrs : undefined;
+    return this.#files.measure(node, bornMs, also, remains);
   }
 
   #record(node: Node, snapshot: CgroupSnapshot): EncodedRecord {

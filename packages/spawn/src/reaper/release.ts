@@ -107,15 +107,20 @@ export class ReleaseStage<Node> {
       this.#found.add(cgroup);
       return;
     }
-    const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
+    const measured = this.#measure(cgroup);
     // `unreadable`: the cgroup stays in the phase `empty` until `retry`.
     if (measured === "gone") this.vanish(cgroup);
     else if (measured !== "unreadable") this.#release(cgroup, measured, undefined);
   }
 
+  #measure(cgroup: Cgroup<Node>) {
+    const { node, bornMs } = cgroup;
+    return this.#world.measure(node, bornMs, (remains) => cgroup.addRemains(remains));
+  }
+
   /** Releases an empty cgroup again, because it has used more than its release shows. */
   again(cgroup: Cgroup<Node>): void {
-    const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
+    const measured = this.#measure(cgroup);
     if (typeof measured === "string") return;
     this.#counts.repopulatedCgroups++;
     this.#release(cgroup, measured, this.#deletion.replace(cgroup));

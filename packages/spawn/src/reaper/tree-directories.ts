@@ -21,19 +21,33 @@ export class TreeDirectories<Place> {
     this.#listener = listener;
   }
 
-  /** Returns whether the directory of `node` still exists under its name. */
+  /**
+   * Returns whether the directory of `node` still exists under its name; true if that cannot be
+   * found out now, which is reported.
+   */
   isThere(node: TreeNode<Place>): boolean {
     // The root has no name in the tree, and stays open.
-    return node.parent === undefined || this.#tryStat(node)?.inode === node.inode;
+    if (node.parent === undefined) return true;
+    const status = this.#tryStatus(node.path);
+    return status === "unknown" || status?.inode === node.inode;
   }
 
-  /** Returns whether a directory with this path exists, whatever its inode is. */
+  /**
+   * Returns whether a directory with this path exists, whatever its inode is; true if that cannot
+   * be found out now, which is reported.
+   */
   exists(path: ByteString): boolean {
-    return this.#root.tryStatus(path) !== undefined;
+    return this.#tryStatus(path) !== undefined;
   }
 
-  #tryStat({ path }: TreeNode<Place>): FileStatus | undefined {
-    return this.#root.tryStatus(path);
+  /** Returns undefined if the directory is gone. A long path takes a descriptor to look at. */
+  #tryStatus(path: ByteString): FileStatus | "unknown" | undefined {
+    try {
+      return this.#root.tryStatus(path);
+    } catch (error) {
+      this.#listener.unwatchable(path, error);
+      return "unknown";
+    }
   }
 
   /** Returns the names of the subdirectories of an open directory. */
@@ -51,25 +65,29 @@ export class TreeDirectories<Place> {
 
   /**
    * Looks at every directory, one in each step, and returns the differences from what the events
-   * have reported so far.
+   * have reported so far. What cannot be looked at now counts as unchanged, and is reported.
    */
   *compare(rootNode: TreeNode<Place>): Generator<void, Difference<Place>[]> {
     const differences: Difference<Place>[] = [];
-    const open = [{ node: rootNode, links: statusOf(this.#root.fd).links }];
+    const { links } = statusOf(this.#root.fd);
+    const open: { node: TreeNode<Place>; links: number | undefined }[] = [
+      { node: rootNode, links },
+    ];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const { node, links } = next;
       let present = 0;
       for (const child of node.children.values()) {
-        const stat = this.#tryStat(child);
+        const stat = this.#tryStatus(child.path);
         if (stat !== undefined) present++;
-        if (stat?.inode === child.inode) open.push({ node: child, links: stat.links });
+        if (stat === "unknown") open.push({ node: child, links: undefined });
+        else if (stat?.inode === child.inode) open.push({ node: child, links: stat.links });
         else {
           differences.push({ kind: "gone", node: child, name: child.name });
           if (stat !== undefined) differences.push({ kind: "appeared", node, name: child.name });
         }
         yield;
       }
-      if (node.isAttached && links !== present + LINKS_OF_EMPTY)
+      if (node.isAttached && links !== undefined && links !== present + LINKS_OF_EMPTY)
         this.#compareList(node, differences);
     }
     return differences;

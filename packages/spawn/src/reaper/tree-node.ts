@@ -66,7 +66,10 @@ export interface TreeListener<Place> {
    * `removed`.
    */
   touched(node: TreeNode<Place>, origin: Origin): void;
-  /** Called when the extended attributes, the mode or the owner of a directory have changed. */
+  /**
+   * Called when the extended attributes, the mode or the owner of a directory have changed: at the
+   * latest before `TreeWatch.tryReadAhead` returns true.
+   */
   attributesChanged(node: TreeNode<Place>): void;
   /** Called when a directory is gone, after the calls for those below it. */
   removed(node: TreeNode<Place>): void;
@@ -81,7 +84,7 @@ export interface TreeListener<Place> {
    */
   startRefused(): void;
   /**
-   * Called when the kernel has lost events. The changes are then reported as those of a
+   * Called when the kernel has lost events. The changes are later reported as those of a
    * comparison.
    */
   overflowed(): void;

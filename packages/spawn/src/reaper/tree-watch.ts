@@ -12,7 +12,8 @@
  * for the whole process.
  *
  * All work is done in steps, one for each directory or event, so that thousands of them do not
- * keep the caller from its other work.
+ * keep the caller from its other work. Only changes of attributes are reported as soon as their
+ * events are read, because they make tables invalid that may be used before the next step.
  */
 import {
   type ByteString,
@@ -46,6 +47,20 @@ import {
 const DIRECTORY_EVENTS =
   IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR;
 
+/**
+ * The limit for events that were read and are not handled yet, in bytes of the kernel's format. In
+ * memory they take a few times as much. The kernel's queue holds 16,384 events, which take 1 MiB if
+ * their names have up to 48 bytes.
+ */
+const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
+
+/** Events that were read at the same time. */
+interface Batch {
+  readonly events: readonly InotifyEvent[];
+  /** The value of `bytesRead` after they were read. */
+  readonly end: number;
+}
+
 export class TreeWatch<Place> {
   readonly #root: OpenRoot;
   readonly #rules: TreeRules<Place>;
@@ -62,6 +77,10 @@ export class TreeWatch<Place> {
   /** The work that is under way, one step at a time. */
   #work: Generator<void, void> | undefined;
   #hasEvents = false;
+  /** Events that were read. Their handling has not begun. */
+  readonly #batches: Batch[] = [];
+  /** The end of the latest batch that has been handled. */
+  #handledBytes = 0;
   /** True once everything that existed at startup has been reported. */
   #isStarted = false;
   /** True if a shortage has kept a directory from being looked at since the latest start began. */
@@ -99,7 +118,7 @@ export class TreeWatch<Place> {
 
   /** Returns whether work is under way, or events that were noted have not been handled yet. */
   get isBusy(): boolean {
-    return this.#work !== undefined || this.#hasEvents;
+    return this.#work !== undefined || this.#hasEvents || this.#batches.length > 0;
   }
 
   /** Notes that the kernel has queued events. */
@@ -109,7 +128,7 @@ export class TreeWatch<Place> {
 
   /** Does one step of the work. @returns false if there was nothing to do */
   step(): boolean {
-    if (this.#work === undefined && this.#hasEvents) this.#work = this.#readEvents();
+    if (this.#work === undefined) this.#work = this.#nextBatch();
     if (this.#work === undefined && this.#mustStartAgain) this.#work = this.#startAgain();
     if (this.#work === undefined) return false;
     if (this.#work.next().done === true) this.#work = undefined;
@@ -152,15 +171,68 @@ export class TreeWatch<Place> {
     this.#listener.unwatchable(path, error);
   }
 
-  /** Reads only one buffer of events: while they are handled, the kernel may merge further ones. */
-  #readEvents(): Generator<void, void> | undefined {
-    const events = this.#inotify?.read() ?? [];
-    // If events come later, the descriptor becomes ready again.
-    this.#hasEvents = this.#inotify?.hasMore === true;
-    return events.length === 0 ? undefined : this.#handle(events);
+  /**
+   * Reads the events that are queued now, to report at once which attributes have changed. The
+   * events themselves are handled in later steps.
+   * @returns false if too many events wait to be handled: attributes may then have changed
+   *   without a report
+   */
+  tryReadAhead(): boolean {
+    const inotify = this.#inotify;
+    if (inotify === undefined) return true;
+    // More events may come while these are read.
+    const end = inotify.bytesRead + inotify.bytesQueued;
+    while (inotify.bytesRead < end) {
+      if (inotify.bytesRead - this.#handledBytes >= MAX_BACKLOG_BYTES) return false;
+      this.#read();
+    }
+    return true;
   }
 
-  *#handle(events: readonly InotifyEvent[]): Generator<void, void> {
+  /**
+   * Waits for the work that is under way, and until the events that are queued now have been
+   * handled. It does not wait for later events, because they may come without end. The work itself
+   * is done by `step`.
+   */
+  *settle(): Generator<void, void> {
+    const work = this.#work;
+    const isUnderWay = () => work !== undefined && this.#work === work;
+    const inotify = this.#inotify;
+    const end = inotify === undefined ? 0 : inotify.bytesRead + inotify.bytesQueued;
+    this.noteEvents();
+    while (this.isBusy && (isUnderWay() || this.#handledBytes < end)) yield;
+  }
+
+  /** Begins with the next events. Reads only one buffer of them if none have been read yet. */
+  #nextBatch(): Generator<void, void> | undefined {
+    if (this.#batches.length === 0 && this.#hasEvents) this.#read();
+    const batch = this.#batches.shift();
+    return batch === undefined ? undefined : this.#handle(batch);
+  }
+
+  #read(): void {
+    const inotify = this.#inotify;
+    const all = inotify?.read() ?? [];
+    // If events come later, the descriptor becomes ready again.
+    this.#hasEvents = inotify?.hasMore === true;
+    if (inotify === undefined || all.length === 0) return;
+    const events: InotifyEvent[] = [];
+    for (const event of all) {
+      if ((event.mask & IN_Q_OVERFLOW) !== 0) this.#listener.overflowed();
+      if ((event.mask & IN_ATTRIB) === 0) events.push(event);
+      else this.#attributesChanged(event);
+    }
+    this.#batches.push({ events, end: inotify.bytesRead });
+  }
+
+  #attributesChanged({ wd, name }: InotifyEvent): void {
+    const directory = this.#directories.get(wd);
+    // Subdirectories have watches of their own.
+    if (directory !== undefined && latin1Of(name) === "")
+      this.#listener.attributesChanged(directory);
+  }
+
+  *#handle({ events, end }: Batch): Generator<void, void> {
     for (const { wd, mask } of events) {
       const file = (mask & IN_MODIFY) === 0 ? undefined : this.#files.get(wd);
       if (file !== undefined) this.#touched.add(file);
@@ -180,6 +252,7 @@ export class TreeWatch<Place> {
       yield;
     }
     if (overflow) yield* this.#recover();
+    this.#handledBytes = end;
   }
 
   *#changed(directory: TreeNode<Place>, { mask, name }: InotifyEvent): Generator<void, void> {
@@ -187,9 +260,6 @@ export class TreeWatch<Place> {
     if ((mask & IN_CREATE) !== 0) yield* this.#created(directory, name);
     if ((mask & IN_MOVED_TO) !== 0) yield* this.#appeared(directory, name, "event");
     if ((mask & (IN_DELETE | IN_MOVED_FROM)) !== 0) this.#disappeared(directory, name);
-    // Subdirectories have watches of their own.
-    if ((mask & IN_ATTRIB) !== 0 && latin1Of(name) === "")
-      this.#listener.attributesChanged(directory);
     yield;
   }
 
@@ -211,7 +281,6 @@ export class TreeWatch<Place> {
    */
   *#recover(): Generator<void, void> {
     this.overflows++;
-    this.#listener.overflowed();
     yield* this.apply(yield* this.compare());
     for (const node of this.#files.values()) {
       this.#listener.touched(node, "comparison");

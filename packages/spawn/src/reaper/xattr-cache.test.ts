@@ -8,6 +8,17 @@ import { OpenRoot } from "./open-root.ts";
 import { TreeNode } from "./tree-node.ts";
 import { XattrCache } from "./xattr-cache.ts";
 
+const reading = vi.hoisted(() => ({ error: undefined as Error | undefined }));
+
+vi.mock("@cm4all/cgroup", async (importOriginal) => {
+  const original = await importOriginal<typeof import("@cm4all/cgroup")>();
+  const readXattrs: typeof original.readXattrs = (fd, mode) => {
+    if (reading.error !== undefined) throw reading.error;
+    return original.readXattrs(fd, mode);
+  };
+  return { ...original, readXattrs };
+});
+
 const EMFILE = expect.objectContaining({ code: "EMFILE" });
 
 let directory: string;
@@ -21,6 +32,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "xattr-cache-"));
   root = new OpenRoot(bytesOfText(directory));
   complain.mockReset();
+  reading.error = undefined;
   cache = new XattrCache(root, complain);
 });
 afterEach(() => {
@@ -79,6 +91,18 @@ it("reports a shortage of descriptors, and leaves out nothing once descriptors a
   // Tables that were loaded need no descriptor.
   withoutDescriptors(() => expect(cache.of(job)).toEqual([table("job"), table("scope")]));
   expect(complain).not.toHaveBeenCalled();
+});
+
+it("reports a shortage of memory, and leaves out attributes that cannot be read for another reason", () => {
+  const { job, path, load } = makeTree();
+  reading.error = Object.assign(new Error("no memory"), { code: "ENOMEM" });
+  expect(() => withOpen(path, load)).toThrow("no memory");
+  expect(complain).not.toHaveBeenCalled();
+  reading.error = Object.assign(new Error("no disk"), { code: "EIO" });
+  withOpen(path, load);
+  expect(complain).toHaveBeenCalledWith("read attributes", expect.stringContaining("no disk"));
+  reading.error = undefined;
+  expect(cache.of(job)).toEqual([table("job"), table("scope")]);
 });
 
 it("reads evicted tables again, even after an attempt without descriptors", () => {

@@ -129,6 +129,7 @@ export class XattrCache<Place> {
       this.#keep(node, table);
       return table;
     } catch (error) {
+      if (isShortage(error)) throw error;
       this.#complain("read attributes", `cannot read attributes of a cgroup: ${errorText(error)}`);
       return NOTHING;
     }

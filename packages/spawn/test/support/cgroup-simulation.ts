@@ -1,4 +1,5 @@
 /** A simulated cgroupfs with a clock, for tests of the reaper's decisions. */
+import type { CgroupUsage } from "@cm4all/cgroup";
 import { bytesOfText, textOf } from "@cm4all/linux";
 import { zeroCounts } from "../../src/metrics/declaration.ts";
 import type { LifecycleRelease } from "../../src/reaper/cgroup.ts";
@@ -50,6 +51,8 @@ export class Simulation {
   readonly refused = new Set<Directory>();
   /** The directories in which only the figures cannot be read. */
   readonly unmeasurable = new Set<Directory>();
+  /** The figures that can still be read of directories that are removed while they are measured. */
+  readonly remains = new Map<Directory, CgroupUsage>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];
   /** Called just before the lifecycle is told whether a cgroup was used. */
@@ -68,7 +71,9 @@ export class Simulation {
         },
         mayRelease: () => !this.isAccounting || this.hasRoom,
         hasRoom: () => this.hasRoom,
-        measure: (node, birthMs) => {
+        measure: (node, birthMs, remains) => {
+          const figures = this.remains.get(node);
+          if (figures !== undefined) remains({ ...identity(node), ...figures });
           if (node.gone) return "gone";
           if (this.refused.has(node) || this.unmeasurable.has(node)) return "unreadable";
           return { ...identity(node), birthMs, cpuTotalUsec: node.total };

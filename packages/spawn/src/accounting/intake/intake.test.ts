@@ -399,6 +399,24 @@ describe("the intake", () => {
     expect(answers).toEqual([1, 3]);
   });
 
+  it("replaces a record that waits again, although the withdrawn replacement is still waiting for room", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    release(2, { usec: 1000, replaces: 1 });
+    await journal.sync();
+    expect(journal.states).toEqual([RecordState.REPLACED]);
+    intake.withdrawn([2]);
+    release(3, { usec: 2000 });
+    for (let i = 0; i < 8; i++) await journal.sync();
+    expect(journal.states).toEqual([RecordState.GONE, RecordState.WAITING]);
+    expect(answers).toEqual([1, 3]);
+    expect(intake.counts.supersededReports).toBe(1);
+    intake.deleted([3]);
+    expect(handedOver).toEqual([0, 0, 1]);
+  });
+
   it("remembers the parked report that precedes a record whose replacement is withdrawn", async () => {
     await start();
     release(1);

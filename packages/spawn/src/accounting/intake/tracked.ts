@@ -11,7 +11,10 @@ export interface Tracked {
   number: number | undefined;
   /** True if it is on the disk, and any record that it replaces is marked as gone. */
   isWritten: boolean;
-  /** Resolves when it is written or will not be. */
+  /**
+   * Resolves when it is written or will not be. If another record was to follow it, it resolves
+   * when the same holds for that record.
+   */
   written: Promise<void>;
   /** The record itself, until it is given to the journal. */
   record: EncodedRecord | undefined;
