@@ -518,12 +518,15 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
   });
 
   it("loses nothing when it is killed at random moments", async () => {
-    const count = 300;
     const accounted = new Set<string>();
+    let kills = 0;
+    let count = 0;
     let isDone = false;
     const work = Promise.all(
-      Array.from({ length: 6 }, async (_, worker) => {
-        for (let i = worker; i < count; i += 6) {
+      Array.from({ length: 6 }, async () => {
+        // On a busy machine, 300 cgroups may be over before there were enough kills.
+        while (count < 300 || kills < 4) {
+          const i = count++;
           await scratch.runToEnd(`bp.scope/g${i % 10}-${Math.floor(i / 60)}/c${i}`);
           await pause(20);
         }
@@ -531,7 +534,6 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     ).finally(() => {
       isDone = true;
     });
-    let kills = 0;
     while (!isDone) {
       const program = await start({ accounting: true, deletionDelayMs: 10 });
       const end = performance.now() + 40 + Math.random() * 200;
@@ -552,7 +554,6 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       },
       20_000,
     );
-    expect(kills).toBeGreaterThan(3);
     const paths = [...accounted].filter((path) => /\/c\d+$/.test(path));
     expect(paths).toHaveLength(count);
   });
