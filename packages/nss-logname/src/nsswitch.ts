@@ -69,8 +69,8 @@ const headPattern = /^[ \t\v\f\r]*(passwd|group)(?=[ \t\v\f\r:]|$)[ \t\v\f\r]*(:
 const servicePattern = /([ \t\v\f\r]*)([^ \t\v\f\r:#[\]]+)([ \t\v\f\r]*\[[^\]]*\])?/y;
 const tailPattern = /[ \t\v\f\r]*(?:(?<=[ \t\v\f\r])#.*)?$/sy;
 /**
- * A criterion in a bracket. No two parts of the pattern can match the same text, so matching takes
- * linear time.
+ * A criterion in a bracket. No two neighbouring parts of the pattern can match the same character,
+ * so matching takes linear time.
  */
 const criterionPattern = /[ \t\v\f\r]*(!?)(\w+)[ \t\v\f\r]*=[ \t\v\f\r]*(\w+)(?=[ \t\v\f\r\]])/y;
 const bracketEndPattern = /[ \t\v\f\r]*\]$/y;

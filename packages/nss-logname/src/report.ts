@@ -19,7 +19,10 @@ export interface Section {
   readonly isGood: boolean;
 }
 
-/** Reports which of these C libraries have a module that they can load; at least one has to. */
+/**
+ * Reports which of these C libraries have a module that they can load. The section is good if at
+ * least one of them has.
+ */
 export function reportModule({ libcs, modules }: Libraries): Section {
   const title = "Module";
   if (libcs.length === 0)

@@ -157,7 +157,7 @@ describe("the command line", () => {
   });
 });
 
-describe.skipIf(missing("root"))("the system", () => {
+describe.skipIf(missing("root"))("the command in a restricted environment", () => {
   const inNamespace = (setUp: string, ...args: string[]) =>
     spawnSync(
       "unshare",

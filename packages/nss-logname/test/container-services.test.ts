@@ -41,7 +41,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       expect(print(claiming("bob"), "id", "-u", "bob")).toBe("1000\n");
     });
 
-    it("keeps its groups: none is found by our name, none gets a member", () => {
+    it("keeps its groups: the module finds no group by name, and adds no member to any", () => {
       expect(print(claiming("staff"), "getent", "group", "staff")).toBe("staff:x:50:bob\n");
       expect(container.run(alice, "getent", "group", "alice").status).toBe(2);
       expect(print(alice, "getent", "group")).toBe(group);
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       expect(print(who, ...command)).toBe(expected);
     });
 
-    it("of the module's user are the real groups that list its name", () => {
+    it("of the user whom the module names are the real groups that list this name", () => {
       container.install();
       expect(print(alice, "id", "-G", "alice")).toBe(`${gid} 44\n`);
     });

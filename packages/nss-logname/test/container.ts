@@ -53,7 +53,7 @@ export class Container extends Image {
     for (const file of output("/usr/bin/python3", args).trim().split("\n")) {
       this.addFile(file);
       if (file.endsWith(".so")) this.addLibrariesOf(file);
-      // Python looks for this directory, even if it needs nothing from there.
+      // Python looks for lib-dynload beside os.py, even if it needs nothing from it.
       if (basename(file) === "os.py")
         mkdirSync(`${this.root}${dirname(file)}/lib-dynload`, { recursive: true });
     }

@@ -104,7 +104,7 @@ export class Image implements Disposable {
       'mount --bind "$root" "$root" && mount -o remount,bind,suid,dev "$root" || exit 99',
       ...this.#binds.map((path) => `mount --bind '${path}' "$root"'${path}' || exit 99`),
       'mount --rbind /proc "$root/proc" || exit 99',
-      // Numbers, so that the host's own NSS is not asked.
+      // Each id has a plus sign, so that chroot(1) does not look it up as a name first.
       'exec chroot --userspec="$user" --groups="$groups" "$root" /usr/bin/env -i "$@"',
     ].join("\n");
     const groups = (who.groups ?? []).map((gid) => `+${gid}`).join(",");

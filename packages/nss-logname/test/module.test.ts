@@ -39,7 +39,7 @@ describe.skipIf(missing("gcc"))("libnss_cm4all_logname.so.2", () => {
     for (const [, minor] of versions) expect(Number(minor)).toBeLessThanOrEqual(17);
   });
 
-  it("is bound when it is loaded, has read-only relocations, and no executable stack", () => {
+  it("is bound when it is loaded, and has read-only relocations and no executable stack", () => {
     expect(output("readelf", ["--dynamic", builtModule])).toMatch(/BIND_NOW/);
     const segments = output("readelf", ["--segments", "--wide", builtModule]);
     expect(segments).toMatch(/GNU_RELRO/);

@@ -53,10 +53,12 @@ export const MAX_ERROR_SIZE = 1000;
 export const SOCKET_NAME = "cm4all-spawn";
 
 /**
- * The packets of one datagram form one request. Each command except NOP may occur at most once. A
- * valid request that asks for nothing (no namespace, no lease) gets no answer. A request that asks
- * for something but has no NAME gets ERROR; any other request may get ERROR, too. Commands that are
- * not listed are ignored, because newer clients may send more.
+ * The packets of one datagram form one request. Each command except NOP may occur at most once.
+ * Commands that are not listed are ignored, because newer clients may send more.
+ *
+ * ERROR is the answer to any request of a client that may not use the service, to an invalid
+ * request (such as one that asks for something without a NAME), and to one that cannot be
+ * fulfilled. Otherwise, a request that asks for nothing (no namespace, no lease) gets no answer.
  */
 export const RequestCommand = {
   /** Payload: any, ignored. Answer: none. */

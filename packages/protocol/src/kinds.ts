@@ -58,8 +58,8 @@ export type KindRow = (typeof NAMESPACE_KINDS)[number];
 export type NamespaceKind = KindRow["kind"];
 
 /**
- * A choice of kinds: those that exist, or those that are requested. The value of a chosen kind is
- * its payload or true.
+ * A choice of kinds, such as those that are requested. The value of a chosen kind is its payload or
+ * true.
  */
 export type Choice = {
   readonly [Kind in NamespaceKind]?: Uint8Array | boolean | undefined;

@@ -185,7 +185,7 @@ describe("encodeRequest", () => {
   });
 });
 
-describe("each kind of the table", () => {
+describe("each kind in NAMESPACE_KINDS", () => {
   it.each(NAMESPACE_KINDS)("$kind is requested by exactly one packet", ({ kind, command }) => {
     const payload = Uint8Array.from(Buffer.from("0 0 1"));
     const { takesPayload } = KINDS[kind];

@@ -20,7 +20,7 @@ type Payloads = { [Kind in PayloadKind]: Uint8Array | undefined };
  */
 type Asked = { [Kind in Exclude<NamespaceKind, PayloadKind> | "lease"]: boolean } & Payloads;
 
-/** A request for at least one namespace or a lease of one name. */
+/** A request for namespaces of one name, for a lease of it, or for both. */
 export interface Request extends Readonly<Asked> {
   /** 1 to 4080 bytes from 0x20 to 0x7f. */
   readonly name: string;
@@ -33,16 +33,19 @@ export interface DecodedRequest {
   readonly unknownCommands: readonly number[];
 }
 
-/** The kinds by command. Commands are below 32, because `decodeRequest` keeps a bit for each. */
+/**
+ * The kinds by command. Known commands have to be below 32, because `decodeRequest` keeps a bit for
+ * each.
+ */
 const ROWS: readonly (KindRow | undefined)[] = Array.from(
   { length: 1 + Math.max(...Object.values(RequestCommand)) },
   (_, command) => NAMESPACE_KINDS.find((row) => row.command === command),
 );
 
 /**
- * A request for each combination of packets, without names and payloads. The index of a request has
- * a bit for each of its commands. Copying a template for each datagram is cheaper than setting each
- * field.
+ * The decoded requests for all combinations of packets, without names and payloads. The index of a
+ * template has a bit for each command of the request. Copying a template for each datagram is
+ * cheaper than setting each field.
  */
 const TEMPLATES: readonly Request[] = Array.from({ length: 1 << ROWS.length }, (_, seen) => ({
   name: "",
@@ -166,7 +169,8 @@ export function payloadOf(choice: Choice, kind: NamespaceKind): Uint8Array | und
 
 /**
  * Encodes a request; a field that is left out requests nothing.
- * @throws RangeError if the name is not allowed or nothing is requested
+ * @throws RangeError if the name is not allowed, nothing is requested, or a payload is too long for
+ *   a packet
  */
 export function encodeRequest(
   request: Partial<Readonly<Asked>> & { readonly name: string },

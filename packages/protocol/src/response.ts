@@ -7,7 +7,7 @@ import { type Choice, NAMESPACE_KINDS } from "./kinds.ts";
 /** The bit for the lease, after those for the kinds. */
 const LEASE = 1 << NAMESPACE_KINDS.length;
 
-/** All answers but ERROR. There are few, because an answer says only which kinds follow. */
+/** All answers but ERROR. There are few, because an answer says only which descriptors it has. */
 const handlesDatagrams = Array.from({ length: 2 * LEASE }, (_, bits) =>
   bits === 0 ? undefined : encodeHandles(bits),
 );

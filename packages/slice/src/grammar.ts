@@ -1,7 +1,7 @@
 /**
  * The grammars of the values of systemd.resource-control(5), as pure parsers. They are stricter
  * than systemd's own where systemd would guess: they allow no octal or hexadecimal numbers, only
- * one unit in a size, and no value that the kernel would refuse at the start of the slice.
+ * one unit in a size, and no value that the kernel would refuse when the slice starts.
  */
 import { posix } from "node:path";
 
@@ -79,7 +79,9 @@ function sizeOf(text: string, base: 1000 | 1024): number | undefined {
   return Math.floor(Number(`${whole}${fraction}`) * base ** " KMGTPE".indexOf(unit || " "));
 }
 
-/** The kernel treats this size and larger ones as "no limit", which is written `infinity`. */
+/**
+ * The kernel treats a memory limit of this size or more as "no limit", which is written `infinity`.
+ */
 const SIZE_END = 2 ** 63;
 
 interface SizeOptions {
