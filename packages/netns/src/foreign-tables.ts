@@ -76,7 +76,7 @@ const isForeign = ({ hook, table }: Chain): boolean =>
 /**
  * Returns the foreign chains that drop packets of a link.
  * @param listed the output of `list table` for each of the `forwardingTables`
- * @param link the host's end
+ * @param link the host's end of a pair, or a bridge
  */
 export function findObstacles(
   listed: readonly unknown[],
@@ -143,7 +143,7 @@ function names(expression: Json, link: string): boolean {
   );
 }
 
-/** Returns the commands that let packets out, and answers and published ports in. */
+/** Returns commands that let packets out, and let in answers and packets to published ports. */
 function remedies(ruleset: Ruleset, chain: Chain, link: string): string[] {
   const { family, table, name } = chain;
   const iptables = family === "ip6" ? "ip6tables" : "iptables";

@@ -25,8 +25,8 @@ const IPV6_ALL = "net/ipv6/conf/all/forwarding";
 const read = (path: string): string => readFileSync(join(SYS, path), "utf8").trim();
 
 /**
- * Returns the path of the setting that forwards the link's packets of that family; undefined if
- * there is none.
+ * Returns the path of the setting that makes the host forward packets of a family that come in on
+ * the link; undefined if there is none.
  */
 function settingPath(link: string, family: Family): string | undefined {
   if (family === "ipv4") return `net/ipv4/conf/${link}/forwarding`;
@@ -81,9 +81,9 @@ export function allowForwarding(
 }
 
 /**
- * Restores the host's settings that no other namespace needs.
- * @param forget records that this namespace needs none of the settings any more; called under the
- * lock, before another process can read the record
+ * Restores those of the settings that no other namespace needs.
+ * @param forget records that this namespace needs none of the settings any more; called before the
+ * shared lock is released, because the next process that takes it reads the record
  */
 export function restoreForwarding(
   name: string,

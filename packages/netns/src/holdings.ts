@@ -16,8 +16,8 @@ export interface Holdings {
   readonly host: RtnetlinkSocket;
   namespace?: NetworkNamespace | undefined;
   /**
-   * True if the name below /run/netns may be removed: a namespace, or a file on which nothing
-   * is mounted.
+   * True if the name exists below /run/netns and may be removed. It is the name of a namespace, or
+   * of a file on which nothing is mounted.
    */
   attached: boolean;
   /** True if we have made `namespace`, so that everything in it is ours. */
@@ -27,7 +27,7 @@ export interface Holdings {
   settings: readonly ChangedSetting[];
   /** Records the remaining parts. */
   save?: (() => void) | undefined;
-  /** Returns the descriptor that holds the lock of the name, until the next `save`. */
+  /** Returns the descriptor that holds the lock of the name; the next `save` replaces it. */
   lock?: (() => number | undefined) | undefined;
 }
 

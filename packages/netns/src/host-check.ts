@@ -161,7 +161,7 @@ function defaultRouteLinks(host: RtnetlinkSocket): string[] {
 
 function obstacles(link: string, families: readonly Family[], origin: string): string[] {
   if (!isOnPath("nft")) return [];
-  // Only foreign tables are listed: there may be a table of ours for each of a thousand namespaces.
+  // The rules of our own tables are not listed: a thousand namespaces may have a thousand tables.
   const tables = forwardingTables(listJson("chains"));
   const listed = tables.map(({ family, table }) => listJson("table", family, table));
   return findObstacles(listed, link, families).map(
@@ -170,7 +170,10 @@ function obstacles(link: string, families: readonly Family[], origin: string): s
   );
 }
 
-/** With br_netfilter, which Docker loads, the packets of a bridge pass the forward hook, too. */
+/**
+ * Returns warnings about chains that drop the packets of a bridge: with br_netfilter, which Docker
+ * loads, these packets pass the forward hook, too.
+ */
 function bridgeObstacles({ value, origin }: Located<BridgePort>): string[] {
   const families = (["ipv4", "ipv6"] as const).filter((family) => isSet(bridgeSettings[family]));
   return families.length === 0 ? [] : obstacles(value.bridge, families, origin);

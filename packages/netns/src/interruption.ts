@@ -4,7 +4,7 @@ import { exitStatusOfSignal } from "./failures.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const;
 
-/** Holds back the signals until this object is disposed of. */
+/** Catches the signals until this object is disposed of. */
 export class Interruption {
   #reason: CommandFailure | undefined;
   #listener: ((reason: CommandFailure) => void) | undefined;
@@ -19,14 +19,17 @@ export class Interruption {
     this.#listener?.(this.#reason);
   };
 
-  /** Checks for signals. @throws CommandFailure if a signal came, even if it came just now */
+  /** Checks for signals. @throws CommandFailure if one has come, even just now */
   async check(): Promise<void> {
     // Node calls signal handlers only from its event loop.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#reason !== undefined) throw this.#reason;
   }
 
-  /** Sets the function that is called at once when a signal comes; undefined for none. */
+  /**
+   * Sets the function that is called immediately when a signal comes, or now if one has come
+   * already; undefined for none.
+   */
   notify(listener: ((reason: CommandFailure) => void) | undefined): void {
     this.#listener = listener;
     if (this.#reason !== undefined) listener?.(this.#reason);

@@ -36,7 +36,7 @@ type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
 /** Writes the record before the namespace gets its name, and again for each new part. */
 export interface Recorder {
-  /** The descriptor that holds the lock of the name, until the next `write`. */
+  /** The descriptor that holds the lock of the name; the next `write` replaces it. */
   readonly lock?: number;
   write(record: NamespaceRecord): void;
 }

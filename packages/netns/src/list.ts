@@ -104,8 +104,8 @@ function countProcesses(
 }
 
 /**
- * Returns the names of the host's tables, or none if no namespace has a table; undefined if nft
- * cannot list them.
+ * Returns the names of the host's nftables tables; undefined if nft(8) cannot list them. If no
+ * namespace has a table, nft is not run, and the set is empty.
  */
 function tablesOf(records: ReadonlyMap<string, NamespaceRecord>): Set<string> | undefined {
   const some = [...records.values()].some(({ undo }) =>

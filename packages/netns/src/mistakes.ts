@@ -1,7 +1,10 @@
-/** Collects the mistakes in a description, so that they are all shown together. */
+/** Collects the mistakes in a file, so that they are all shown together. */
 import { ConfigError } from "@cm4all/command/toml";
 
-/** Thrown for mistakes in a description: a line for each, which starts with `FILE:LINE: `. */
+/**
+ * Thrown for mistakes in a description or in the configuration. The message has a line for each
+ * mistake, which starts with `FILE:LINE: `.
+ */
 export class DescriptionError extends Error {
   override readonly name = "DescriptionError";
 
@@ -21,7 +24,7 @@ export function ifOfType<T>(read: () => T): T | undefined {
   }
 }
 
-/** All mistakes of a file, which are reported together. */
+/** All mistakes in a file, which are reported together. */
 export class Mistakes {
   readonly found: ConfigError[] = [];
 

@@ -1,4 +1,4 @@
-/** Checks the name of a namespace and of its link. Pure. */
+/** Checks the name of a namespace or of a link. Pure. */
 
 /** IFNAMSIZ of the kernel's if.h, less the NUL. */
 const NAME_BYTES_MAX = 15;

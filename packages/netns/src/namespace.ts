@@ -1,7 +1,7 @@
 /**
  * Makes, finds and removes named network namespaces as ip-netns(8) does. Each is a bind mount of
- * nsfs below a directory. The directory is a shared mount point, so that other mount namespaces
- * see the namespace, too.
+ * nsfs below /run/netns. This directory is a shared mount point, so that other mount namespaces see
+ * the bind mounts, too.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from "node:fs";
 import {

@@ -10,7 +10,7 @@ export function deleteTableText(table: string): string {
 }
 
 /**
- * Formats a table, which replaces an existing one.
+ * Formats a table, which replaces an existing one of that name.
  * @param indexOf returns a link's index: rules use indexes, because udev and other programs rename
  * links
  */

@@ -122,7 +122,7 @@ export function planEnd(end: EndDescription, place: Place, shared: boolean): Ste
     const at: Place = { side: place.side, link };
     for (const { value, origin } of part.addresses)
       steps.push({ kind: "add-address", place: at, prefix: value, shared, origin });
-    // The wait comes before the routes and the script, which may need the address.
+    // The routes and the script may need the address: the wait for it comes before them.
     const ipv6 = part.addresses.find(({ value }) => value.address.bytes.length === 16);
     if (shared && ipv6 !== undefined && end.up !== false)
       steps.push({ kind: "await-addresses", link, origin: ipv6.origin });

@@ -52,7 +52,7 @@ describe("planUp", () => {
     ]);
   });
 
-  it("has everything that is described, and the script last", () => {
+  it("includes everything that is described, with the script last", () => {
     expect(
       lines({ ...request, description: described, script: "/s/web", scriptTimeoutMs: 0 }),
     ).toEqual([

@@ -19,7 +19,7 @@ export interface UpRequest {
 
 const nothing: Description = { links: [plainVeth], sysctl: [] };
 
-/** Returns all steps of `up`, in their order. Pure. */
+/** Returns all steps of `up`, in the order in which they are carried out. Pure. */
 export function planUp(request: UpRequest): Step[] {
   const { name, script, hostUp } = request;
   const description = request.description ?? nothing;
@@ -92,7 +92,7 @@ export function planDown(undos: readonly Undo[]): Undo[] {
   return undos.filter(({ kind }) => kind !== "end-processes");
 }
 
-/** The undos for a namespace that somebody else, or an earlier version, has made. */
+/** The undos for a namespace that has no list of them: another program or version 0.1 made it. */
 export const undoPlainVeth: readonly Undo[] = [
   { kind: "end-processes" },
   { kind: "delete-link", link: plainVeth.name },

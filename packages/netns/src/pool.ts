@@ -5,7 +5,7 @@ import { networkOf } from "./address-kind.ts";
 export interface Pool {
   /** The whole network, such as 10.213.0.0/16. */
   readonly network: IpPrefix;
-  /** The prefix length of the networks that are taken, such as 30. */
+  /** The prefix length of the networks that are taken from it, such as 30. */
   readonly length: number;
 }
 

@@ -29,7 +29,7 @@ export function parsePublished(text: string): PublishedPort | undefined {
 
 const familyOf = (address: string) => (address.includes(":") ? "ipv6" : "ipv4");
 
-/** Returns the family that a published port is limited to; undefined if it has both. */
+/** Returns the family that a published port is limited to; undefined if it is not limited. */
 export function publishedFamily({ address }: PublishedPort): "ipv4" | "ipv6" | undefined {
   return address === undefined ? undefined : familyOf(address);
 }
@@ -39,7 +39,7 @@ export function publishedAddress({ address }: PublishedPort): string | undefined
   return address === ANY.ipv4 || address === ANY.ipv6 ? undefined : address;
 }
 
-/** Returns true if a packet could belong to either of two published ports. */
+/** Returns true if there are packets that match both of two published ports. */
 export function portsClash(one: PublishedPort, other: PublishedPort): boolean {
   if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
   const families = [publishedFamily(one), publishedFamily(other)];

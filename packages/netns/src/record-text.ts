@@ -34,7 +34,7 @@ export interface NamespaceRecord {
   readonly state: "unfinished" | "complete" | "removing";
   /** The pid of the process that has written the record. */
   readonly pid: number;
-  /** The cookie, inode and indexes are valid only until the next boot. */
+  /** The boot for which the cookie, the inode and the indexes are valid. */
   readonly bootId: string;
   /** The namespace's cookie, in decimal digits. */
   readonly cookie: string;
@@ -95,8 +95,8 @@ const isLink = ({ name, insideIndex, outsideIndex, original }: Json): boolean =>
       maybe(original["txQueueLength"], "number")));
 
 /**
- * Returns true if a setting is the forwarding of a link: a record must not make us write to any
- * other file.
+ * Returns true if a setting is a forwarding setting of a link: a record must not make us write to
+ * any other file.
  */
 const isSetting = ({ path, value }: Json): boolean =>
   typeof path === "string" &&

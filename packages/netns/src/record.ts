@@ -29,7 +29,7 @@ import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.t
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW, O_TRUNC } = constants;
 
-/** Larger than any record. */
+/** Far more than most records need: enough for some 5000 published ports. */
 const RECORD_BYTES_MAX = 256 * 1024;
 
 /** The record's file, open and locked. The owner closes it, which unlocks it. */
@@ -60,7 +60,7 @@ export class RecordFile {
     }
   }
 
-  /** The descriptor that has the lock, until the next `write`. */
+  /** The descriptor that holds the lock; the next `write` may replace it. */
   get lock(): number {
     return this.#fd.number;
   }
@@ -73,8 +73,8 @@ export class RecordFile {
   }
 
   /**
-   * Writes the record: after a kill, the file has either the former record or the new one. Only if
-   * there is no room for a second file, the record is written over the former one, because `down`
+   * Writes the record: after a kill, the file has either the former record or the new one. If there
+   * is no room for a second file, the record is written over the former one instead, because `down`
    * must still be able to remove the namespace.
    */
   write(record: NamespaceRecord): void {
@@ -102,7 +102,7 @@ export class RecordFile {
     this.#fd = fd;
   }
 
-  /** Removes the file, because nothing is left to be recorded. */
+  /** Removes the file; for use when nothing is left to be recorded. */
   remove(): void {
     // An interrupted write may have left the new file behind.
     unlinkIfThere(newRecordPath(this.#path));

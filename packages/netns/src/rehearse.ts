@@ -1,7 +1,7 @@
 /**
  * Carries out a plan in two network namespaces that nobody else sees; one of them stands for the
- * host. A step that the kernel refuses there would fail in `up`. Files, scripts, nftables tables,
- * and settings of the host and of a bridge's ports are left out.
+ * host. A step that the kernel refuses there would fail in `up` as well. Files, scripts, nftables
+ * tables, settings of the host and of a bridge's ports, and the wait for addresses are left out.
  */
 import { CommandFailure } from "@cm4all/command";
 import { newBridge, newVethPair, setLinkUp } from "@cm4all/linux";

@@ -97,7 +97,7 @@ function readIfThere(path: string): string | undefined {
 }
 
 /**
- * Replaces `%i` in a template by the name, and `%%` by `%`.
+ * Replaces `%i` in a template with the name, and `%%` with `%`.
  * @throws CommandFailure for a name with characters that are special in a TOML string
  */
 function fillTemplate(text: string, name: string): string {
@@ -160,8 +160,8 @@ export function hostNames({ name, description }: UpRequest): string[] {
 }
 
 /**
- * Replaces `servers = "auto"` by the resolver of the host.
- * @throws CommandFailure if none listens on the host's end of the pair
+ * Replaces `servers = "auto"` with the addresses of the host's resolver.
+ * @throws CommandFailure if no resolver listens on the host's end of a pair
  */
 export function findResolver(description: Description): Description {
   const { dns } = description;

@@ -5,8 +5,8 @@ import { isErrno } from "@cm4all/linux";
 const DNS_PORT = 53;
 
 /**
- * Returns the local addresses with that port in /proc/net/udp or udp6, as hexadecimal digits.
- * Pure.
+ * Returns the local addresses with that port in the text of /proc/net/udp or udp6, as hexadecimal
+ * digits. Pure.
  */
 export function addressesAtPort(table: string, port: number): string[] {
   const wanted = port.toString(16).toUpperCase().padStart(4, "0");
@@ -19,8 +19,8 @@ export function addressesAtPort(table: string, port: number): string[] {
 }
 
 /**
- * Formats an address, which is in network order, as /proc/net/udp does on amd64 and arm64: as
- * 32-bit numbers that were read in little-endian order. Pure.
+ * Formats an address as /proc/net/udp does on amd64 and arm64: its bytes, which are in network
+ * order, are read as 32-bit little-endian numbers. Pure.
  */
 export function procNetAddress(bytes: Buffer): string {
   let text = "";

@@ -29,7 +29,7 @@ export interface Reservation {
   readonly publish: readonly PublishedPort[];
 }
 
-/** Returns the ports of the host that a description takes for all its links. */
+/** Returns the ports of the host that are published for the links of a description. */
 export const publishedPorts = ({ links }: Description): Located<PublishedPort>[] =>
   links.flatMap((link) => (link.type === "veth" ? link.publish : []));
 
@@ -38,8 +38,8 @@ export const needsReservation = (description: Description): boolean =>
   hasAuto(description) || publishedPorts(description).length > 0;
 
 /**
- * Finds free networks and checks the ports. To be called within `withSharedLock` if the
- * result is to be used.
+ * Finds free networks and checks the ports. To be called within `withSharedLock` if the result is
+ * to be recorded.
  * @param pools the pools of the configuration; used only if the description asks for networks
  * @throws CommandFailure
  */

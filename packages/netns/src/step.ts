@@ -49,7 +49,7 @@ export type Action =
       readonly kind: "add-address";
       readonly place: Place;
       readonly prefix: IpPrefix;
-      /** True if other hosts on the same network may have the address. */
+      /** True if another machine on the link's network could have the same address. */
       readonly shared: boolean;
     }
   | { readonly kind: "await-addresses"; readonly link: string }

@@ -20,7 +20,7 @@ import { removeResolvConf } from "./resolv-conf.ts";
 import { tableName } from "./rules.ts";
 import type { Undo } from "./step.ts";
 
-/** Removes the parts that `undo` names, as far as they exist. */
+/** Carries out an undo, for those parts that still exist. */
 export function undoOne(holdings: Holdings, undo: Undo): void {
   const { name, namespace, attached } = holdings;
   switch (undo.kind) {
@@ -52,8 +52,8 @@ export function undoOne(holdings: Holdings, undo: Undo): void {
 }
 
 /**
- * Deletes a link; either end of a pair takes the other along. Links are found by their index,
- * because a name may have changed.
+ * Deletes a link; the deletion of one end of a pair deletes the other as well. Links are found by
+ * their index if it is recorded, because a name may have changed.
  */
 function deletePairOrLink(holdings: Holdings, link: string): void {
   const { host, namespace } = holdings;
@@ -93,8 +93,8 @@ function deleteIfThere(socket: RtnetlinkSocket, index: number): void {
 }
 
 /**
- * The name of a link that is moved back when another link on the host has taken its former name.
- * The kernel replaces %d with a number.
+ * The name that a link gets when it is moved back and its former name is taken on the host. The
+ * kernel replaces %d with a number.
  */
 const FALLBACK_NAME = "moved%d";
 

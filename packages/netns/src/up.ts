@@ -79,7 +79,7 @@ function takeShares(
 
 /**
  * Removes the remains of an earlier namespace of that name.
- * @throws CommandFailure if the name is taken
+ * @throws CommandFailure if the name is taken, or if something cannot be removed
  */
 function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: RecordFile): void {
   const { name } = request;
@@ -92,7 +92,7 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
     throw new CommandFailure(problem, EX_CANTCREAT);
   }
   if (known === undefined) return;
-  // After a `down`, processes keep running; those of an interrupted `up` are ended.
+  // Processes that an unfinished `up` started are ended; after a `down`, they keep running.
   const undos = known.state === "unfinished" ? known.undo : planDown(known.undo);
   const problems = undoAll(undos, (undo) => undoOne(remains, undo));
   if (problems.length > 0)

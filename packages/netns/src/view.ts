@@ -47,7 +47,9 @@ function mountSys(name: string): void {
   }
 }
 
-/** Binds the files of the namespace over those in /etc. A failure is reported, but not fatal. */
+/**
+ * Bind-mounts the files of the namespace over those in /etc. A failure is reported, but not fatal.
+ */
 function bindEtc(name: string): void {
   const directory = etcDirectory(name);
   let entries: string[];
@@ -70,10 +72,10 @@ function bindEtc(name: string): void {
 }
 
 /**
- * Lays all files over /etc with one read-only overlay mount, because nothing can be bound over a
- * file that does not exist or over a dangling link, such as /etc/resolv.conf while the host's
- * resolver is down. The top layer is a copy, because overlayfs accepts no layer that lies inside
- * another.
+ * Lays all files over /etc with one read-only overlay mount, because nothing can be bind-mounted
+ * over a file that does not exist or over a dangling link, such as /etc/resolv.conf while the
+ * host's resolver is down. The top layer is a copy, because overlayfs accepts no layer that lies
+ * inside another.
  */
 function layOver(directory: string): void {
   try {

@@ -1,4 +1,4 @@
-/** Addresses from the pool, the template, and the resolver of the host. */
+/** Tests the template, addresses from the pool, and the use of the host's resolver. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";

@@ -1,6 +1,6 @@
 /**
  * Makes and removes many namespaces, eight at a time, and kills some runs at random system calls,
- * while other processes use ip(8) and rename links. At the end, nothing may be left.
+ * while other processes use ip(8) and rename links. At the end, nothing must be left.
  */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -44,7 +44,7 @@ servers = ["192.0.2.53"]
 search = ["%i.example.com"]
 `;
 
-/** Makes a generator of random numbers, the same in each run. @see Numerical Recipes, LCG */
+/** Makes a generator of the same random numbers in each run. @see Numerical Recipes, LCG */
 function makeRandom(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -106,7 +106,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
         const fate = random(8);
         if (fate === 0) await killedAtCall("up", name);
         if (fate === 1) {
-          // The next up replaces what the killed one has left.
+          // The next up replaces what the killed one left behind.
           await killedAtCall("up", name);
           const { status, stderr } = await insist("up", name);
           // 73: the namespace was complete already, because the signal came too late.
