@@ -11,7 +11,7 @@ const compiler = process.env.CC || "gcc";
 const flags = [
   ...["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-fvisibility=hidden"],
   ...["-fPIC", "-shared", `-Wl,-soname,${moduleName}`],
-  // Makes relocations read-only, and treats a symbol that libc does not define as an error.
+  // Make relocated data read-only, and treat a symbol that libc does not define as an error.
   ...["-Wl,-z,relro,-z,now", "-Wl,-z,defs"],
 ];
 

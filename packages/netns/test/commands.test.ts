@@ -1,4 +1,4 @@
-/** The commands of the program, when nothing fails. */
+/** The commands of the program; failures.test.ts tests what happens if `up` fails. */
 import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     for (const address of ["10.0.5.2", "fd00:5::2"]) sandbox.output(...send, address);
   };
 
-  it("reports in one line that a description or a record is not a file, without blocking", () => {
+  it("reports a FIFO in place of a description or a record in one line, without blocking", () => {
     sandbox.output("mkdir", "-p", "/etc/cm4all/spawn/netns", "/run/cm4all-spawn-netns");
     sandbox.output(
       "mkfifo",
@@ -167,7 +167,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(bytes).toContain("\0CM4ALL_NETNS=web\0");
   });
 
-  it("does not end a daemon that the script leaves behind", () => {
+  it("does not kill a daemon that the script leaves behind", () => {
     sandbox.writeScript(
       "web",
       "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\nuntil pgrep -x sleep >/dev/null; do :; done\n",
@@ -194,12 +194,12 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     succeed("up", "web");
     expect(sandbox.output("ip", "-n", "web", "-6", "route")).toContain("default via fd00:5::1");
     succeed("down", "web");
-    // A reader may copy both files.
+    // A user may copy both files, the script and the description.
     sandbox.writeDescription("web", example("web.toml"));
     succeed("up", "web");
     succeed("down", "web");
     sandbox.output("rm", "/etc/cm4all/spawn/netns/setup.d/web");
-    // The example, as it is and with everything that is commented out.
+    // The description alone: as it is, and with all commented-out lines enabled.
     for (const text of [
       example("web.toml"),
       example("web.toml").replace(/^# (\[|\w+ =)/gm, "$1"),
@@ -231,7 +231,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     ])
       sandbox.output("ip", ...line.split(" "));
     expect(succeed("check", "web")).not.toBe("");
-    // Its standard error names the settings of the host that it has changed.
+    // Not succeed(): on standard error, `up` names the settings of the host that it has changed.
     expect(run("up", "web").status).toBe(0);
     expect(sandbox.output("ip", "-n", "web", "-4", "route")).toContain("default via 10.0.5.1");
     expect(run("down", "web").status).toBe(0);
@@ -258,7 +258,8 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
   it("makes the directory of names a shared mount point, once", () => {
     const mounts = () =>
       sandbox.output("cat", "/proc/self/mountinfo").match(/^.* \/run\/netns .*$/gm) ?? [];
-    // Where ip netns has been used, the directory that the sandbox hides is a mount point, too.
+    // If ip netns has been used on this machine, its own /run/netns, which the sandbox hides, is a
+    // mount point, too.
     const hidden = mounts();
     for (const name of ["a", "b"]) {
       sandbox.writeScript(name, "#!/bin/sh\n");
@@ -351,7 +352,8 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
 
     it("passes on only the standard descriptors", () => {
       const command = `exec node ${program.program} exec web -- ls /proc/self/fd`;
-      // The descriptor 3 is that of ls itself. Node finds only inherited ones up to a gap.
+      // Descriptor 3 belongs to ls itself. Node alone would make inherited descriptors
+      // close-on-exec only up to the first unused number above 15.
       expect(sandbox.output("bash", "-c", `exec 40</etc/passwd 1000</etc/passwd; ${command}`)).toBe(
         "0\n1\n2\n3\n",
       );
@@ -373,11 +375,11 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       ["kill -USR1 $$", { signal: "SIGUSR1" }],
     ])("ends as the command does: %s", (script, expected) => {
       const { status, signal } = run("exec", "web", "--", "sh", "-c", script);
-      // nsenter(1) ends itself with the signal that ended its child.
+      // nsenter(1) kills itself with the signal that killed its child.
       expect({ status, signal }).toMatchObject(expected);
     });
 
-    // exec becomes the command, so that a shell sees the command's own end.
+    // The process of `exec` becomes the command, so the caller's shell sees how the command ended.
     it.each(["9", "34", "64"])("is ended by signal %s if the command is", (signal) => {
       const script = '"$@"; echo $?';
       const kill = ["bash", "-c", `kill -${signal} $$`];

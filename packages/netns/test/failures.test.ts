@@ -256,7 +256,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(run("down", "web").status).toBe(0);
     });
 
-    it("which a file has that is not a namespace", () => {
+    it("which belongs to a file that is not a namespace", () => {
       sandbox.write("/run/netns/web", "");
       expect(fail("up", "web")).toMatchObject({
         status: 73,
@@ -341,7 +341,7 @@ servers = ["10.0.5.1"]
           expect(run("down", "web").status).toBe(0);
           expect(disturbed(mode, step).signal).toBe("SIGKILL");
           expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
-          // Ends the processes that the scripts have left in namespaces that were taken down.
+          // Kills the processes that the scripts have left in namespaces that were taken down.
           sandbox.output("sh", "-c", "kill $(pgrep -x sleep); while pgrep -x sleep; do :; done");
           expect(sandbox.state()).toBe(before);
         }

@@ -1,4 +1,7 @@
-/** Links of every type that this kernel has; VLANs and ipvlan are tested in packages/e2e. */
+/**
+ * Links of every type but `vlan` and `ipvlan`. packages/e2e tests these, because not every kernel
+ * has them.
+ */
 import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -17,7 +20,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
   afterAll(() => program[Symbol.dispose]());
   beforeEach(async () => {
     sandbox = await Sandbox.make();
-    // The host's network card: its other end, with an address, stands for the world.
+    // eth0 stands for the host's network card, and the other end of the pair for the world.
     for (const line of [
       "netns add world",
       "link add eth0 type veth peer name far netns world",
@@ -37,7 +40,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     return stdout;
   };
-  /** Runs up, `use` and down, and checks that nothing is left. */
+  /** Runs `up`, `use` and `down`, and checks that nothing is left. */
   const around = (text: string, use: () => void) => {
     sandbox.writeDescription("web", text);
     const before = sandbox.state();
@@ -75,7 +78,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     });
   });
 
-  it("work as in the example of several links, also with the lines that are commented out", () => {
+  it("work as in the example with several links, also with its commented-out lines enabled", () => {
     const hasFilter = sandbox.run("ip", ..."link add br0 type bridge vlan_filtering 1".split(" "));
     if (hasFilter.status !== 0) sandbox.output("ip", "link", "add", "br0", "type", "bridge");
     sandbox.output("ip", ..."link add eth1 type veth peer name far1".split(" "));
@@ -125,7 +128,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     });
   });
 
-  it("may be an interface of the host, which down moves back as it was", () => {
+  it("may be an interface of the host, which `down` moves back as it was", () => {
     for (const line of ["link add lan type veth peer name lan-far", "link set lan-far netns world"])
       sandbox.output("ip", ...line.split(" "));
     sandbox.output("ip", "link", "set", "lan", "up", "mtu", "1450", "address", "02:00:00:00:00:77");
@@ -140,12 +143,12 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
       expect(inside("ip", "link", "show", "net0")).toMatch(/mtu 1300 .*02:00:00:00:00:78/s);
     });
     expect([look(), mtu()]).toEqual([before, "mtu 1450"]);
-    // It was renamed inside, and comes back all the same.
+    // It comes back even if it was renamed inside.
     succeed("up", "web");
     sandbox.output("ip", "-n", "web", "link", "set", "net0", "down", "name", "odd");
     succeed("down", "web");
     expect([look(), mtu()]).toEqual([before, "mtu 1450"]);
-    // Its name was taken in the meantime.
+    // If its name has been taken in the meantime, it comes back under another one.
     succeed("up", "web");
     sandbox.output("ip", "link", "add", "lan", "type", "bridge");
     expect(run("down", "web")).toMatchObject({
@@ -172,7 +175,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     expect(succeed("up", "web")).toBe("arguments 0\n");
   });
 
-  it("may be several, with queues and offloads of both ends", () => {
+  it("may be several, with settings of queues and offloads for both ends", () => {
     const text = `
 [[link]]
 [link.inside]
@@ -255,7 +258,7 @@ name = "web-back"
     ],
     ["[[link]]\n[[link]]\n", "2: the host's end of the first pair has the name of the namespace"],
     ["[[link]]\n[inside]\n", "2: inside: with [[link]], write [link.inside] below each"],
-  ])("are refused by check and up, with the line: %j", (text, message) => {
+  ])("are refused by `check` and `up`, which name the line: %j", (text, message) => {
     for (const line of [
       "link add br0 type bridge",
       "link add port type veth peer name p2",

@@ -1,4 +1,4 @@
-/** Masquerading, published ports and the firewall, in a table for each namespace. */
+/** Masquerading, published ports and the firewall: one nftables table for each namespace. */
 import { existsSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -15,7 +15,7 @@ const client = (host: string, port: number) =>
   .on("data", (data) => { console.log(String(data)); process.exit(0); })
   .on("timeout", () => process.exit(3)).on("error", () => process.exit(4))`;
 
-/** True if the kernel can forward IPv6 for single links (Linux 6.17), not only for all. */
+/** True if IPv6 forwarding can be enabled for single links (since Linux 6.17), not only for all. */
 const hasLinkForwarding = existsSync("/proc/sys/net/ipv6/conf/default/force_forwarding");
 
 describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)(
@@ -99,7 +99,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       await listen("web", 80);
       expect(ask("world", "192.0.2.2", 8080)).toBe("192.0.2.1");
       expect(ask("world", "2001:db8::2", 8080)).toBe("2001:db8::1");
-      // From the host itself, and from the namespace to which the port leads.
+      // The port also works from the host itself, and from the namespace to which it leads.
       expect(ask(undefined, "192.0.2.2", 8080)).toBe("192.0.2.2");
       expect(ask("web", "192.0.2.2", 8080)).toBe("10.0.5.1");
       expect(JSON.parse(succeed("list", "--json"))[0]).toMatchObject({
@@ -113,7 +113,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
     });
 
     it("publishes and masquerades only IPv4 if single links cannot forward IPv6", async () => {
-      // As before Linux 6.17, which added force_forwarding: the tmpfs hides it.
+      // The tmpfs hides force_forwarding, which kernels before Linux 6.17 do not have.
       sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=0");
       sandbox.output("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6/conf/default");
       const only = ends.replace("true", '"ipv4"');
@@ -131,7 +131,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       succeed("down", "web");
     });
 
-    it("the same port of the host may lead to one place for each family", async () => {
+    it("a port of the host may lead to one port inside for IPv4, and another for IPv6", async () => {
       const ports = '"0.0.0.0:8080:80/tcp", "[::]:8080:81/tcp"';
       sandbox.writeDescription("web", ends.replace('"8080:80/tcp"', ports));
       succeed("up", "web");
@@ -168,7 +168,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("1");
       succeed("down", "b");
       expect(forwarding("eth0")).toBe("0");
-      // Settings of the administrator stay.
+      // A setting that the administrator made stays.
       sandbox.output("sysctl", "-w", "net.ipv4.conf.eth0.forwarding=1");
       succeed("up", "a");
       succeed("down", "a");
@@ -229,7 +229,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(tables()).toBe("");
     });
 
-    it("filters inside for a link that the host's hooks do not see", async () => {
+    it("filters inside the namespace if the host's hooks do not see a link's packets", async () => {
       const link =
         '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["192.0.2.9/24"]\n';
       sandbox.writeDescription("web", `${link}[firewall]\nin = "closed"\n`);
@@ -331,7 +331,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       succeed("down", "web");
     });
 
-    it("names the rule also for a bridge's port, whose packets br_netfilter shows to the chain", () => {
+    it("warns about a chain only if br_netfilter makes it drop a bridge's packets", () => {
       sandbox.output("ip", "link", "add", "br0", "type", "bridge");
       sandbox.writeDescription("web", '[outside]\nbridge = "br0"\n');
       const table =
@@ -380,7 +380,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(JSON.parse(succeed("list", "--json"))).toHaveLength(1);
     });
 
-    it("accepts names with characters that have a meaning for nft", () => {
+    it("accepts names with characters that have a special meaning for nft", () => {
       const name = 'a*{"$_é';
       sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", name);

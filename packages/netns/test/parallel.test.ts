@@ -41,7 +41,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
       const all = Array.from({ length: 6 }, () => start("up", "web"));
       const statuses = await Promise.all(all.map(async (one) => (await one.end()).status));
       expect(statuses.filter((status) => status === 0)).toHaveLength(1);
-      // A run that comes while the winner works ends with 75, a later one with 73.
+      // A run that starts while the winner works ends with status 75, a later one with 73.
       expect(statuses.every((status) => [0, 73, 75].includes(Number(status)))).toBe(true);
       expect((await start("down", "web").end()).status).toBe(0);
     }

@@ -1,4 +1,4 @@
-/** The record of a namespace, while the process that writes it is killed. */
+/** The record of a namespace when its writer is killed, or when /run is full. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)("the record
     }
   });
 
-  it("lets down remove the namespace even if /run is full", () => {
+  it("lets `down` remove the namespace even if /run is full", () => {
     sandbox.writeScript("web", "#!/bin/sh\n");
     expect(run("up", "web")).toMatchObject({ status: 0 });
     sandbox.output("mount", "-o", "remount,size=1m", "/run");
@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)("the record
     expect(sandbox.output("ls", "/run/cm4all-spawn-netns", "/run/netns")).not.toContain("web");
   });
 
-  it("leaves no second file behind if the kill comes before the record is replaced", () => {
+  it("is removed by `down`, with the new file that a kill before the rename left behind", () => {
     const inject = ["-P", `${RECORD}.new`, "-e", "trace=rename", "-e", "inject=rename:signal=KILL"];
     const strace = ["strace", "-f", "-qq", "-o", "/dev/null", ...inject];
     sandbox.writeScript("web", "#!/bin/sh\n");

@@ -1,4 +1,7 @@
-/** Namespaces are removed whatever other programs do to them, and whatever the host is like. */
+/**
+ * Namespaces are removed whatever other programs do to them, and whatever state the host is in.
+ * `exec` is tested here, too.
+ */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -54,7 +57,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
         "the host's end is renamed, and another link has its name",
         "ip link set web name wan9; ip link add web type bridge",
       ],
-    ])("%s: down takes the pair from the processes, and up works again", (_, command) => {
+    ])("%s: down removes the pair despite a running process, and up works again", (_, command) => {
       sandbox.writeDescription("web", pair);
       sandbox.writeScript("web", daemon);
       succeed("up", "web");
@@ -71,7 +74,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(links()).toBe("lo");
     });
 
-    it("down takes a link without a host's end from a namespace that has lost its name", () => {
+    it("down removes a link that has no host's end from a namespace that has lost its name", () => {
       sandbox.output("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far");
       sandbox.writeDescription("web", '[link]\ntype = "macvlan"\nparent = "eth0"\n');
       sandbox.writeScript("web", daemon);
@@ -82,7 +85,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(processLinks()).toBe("lo\n");
     });
 
-    it("down takes no link out of somebody else's namespace that has the name by now", () => {
+    it("down takes no link out of somebody else's namespace that has the name now", () => {
       sandbox.writeScript("web", daemon);
       succeed("up", "web");
       sandbox.output("ip", "netns", "delete", "web");
@@ -210,7 +213,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(succeed("exec", "web", "env")).not.toContain("CM4ALL_SIGIGN");
     });
 
-    it("exec and the script accept as many arguments as the kernel does", () => {
+    it("the script gets a large environment, and exec accepts thousands of arguments", () => {
       sandbox.writeScript("web", "#!/bin/sh\necho ${#BIG}\n");
       const big = "x".repeat(100_000);
       const environment = ["env", ...["BIG", "B2", "B3", "B4"].map((key) => `${key}=${big}`)];
@@ -244,7 +247,8 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       const sudo = (...words: string[]) =>
         sandbox.run("env", "SUDO_UID=65534", "node", program.program, ...words);
       expect(sudo("exec", "--sudo-user", "web", ...show).stdout).toBe(nobody);
-      // Options after the name are the command's: a sudo rule that ends with * admits none of ours.
+      // Options after the name belong to the command, so a sudo rule that ends with * allows none
+      // of ours.
       expect(sudo("exec", "--sudo-user", "web", "--user", "root", "id").status).not.toBe(0);
       expect(run("exec", "--sudo-user", "web", "id").status).toBe(64);
       expect(run("exec", "--user", "nonesuch-user", "web", "id").status).toBe(64);

@@ -1,7 +1,7 @@
 /**
  * A machine of its own for a test: new network, mount and PID namespaces, an empty /run, and an
  * /etc whose changes are lost at the end. When the sandbox is disposed of, every process in it is
- * killed, and the namespaces end with the last process.
+ * killed, and the namespaces disappear with the last process.
  */
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -11,10 +11,10 @@ import { dirname } from "node:path";
 /** Includes Node's directory, because Node need not come from Debian's package. */
 const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${dirname(process.execPath)}`;
 
-/** The environment, without variables that slow down Node's start or differ between machines. */
+/** For commands: without variables that slow down Node's start or differ between machines. */
 const environment = { PATH, LC_ALL: "C.UTF-8" };
 
-/** How long run() waits. A process that hangs keeps running until the sandbox ends. */
+/** The timeout of run(). A command that hangs keeps running until the sandbox is disposed of. */
 const RUN_TIMEOUT_MS = 20_000;
 
 const setUp = `
@@ -48,7 +48,7 @@ export class Sandbox {
       env: environment,
       stdio: ["pipe", "pipe", "inherit"],
     });
-    // The keeper ends when its standard input does, even if the test's process is killed.
+    // The keeper ends when its standard input is closed, so also if the test's process is killed.
     const [output] = await once(keeper.stdout ?? keeper, "data");
     if (String(output) !== "ready\n") throw new Error(`the sandbox says ${output}`);
     const children = readFileSync(`/proc/${keeper.pid}/task/${keeper.pid}/children`, "utf8");
@@ -59,7 +59,7 @@ export class Sandbox {
     return [`--target=${this.#pid}`, "--net", "--mount", "--pid", "--wd=/", "--", ...command];
   }
 
-  /** Runs a command to its end. */
+  /** Runs a command and waits until it has ended. */
   run(...command: readonly string[]): Result {
     return spawnSync("nsenter", this.#enter(command), {
       env: environment,
@@ -76,7 +76,7 @@ export class Sandbox {
     return stdout;
   }
 
-  /** Starts a command, whose output can be read. */
+  /** Starts a command; its output can be read while it runs. */
   start(...command: readonly string[]): Started {
     return new Started(spawn("nsenter", this.#enter(command), { env: environment }));
   }
@@ -95,10 +95,13 @@ export class Sandbox {
     this.write(`/etc/cm4all/spawn/netns/${name}.toml`, text);
   }
 
-  /** Returns everything that `up` makes and `down` removes, and all processes, for comparison. */
+  /**
+   * Returns the links, files and mounts that `up` makes and `down` removes, and all processes, for
+   * comparison.
+   */
   state(): string {
     const directories = "/run/netns /run/cm4all-spawn-netns /etc/netns";
-    // Only the names of links, because their state may still change: the kernel finds out later
+    // Only the names of links: their state may still change, because the kernel finds out later
     // whether a link has a carrier.
     const things = `ip -br link | cut -d" " -f1; ls -A ${directories} 2>&1; grep nsfs /proc/self/mountinfo; true`;
     const processes = this.output("ps", "-e", "-o", "stat=,args=").split("\n");

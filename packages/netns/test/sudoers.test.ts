@@ -1,4 +1,4 @@
-/** Tests the sudo rule in the examples and in the manual page, with sudo's own parser. */
+/** Tests the examples' sudo rule with sudo's own parser; the manual page has the same rule. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { missing, unpackedLibraries, unpackedProgram } from "@cm4all/testing";

@@ -1,8 +1,8 @@
 /*
  * Tests every entry point with buffers of every size from 0 up, at every
- * alignment, and with every kind of environment. The test is run under
- * AddressSanitizer, UBSan and valgrind, which notice a write beyond the end of
- * a buffer, so these buffers are allocated without a spare byte.
+ * alignment, and with every kind of environment. The test is run under UBSan,
+ * and under AddressSanitizer and valgrind, which notice a write beyond the end
+ * of a buffer; so the tests of sizes allocate buffers without a spare byte.
  */
 #include "check.h"
 
@@ -62,7 +62,7 @@ by_gid(void *result, char *buffer, size_t size, int *errnop)
 
 static lookup *const passwd_lookups[] = { by_name, by_uid, next_entry };
 
-/** Checks that the string and its NUL are inside the buffer, and that the string is writable. */
+/** Checks that the string is as expected, is writable, and lies with its NUL inside the buffer. */
 static void
 check_field(char *field, const char *expected, char *buffer, size_t size)
 {
@@ -413,7 +413,7 @@ test_random_environment(void)
 				values[j][k] = alphabet[next_random() %
 							(sizeof(alphabet) - 1)];
 			values[j][length] = '\0';
-			/* most homes and shells begin like a path */
+			/* most homes and shells begin with a slash, as paths do */
 			if (j > 0 && length > 0 && next_random() % 4 > 0)
 				values[j][0] = '/';
 		}

@@ -4,8 +4,8 @@
  * /etc/group for the current gid.
  *
  * It is for containers whose processes run under a uid that has no entry in a
- * passwd file. glibc consults it last, so every real account and group takes
- * precedence.
+ * passwd file. cm4all-logname(8) puts the service last in nsswitch.conf, so
+ * every real account and group takes precedence.
  *
  * The protocol of the entry points (GNU C Library manual, "NSS Modules
  * Interface"): strings go into the caller's buffer. If the buffer is too

@@ -10,14 +10,15 @@ const path = "/etc/nsswitch.conf";
 /** The file that openSUSE's glibc reads if there is no /etc/nsswitch.conf. */
 const vendorPath = "/usr/etc/nsswitch.conf";
 
-/** What was found: the text, with a character for each byte, is undefined if there is no file. */
+/** The nsswitch.conf of a tree. */
 export interface Configuration {
   /** The path on this system, without symbolic links. */
   readonly path: string;
+  /** The text, with a character for each byte; undefined if there is no file. */
   readonly text: string | undefined;
 }
 
-/** Reads the file of a tree. @throws CommandFailure */
+/** Reads /etc/nsswitch.conf of a tree. @throws CommandFailure */
 export function readConfiguration(tree: Tree): Configuration {
   return explained(`cannot read ${tree.show(path)}`, () => {
     using place = tree.locate(path);
@@ -72,7 +73,10 @@ export class ConfigurationChange implements Disposable {
     this.#place[Symbol.dispose]();
   }
 
-  /** Writes the file. @throws CommandFailure; in that case, the file is unchanged */
+  /**
+   * Writes the file, completely or not at all.
+   * @throws CommandFailure, also if only the directory could not be synced after the write
+   */
   write(): void {
     explained(`cannot write ${this.path}`, () => {
       const mode = (this.#stats?.mode ?? 0o644) & 0o7777;

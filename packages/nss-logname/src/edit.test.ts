@@ -64,7 +64,7 @@ describe("addService", () => {
     );
   });
 
-  it("adds a missing line with the default", () => {
+  it("adds a missing line, with the service `files` that glibc uses by default", () => {
     expect(addService("")).toBe("passwd: files cm4all_logname\ngroup: files cm4all_logname\n");
     expect(addService("# empty\n\npasswd: sss\n")).toBe(
       "# empty\n\npasswd: sss cm4all_logname\ngroup: files cm4all_logname\n",
@@ -92,7 +92,7 @@ describe("addService", () => {
     expect(() => addService(`passwd: files\ngroup: sss ${bracket}\n`)).toThrow(/^group: /);
   });
 
-  it("refuses to override a real account", () => {
+  it("refuses to put the service where it could override a real account", () => {
     for (const bracket of ["[SUCCESS=continue]", "[!NOTFOUND=continue]"])
       expect(() => addService(both(`passwd: sss ${bracket} files\n`))).toThrow(/override/);
   });

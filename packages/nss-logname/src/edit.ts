@@ -1,6 +1,6 @@
 /**
  * Edits nsswitch.conf: puts our service last in `passwd` and `group`, or removes it. Every other
- * byte stays as it is. Pure.
+ * byte stays as it is, but a missing line or a missing newline at the end is added. Pure.
  */
 import {
   type Database,

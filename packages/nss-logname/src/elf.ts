@@ -9,7 +9,7 @@ const ELFDATA2MSB = 2;
 const EM_ARM = 40;
 const EF_ARM_ABI_FLOAT_HARD = 0x400;
 
-/** Common values of `e_machine`. */
+/** Names for common values of `e_machine`. */
 const machineNames: Readonly<Record<number, string>> = {
   3: "x86",
   8: "mips",
