@@ -57,7 +57,7 @@ export async function install(
       );
 }
 
-/** Removes the unit of one slice, or all that were generated. @throws CommandFailure */
+/** Removes the unit of one slice, or all generated units. @throws CommandFailure */
 export function remove(name: string | undefined, options: TargetOptions): void {
   const unit = checkUsage(() => sliceUnit(name));
   const target = openTarget(options);

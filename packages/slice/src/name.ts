@@ -8,15 +8,17 @@ export class SliceNameError extends Error {
 }
 
 /**
- * A part of a unit's name; other characters have to be escaped as `\xNN`. systemd accepts a
- * colon, too, but to systemd-analyze(1) it is the start of an alias.
+ * One of the parts into which dashes divide a unit's name. Any character that is not listed has to
+ * be escaped as `\xNN`. systemd accepts a colon, too, but for systemd-analyze(1) a colon begins an
+ * alias.
  */
 const COMPONENT = /^([A-Za-z0-9_.]|\\x[0-9a-f]{2})+$/;
 const UNIT_NAME_MAX = 255;
 
 /**
- * Returns the unit of the nested slice `name`, or of the slice itself. A dash is one level
- * down: `a-b` is `system-cm4all-a-b.slice`, which systemd places in `system-cm4all-a.slice`.
+ * Returns the name of the unit of the nested slice `name` or, without a name, of the slice itself.
+ * A dash separates two levels: `a-b` is `system-cm4all-a-b.slice`, which systemd places in
+ * `system-cm4all-a.slice`.
  * @throws SliceNameError for a name that is not allowed, or is too long
  * @see systemd.slice(5), systemd.unit(5)
  */
@@ -41,7 +43,7 @@ export function isNestedUnit(fileName: string): boolean {
 
 /**
  * Returns the path, from the root of cgroup2, at which systemd makes the cgroup of one of our
- * slices: each dash of the name is one level of slices.
+ * slices: each dash in the name separates two levels of slices.
  */
 export function cgroupOf(unit: string): string {
   const parts = unit.slice(0, -".slice".length).split("-");

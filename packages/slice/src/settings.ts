@@ -39,11 +39,12 @@ export function mergeSettings(base: Settings, over: Settings): Settings {
   return new Map([...base, ...over]);
 }
 
-/** The least number of bytes that is plausible for a size without a suffix. */
+/** The smallest amount of memory, in bytes, that is plausible if it has no suffix. */
 const LEAST_MEMORY = 1024 ** 2;
+/** The same for a bandwidth, in bytes per second. */
 const LEAST_BANDWIDTH = 64 * 1024;
 
-/** Returns a warning for each number without a suffix that is implausibly small for bytes. */
+/** Returns a warning for each number that has no suffix and means implausibly few bytes. */
 export function unlikelyBytes(settings: Settings): string[] {
   return [...settings].flatMap(([name, values]) => {
     const least = /Memory\w*(?:Min|Low|High|Max)$/.test(name)

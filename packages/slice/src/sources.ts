@@ -13,7 +13,7 @@ const CONFIG_FILE = "/etc/cm4all/spawn/slice.toml";
 
 /** The options of the commands that make units. */
 export interface SourceOptions {
-  /** The path of a file; false for none; undefined for the default one, if it exists. */
+  /** The configuration file; false for none; undefined for the default one, if it exists. */
   readonly config?: string | false;
   /** Assignments `NAME=VALUE`, which override those of the file. */
   readonly property: readonly string[];
@@ -22,7 +22,7 @@ export interface SourceOptions {
 
 const EMPTY_CONFIG: SliceConfig = { settings: new Map(), nested: new Map() };
 
-/** Returns the text of the file, and its path as the user knows it; undefined if there is none. */
+/** Returns the configuration file's text and its path on this system; undefined without a file. */
 function readConfigFile({
   config,
   root,

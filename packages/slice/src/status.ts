@@ -26,7 +26,7 @@ export function formatCpuTime(usec: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-/** Returns the lower one of two limits, which is reached first. */
+/** Returns the lower of two limits: the one that is reached first. */
 function lower(a: Limit | undefined, b: Limit | undefined): Limit | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   if (a === "infinity" || b === "infinity") return a === "infinity" ? b : a;
@@ -50,8 +50,8 @@ export interface Earlier {
 }
 
 /**
- * Returns the CPU usage in percent of one CPU; undefined if there is no earlier measurement of
- * this cgroup.
+ * Returns the CPU usage in percent of one CPU; undefined if this cgroup's CPU time is not known, or
+ * was not known at the earlier measurement.
  */
 function cpuShare(
   now: CgroupNode,

@@ -19,8 +19,8 @@ const READ_BY_SYSTEMD = [
 ];
 
 /**
- * Returns the file of a package that `unit` in ADMIN_UNIT_DIR overrides; undefined if there is
- * none.
+ * Returns the path of the package's unit file that `unit` in ADMIN_UNIT_DIR overrides; undefined if
+ * there is none.
  */
 export function findOverridden(tree: Tree, unit: string): string | undefined {
   const path = PACKAGE_UNIT_DIRS.map((directory) => join(directory, unit)).find((path) =>

@@ -31,7 +31,7 @@ function encodeSetting(name: string, values: readonly string[]): string {
  * @see systemd.slice(5), systemd.special(7) for slices.target
  */
 export function encodeUnit(settings: Settings, name?: string): string {
-  // Throws for a name that is not allowed in a unit's name, and so not in a description either.
+  // Refuses, for example, a name with a line break, which would end the `Description=` line.
   sliceUnit(name);
   const lines = sortSettings(settings).map(([key, values]) => encodeSetting(key, values));
   return `${MARK} and replaced by the next "cm4all-slice install":

@@ -79,7 +79,7 @@ it("warns about implausible numbers of bytes, in the file and in options, and go
 });
 
 describe("output that cannot be written", () => {
-  /** Runs the program in `root`, with a redirection of its output by a shell. */
+  /** Runs the program in `root`, with its output redirected by a shell. */
   const redirected = (redirection: string, args: readonly string[]) => {
     const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
     const { status, stderr } = spawnSync(
@@ -155,7 +155,7 @@ describe("generate", () => {
     fails(slice("generate", "--root", root), EX_CONFIG, /slice\.toml:2: MemoryMax: expected/);
   });
 
-  it("accepts the example", () => {
+  it("accepts examples/slice/slice.toml", () => {
     const example = fileURLToPath(new URL("../../../examples/slice/slice.toml", import.meta.url));
     const { status, stderr } = slice("install", "--root", root, "--config", example);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
@@ -258,7 +258,7 @@ describe("install and remove", () => {
     fails(slice("install", "--root", ""), EX_USAGE, /--root: the name is empty/);
   });
 
-  it("report in one line that a file is not a configuration", () => {
+  it("report in one line that the configuration is a FIFO or too large", () => {
     const file = inRoot("slice.toml");
     expect(spawnSync("mkfifo", [file]).status).toBe(0);
     const refused = /^cm4all-slice: cannot read .*slice\.toml: it is not a regular file\n$/;

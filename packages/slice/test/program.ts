@@ -13,7 +13,7 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** Runs the program from its empty directory. */
+/** Runs the copy of the program, by default with its directory as the working directory. */
 export function run(
   { program, directory }: BundleCopy,
   args: readonly string[],

@@ -192,8 +192,9 @@ describe("status --watch", () => {
   });
 
   /**
-   * Runs `status` on a terminal that script(1) makes. Returns what the terminal shows, followed by
-   * whether stty(1) finds it restored.
+   * Runs `status` on a terminal that script(1) creates, and calls `end` when the second frame is
+   * shown. Returns what was written to the terminal, the exit status, and "restored" if stty(1)
+   * finds the terminal as it was before.
    */
   async function onTerminal(end: (child: ChildProcess, pid: number) => void): Promise<string> {
     const command = `stty -a >before; sh -c 'echo $$ >pid; exec "$NODE" "$PROGRAM" status --cgroup-root . -n 0.1'; echo "exit $?"; stty -a >after; cmp before after && echo restored`;

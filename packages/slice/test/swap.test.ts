@@ -21,7 +21,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** Swaps a directory and a link that leads out of the image, until it is killed. */
+/** A program that keeps swapping a directory and a link that leads out of the image. */
 const SWAP = `
 const { renameSync, symlinkSync, unlinkSync } = require("node:fs");
 const [path, outside] = process.argv.slice(1);

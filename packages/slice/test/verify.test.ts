@@ -25,7 +25,7 @@ function listOf(item: fc.Arbitrary<string>, separator: string): fc.Arbitrary<str
   return fc.array(item, { minLength: 1, maxLength: 4 }).map((list) => list.join(separator));
 }
 
-/** Values that the grammars allow, and others that are close to these, which are filtered out. */
+/** Values that the grammars allow, and similar ones that are not allowed and are filtered out. */
 const near = fc.oneof(
   joined("", number, decimals, fc.constantFrom("", "K", "M", "G", "T", "P", "E", "%")),
   listOf(joined("", number, decimals, fc.constantFrom("us", "ms", "s", " min", "h", "d")), " "),
@@ -91,8 +91,8 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
   }
 
   /**
-   * Returns whether a message is about a directive that this systemd is too old to know. A comment
-   * in the unit names the version that such a directive needs.
+   * Returns whether a message is about a directive that this systemd is too old to know. Such a
+   * message is no mistake: a comment in the unit names the version that the directive needs.
    */
   function isNewer(line: string): boolean {
     const name = / Unknown key '(\w+)' in section \[Slice\], ignoring\.$/.exec(line)?.[1];
