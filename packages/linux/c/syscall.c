@@ -25,7 +25,7 @@
 	X(epoll_ctl) X(epoll_pwait) X(eventfd2) X(fchdir) X(fcntl) X(fgetxattr) X(flistxattr) X(fsetxattr) \
 	X(fstat) X(getsockopt) X(inotify_add_watch) X(inotify_init1) X(inotify_rm_watch) \
 	X(ioctl) X(listen) X(mkdirat) X(mount) X(newfstatat) X(openat) X(pidfd_open) X(pidfd_send_signal) X(pipe2) \
-	X(pivot_root) X(prctl) X(pread64) X(read) X(readlinkat) X(recvfrom) X(recvmsg) \
+	X(pivot_root) X(ppoll) X(prctl) X(pread64) X(read) X(readlinkat) X(recvfrom) X(recvmsg) \
 	X(sendmsg) X(sendto) X(setns) X(setsockopt) X(shutdown) X(socket) X(socketpair) \
 	X(statx) X(umount2) X(unlinkat) X(unshare) X(waitid) X(write)
 

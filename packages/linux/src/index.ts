@@ -36,6 +36,7 @@ export * from "./netlink/rtnetlink-ip.ts";
 export * from "./netlink/socket.ts";
 export * from "./pidfd.ts";
 export * from "./pipe.ts";
+export * from "./poll.ts";
 export * from "./prctl.ts";
 export * from "./proc-stat.ts";
 export * from "./root-directory.ts";

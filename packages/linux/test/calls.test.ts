@@ -37,3 +37,13 @@ it("calls throw the kernel's errno", () => {
   expect(() => linux.unshare(-1)).toThrow("EINVAL");
   expect(() => linux.mount({ target: "/nonexistent", type: "tmpfs" })).toThrow(/ENOENT|EPERM/);
 });
+
+it("calls look at a pipe without waiting, and see its end behind unread data", () => {
+  const [reader, writer] = linux.pipe(linux.O_NONBLOCK);
+  expect(linux.pollNow(reader.number, linux.POLLIN)).toBe(0);
+  linux.signalEventfd(writer.number);
+  expect(linux.pollNow(reader.number, linux.POLLIN)).toBe(linux.POLLIN);
+  writer.close();
+  expect(linux.pollNow(reader.number, 0)).toBe(linux.POLLHUP);
+  reader.close();
+});

@@ -13,6 +13,15 @@ const engine = process.env["CM4ALL_WITHOUT_ADDON"] === "1" ? "ffi-rs" : "addon";
 
 const cannotRun = missing("root", "catatonit") !== undefined;
 
+/**
+ * A program in Perl that enlarges the pipe at its standard output, puts the pipe into packet mode,
+ * and fills it with 256 packets of one byte. 1031 is F_SETPIPE_SZ.
+ */
+const FILL_WITH_PACKETS = `use Fcntl; fcntl(STDOUT, 1031, 1 << 20) or die;
+  fcntl(STDOUT, F_SETFL, O_WRONLY | O_DIRECT | O_NONBLOCK) or die;
+  while (syswrite(STDOUT, "x")) { $count++ }
+  die unless $count == 256;`;
+
 /** Runs a shell command inside the namespaces of an answer. */
 function inside(answer: Answer, script: string): string {
   const fds = [answer.ipc, answer.pid, answer.user].flatMap((fd) =>
@@ -249,6 +258,17 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await sleep(1000);
     expect((await daemon.status()).leasedNames).toBe(1);
     two[Symbol.dispose]();
+    await until(async () => (await daemon.status()).names === 0, "the name has expired");
+  });
+
+  it("keep a name no longer than its leases, even if a lease is full of packets", async () => {
+    using client = daemon.connect();
+    const lease = client.ask("packets", { ipc: true, lease: true });
+    execFileSync("perl", ["-e", FILL_WITH_PACKETS], {
+      stdio: ["ignore", lease.lease?.number, "inherit"],
+    });
+    expect((await daemon.status()).leasedNames).toBe(1);
+    lease[Symbol.dispose]();
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 

@@ -5,6 +5,8 @@ import {
   EPOLLET,
   type Fd,
   type NativeMemory,
+  POLLHUP,
+  pollNow,
   readInto,
   SyscallError,
 } from "@cm4all/linux";
@@ -118,13 +120,13 @@ let scratch: NativeMemory | undefined;
 /** Returns whether a FIFO has writers. Throws away what they wrote, which nobody needs. */
 function hasWriters(reader: Fd): boolean {
   scratch ??= allocateNative(64 * 1024);
-  // The loop reads more than a pipe holds (fs.pipe-max-size is 1 MiB by default): if there is still
-  // data after that, somebody keeps writing.
+  // A read returns at most one packet of a pipe in packet mode (O_DIRECT), and root's pipes may be
+  // of any size, so there may be data after that. poll(2) sees the end of the pipe behind the data.
   for (let i = 0; i < 64; i++) {
     const length = readInto(reader.number, scratch);
     if (length === 0) return false;
     if (length === -EAGAIN) return true;
     if (length < 0) throw new SyscallError("read", -length, { fd: reader.number });
   }
-  return true;
+  return (pollNow(reader.number, 0) & POLLHUP) === 0;
 }
