@@ -7,11 +7,11 @@ import { readdirSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
-import { missing } from "@cm4all/testing";
+import { missing, readProc } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { STRANGERS as MOST_LOOKED_AT } from "../src/namespaces/requests/stranger-budget.ts";
-import { request, TestClient } from "./support/client.ts";
-import { storeThread, TestDaemon, until } from "./support/daemon.ts";
+import { inodeOf, request, TestClient } from "./support/client.ts";
+import { kill, storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { whileFailing } from "./support/faults.ts";
 import { as, Peer } from "./support/peer.ts";
 
@@ -178,6 +178,28 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     const rest = await daemon.control({ command: "purge-namespaces", onlyIdle: true });
     expect(rest).toEqual({ ended: 1, left: 0 });
     expect(readdirSync(storedNames())).toEqual([]);
+  });
+
+  it("gives nobody the namespace of an init that has ended before the request, even in the same turn", async () => {
+    using before = daemon.connect();
+    using answer = before.ask("name", { pid: true });
+    const [init] = daemon.childPids();
+    await whileThreadFails("accept4:delay_exit=1000000", async () => {
+      // In the turn after one that has accepted a connection, the daemon looks for a request as
+      // soon as it has accepted the next connection.
+      using _first = daemon.connect();
+      using second = daemon.connect();
+      await sleep(1500);
+      kill(init);
+      await until(() => readProc(init ?? 0, "stat").includes(") Z "), "the init has ended");
+      second.send(request("name", { pid: true }));
+      const raw = second.receive();
+      if (raw.kind !== "handles") throw new Error(JSON.stringify(raw));
+      expect(inodeOf(raw.answer.pid)).not.toBe(inodeOf(answer.pid));
+      raw.answer[Symbol.dispose]();
+    });
+    await daemon.untilLogged("the init of name ended");
+    expect((await daemon.status()).initDeaths).toBe(1);
   });
 
   it("goes on if a lease ends while read fails", async () => {

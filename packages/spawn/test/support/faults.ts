@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { until } from "./daemon.ts";
 
 /**
- * Runs `work` while system calls of a thread fail, and waits until a call has failed: otherwise
- * nothing would have been tested.
+ * Runs `work` while system calls of a thread fail or are delayed, and waits until that has happened
+ * to a call: otherwise nothing would have been tested.
  * @param tid the ID of the thread
  * @param faults in the syntax of strace's `inject=`, such as `openat:error=ENOMEM:when=1`
  */
@@ -30,8 +30,8 @@ export async function whileFailing(
     });
     await until(() => said.includes("attached"), "the thread is traced");
     await work();
-    const isInjected = () => readFileSync(trace, "latin1").includes("(INJECTED)");
-    await until(isInjected, `a call has failed: ${faults.join(", ")}`);
+    const isInjected = () => /\((?:INJECTED|DELAYED)\)/.test(readFileSync(trace, "latin1"));
+    await until(isInjected, `it has happened: ${faults.join(", ")}`);
   } finally {
     const ended = once(strace, "exit");
     // If the traced process has ended, strace may have ended, too.

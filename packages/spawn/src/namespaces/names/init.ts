@@ -13,8 +13,10 @@ import {
   isErrno,
   P_PID,
   P_PIDFD,
+  POLLIN,
   PreparedSpawn,
   pidfdSendSignal,
+  pollNow,
   reap,
   SIGKILL,
   setNoNewPrivileges,
@@ -142,7 +144,7 @@ export class Init {
     this.#loop = loop;
     try {
       // Its event is handled before all others: an init that died before a request was sent must
-      // not be used to answer that request.
+      // not be used to answer that request. See also `hasEnded`.
       this.#token = loop.watchFirst(pidfd.number, EPOLLIN, () => this.#ended(ended));
     } catch (error) {
       pidfd.close();
@@ -156,6 +158,15 @@ export class Init {
     this.#loop.forget(this.#token, undefined);
     this.#pidfd.close();
     ended();
+  }
+
+  /**
+   * Returns whether the process has ended, even if the loop has not fetched that event yet: a
+   * request can be received in the same turn as the connection that it comes over, after the events
+   * of the turn were fetched.
+   */
+  get hasEnded(): boolean {
+    return !this.#pidfd.isOpen || pollNow(this.#pidfd.number, POLLIN) !== 0;
   }
 
   /** Kills the init, and with it every process of its namespace. */

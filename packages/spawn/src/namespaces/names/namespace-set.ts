@@ -112,11 +112,15 @@ export class NamespaceSet {
   open(kind: NamespaceKind, payload: Uint8Array, undo: Undo[]): number {
     const key = keyOf(kind, payload);
     let namespace = this.#namespaces.get(key);
-    if (namespace === undefined) {
+    const isGone = namespace?.init?.hasEnded === true;
+    if (isGone) this.#end(key);
+    if (namespace === undefined || isGone) {
       namespace = this.#create(kind, payload);
       this.#add(key, namespace);
       undo.push(() => this.#end(key));
     }
+    // Only now, because the owner forgets a set that has nothing.
+    if (isGone) this.#owner.initDied(this);
     const { descriptors } = this.#tools;
     return (
       descriptors.tryGet(namespace) ??
