@@ -1,5 +1,5 @@
 /** The thread of the namespace service: puts its parts together and runs them. */
-import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
+import { errorText, Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
 import { forEachKind } from "@cm4all/spawn-protocol";
 import { LOG_WARNING, type Logger } from "../log/log.ts";
 import { LogOnce } from "../log/log-once.ts";
@@ -9,7 +9,7 @@ import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { ParentThread, workerOptions } from "../thread/parent-thread.ts";
 import { Listener } from "./connections/listener.ts";
 import { makeShared } from "./connections/shared.ts";
-import { errorKey, type OnError } from "./errors.ts";
+import { errorKey, hasRunShort, type OnError } from "./errors.ts";
 import { Expiry } from "./expiry/expiry.ts";
 import { NameEnder } from "./expiry/name-ender.ts";
 import type { NamespaceDialogue, NamespaceOptions } from "./messages.ts";
@@ -122,7 +122,12 @@ class NamespaceService {
       fd,
       listener: new Listener(shared, (connection) => this.#responder.serve(connection), failed),
     }));
-    restore(store, this.#registry, log, options.cgroupPids, ownInode);
+    try {
+      restore(store, this.#registry, log, options.cgroupPids, ownInode);
+    } catch (error) {
+      if (!hasRunShort(error)) throw error;
+      throw notTakenOver(error);
+    }
   }
 
   /** Reports the number of names to the main thread, if it has changed. */
@@ -136,12 +141,18 @@ class NamespaceService {
     });
   }
 
+  /**
+   * Opens the store of an earlier run; undefined if there is none that can be used.
+   * @throws StoreError if something has run short. The store may be whole, so it must neither be
+   *   replaced by an empty one nor its inits be ended
+   */
   #tryOpenInheritedStore(log: Logger): Store | undefined {
     if (this.#options.storeFd === undefined) return undefined;
     const fd = new Fd(this.#options.storeFd);
     try {
       return Store.open(fd);
     } catch (error) {
+      if (hasRunShort(error)) throw notTakenOver(error);
       log(LOG_WARNING, `starting with an empty store: ${error}`);
       fd.close();
       return undefined;
@@ -250,4 +261,14 @@ class NamespaceService {
       connectionsPerUidLimit: quotas.connectionsPerUid,
     };
   }
+}
+
+/**
+ * Makes the error with which the thread ends if it cannot take over what an earlier run has left.
+ * The main thread then ends the daemon before it tells the service manager anything, so that the
+ * next start finds the same store and the same inits.
+ */
+function notTakenOver(cause: unknown): StoreError {
+  const reason = errorText(cause);
+  return new StoreError(`cannot take over the namespaces of an earlier run: ${reason}`, { cause });
 }

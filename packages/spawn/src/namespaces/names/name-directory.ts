@@ -24,6 +24,7 @@ import {
   umount,
 } from "@cm4all/linux";
 import { MAX_DATAGRAM_SIZE, NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
+import { hasRunShort } from "../errors.ts";
 import { KEPT_KINDS } from "./kinds.ts";
 
 const { O_CREAT, O_EXCL, O_WRONLY } = constants;
@@ -130,7 +131,7 @@ export class NameDirectory {
    * Reads what is kept. Returns undefined if the file `name` is missing or empty: the earlier run
    * had not finished making or removing the name.
    * @param setAside called for each file that cannot be used, with the reason
-   * @throws Error if this is not the directory of a name
+   * @throws Error if this is not the directory of a name, or if something has run short
    */
   tryRead(setAside: (file: string, reason: string) => void): StoredName | undefined {
     let name: string;
@@ -146,6 +147,7 @@ export class NameDirectory {
       try {
         return this.#tryReadNamespace(file) ?? [];
       } catch (error) {
+        if (hasRunShort(error)) throw error;
         setAside(file, errorText(error));
         return [];
       }
@@ -161,6 +163,7 @@ export class NameDirectory {
       if (/^\d{1,10}$/.test(text)) return Number(text);
       setAside("uid", "it is not a uid");
     } catch (error) {
+      if (hasRunShort(error)) throw error;
       if (!isErrno(error, "ENOENT")) setAside("uid", errorText(error));
     }
     return undefined;

@@ -5,6 +5,7 @@
  */
 import { errorText, pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
+import { hasRunShort } from "../errors.ts";
 import { isInit, tryReadInitName } from "./init.ts";
 import type { StoredName } from "./name-directory.ts";
 import { listProcesses, scanProcesses, tryReadPidNamespace } from "./process-scan.ts";
@@ -22,6 +23,8 @@ interface FoundInit {
  * @param cgroupPids the processes of the daemon's own cgroup. Inits among them that the store
  *   does not know are adopted if other processes run in their PID namespaces, and ended otherwise
  * @param ownInode the inode of the daemon's PID namespace
+ * @throws SyscallError, or an error of Node. If something has run short, all names and their inits
+ *   are still there: another start can restore them
  */
 export function restore(
   store: Store,
@@ -60,6 +63,7 @@ function tryRestore(
     if (set.isEmpty && !set.isLeased) registry.remove(set);
     else registry.touch(set);
   } catch (error) {
+    if (hasRunShort(error)) throw error;
     registry.abandon(set);
     setAside(found.directory.path, errorText(error));
   }

@@ -52,6 +52,7 @@ import {
   umount,
   unshare,
 } from "@cm4all/linux";
+import { hasRunShort } from "../errors.ts";
 import { Home, openDirectory } from "./home.ts";
 import { NameDirectory, type StoredName } from "./name-directory.ts";
 import { orExit } from "./or-exit.ts";
@@ -63,7 +64,9 @@ const FORMAT = "cm4all-spawn namespaces 1\n";
 /** The type of a tmpfs. @see statfs(2) */
 const TMPFS_MAGIC = 0x01021994;
 
-/** The store cannot be made, for a reason outside the daemon. The message is one line. */
+/**
+ * The store cannot be made or taken over, for a reason outside the daemon. The message is one line.
+ */
 export class StoreError extends Error {
   override readonly name = "StoreError";
 }
@@ -140,6 +143,7 @@ export class Store {
    * Returns the names that an earlier run has left behind. Removes names that it had not finished
    * making or removing, and leaves alone everything that this version does not understand.
    * @param setAside called for each entry that is not used, with the reason
+   * @throws SyscallError, or an error of Node, if something has run short
    */
   restore(setAside: (path: string, reason: string) => void): StoredName[] {
     return readdirSync("/names").flatMap((id) => {
@@ -153,6 +157,7 @@ export class Store {
           throw new Error("it has no name, but there is a directory in it");
         return stored ?? [];
       } catch (error) {
+        if (hasRunShort(error)) throw error;
         setAside(path, errorText(error));
         return [];
       }
