@@ -7,12 +7,13 @@ import {
   mkdirSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { MNT_DETACH, MS_BIND, mkfifo, mount, umount } from "@cm4all/linux";
-import { missing } from "@cm4all/testing";
+import { isAlive, missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { storeThread, type TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
@@ -100,6 +101,21 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
   },
 };
 
+/** Ways to damage the name `two` so that all of it is left alone. */
+const USELESS: Record<string, () => void> = {
+  "a lease that is no pipe": () => mkdirSync("/names/2/lease"),
+  "a name that occurs twice": () => writeFileSync("/names/2/name", "one"),
+  "a name that is a FIFO": () => replaceByFifo("/names/2/name"),
+  "a directory in place of a name": () => {
+    unlinkSync("/names/2/name");
+    mkdirSync("/names/2/name");
+  },
+  "a subdirectory, but no name": () => {
+    unlinkSync("/names/2/name");
+    mkdirSync("/names/2/x");
+  },
+};
+
 describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", () => {
   let manager: FakeManager;
   let daemon: TestDaemon;
@@ -141,6 +157,48 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", 
     });
     client.inodes("again", ALL);
     expect(readdirSync(`${storeThread(daemon)}/root/names`).length).toBeGreaterThan(0);
+  });
+
+  /** Returns the files below a directory of the store, with their inodes. */
+  function filesIn(path: string): string[] {
+    const directory = `${storeThread(daemon)}/root${path}`;
+    return readdirSync(directory).map((file) => `${file} ${statSync(`${directory}/${file}`).ino}`);
+  }
+
+  it.each(Object.entries(USELESS))(
+    "%s keeps the namespaces and the inits of that entry",
+    async (_, damage) => {
+      const before = daemon.connect();
+      for (const name of ["one", "two"]) before.inodes(name, ALL);
+      before[Symbol.dispose]();
+      const inits = daemon.childPids();
+      expect(inits).toHaveLength(2);
+      let files: string[] = [];
+      await restartAfter(() => {
+        damage();
+        files = readdirSync("/names/2").map(
+          (file) => `${file} ${statSync(`/names/2/${file}`).ino}`,
+        );
+      });
+      expect(daemon.log).toContain("left alone in the store of an earlier run: /names/");
+      expect(daemon.log).not.toMatch(/ended an idle init|adopted/);
+      using client = daemon.connect();
+      for (const name of ["one", "two"]) client.inodes(name, ALL);
+      expect(filesIn("/names/2")).toEqual(files);
+      expect(inits.filter(isAlive)).toEqual(inits);
+    },
+  );
+
+  it("nothing usable for a name keeps what there is until the name ends", async () => {
+    const before = daemon.connect();
+    before.inodes("one", { user: ALL.user });
+    before[Symbol.dispose]();
+    await restartAfter(() => unlinkSync("/names/1/user-0.maps"));
+    await daemon.untilLogged(/left alone .*\/names\/1\/user-0: ENOENT/);
+    expect(filesIn("/names").map((file) => file.split(" ")[0])).toEqual(["1"]);
+    expect(filesIn("/names/1").join()).toContain("user-0 ");
+    await daemon.control({ command: "purge-namespaces", onlyIdle: true });
+    expect(filesIn("/names")).toEqual([]);
   });
 
   it("two namespaces for the same user map gives clients the later one", async () => {

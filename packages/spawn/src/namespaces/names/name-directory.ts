@@ -53,6 +53,8 @@ export interface StoredName {
   readonly nextIndex: number;
   /** The uid that made the name; undefined if the daemon that stored it did not record the uid. */
   readonly uid: number | undefined;
+  /** True if there are files that cannot be used. They stay until the name ends. */
+  readonly hasUnusable: boolean;
 }
 
 /** The directory of one name in the store. */
@@ -142,19 +144,25 @@ export class NameDirectory {
       throw error;
     }
     if (name === "") return undefined;
+    let hasUnusable = false;
+    const leaveAlone = (file: string, reason: string) => {
+      hasUnusable = true;
+      setAside(file, reason);
+    };
     const files = readdirSync(this.path);
     const namespaces = files.flatMap((file) => {
       try {
         return this.#tryReadNamespace(file) ?? [];
       } catch (error) {
         if (hasRunShort(error)) throw error;
-        setAside(file, errorText(error));
+        leaveAlone(file, errorText(error));
         return [];
       }
     });
     const indexes = files.map((file) => Number(/-(\d{1,15})$/.exec(file)?.[1] ?? -1));
     const nextIndex = Math.max(-1, ...indexes) + 1;
-    return { name, directory: this, namespaces, nextIndex, uid: this.#tryReadUid(setAside) };
+    const uid = this.#tryReadUid(leaveAlone);
+    return { name, directory: this, namespaces, nextIndex, uid, hasUnusable };
   }
 
   #tryReadUid(setAside: (file: string, reason: string) => void): number | undefined {
@@ -189,11 +197,13 @@ export class NameDirectory {
     rmSync(`${this.path}/name`, { force: true });
   }
 
-  /**
-   * Removes everything that is kept of the name.
-   * @returns false if there is a subdirectory, which the store did not make and which stays
-   */
-  remove(): boolean {
+  /** Returns whether there is a subdirectory, which the store did not make. */
+  hasSubdirectory(): boolean {
+    return readdirSync(this.path, { withFileTypes: true }).some((entry) => entry.isDirectory());
+  }
+
+  /** Removes everything that is kept of the name. A subdirectory stays, and this one with it. */
+  remove(): void {
     for (const entry of readdirSync(this.path, { withFileTypes: true })) {
       const path = `${this.path}/${entry.name}`;
       if (entry.isDirectory()) continue;
@@ -202,10 +212,8 @@ export class NameDirectory {
     }
     try {
       rmdirSync(this.path);
-      return true;
     } catch (error) {
-      if (isErrno(error, "ENOTEMPTY")) return false;
-      throw error;
+      if (!isErrno(error, "ENOTEMPTY")) throw error;
     }
   }
 }

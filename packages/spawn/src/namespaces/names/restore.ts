@@ -42,10 +42,13 @@ export function restore(
   const initPids = findInitPids(new Set(inodes));
   for (const found of stored) tryRestore(registry, found, initPids, setAside);
   if (registry.size > 0) log(LOG_NOTICE, `restored ${registry.size} names of an earlier run`);
-  adoptUnknown(registry, log, findInits(cgroupPids), ownInode);
+  adoptUnknown(store, registry, log, findInits(cgroupPids), ownInode);
 }
 
-/** Takes over a name. If that fails, the name is free again, and its directory is left alone. */
+/**
+ * Takes over a name. If that fails, the name is free again, and its directory is left alone, with
+ * the init that belongs to it.
+ */
 function tryRestore(
   registry: Registry,
   found: StoredName,
@@ -60,7 +63,7 @@ function tryRestore(
   const set = registry.create(found.name, found.uid, found.directory);
   try {
     set.restore(found, initPids);
-    if (set.isEmpty && !set.isLeased) registry.remove(set);
+    if (set.isEmpty && !set.isLeased && !found.hasUnusable) registry.remove(set);
     else registry.touch(set);
   } catch (error) {
     if (hasRunShort(error)) throw error;
@@ -93,18 +96,23 @@ function findInits(pids: readonly number[]): FoundInit[] {
 }
 
 /**
- * Of the inits that have no set, takes over the busy ones, in whose PID namespaces other processes
- * run, and ends the others. An init without a set was started right before the daemon was killed,
+ * Of the inits that the store does not know, takes over the busy ones, in whose PID namespaces other
+ * processes run, and ends the others. Such an init was started right before the daemon was killed,
  * or the store has been lost. Only in the second case can a client have been given its namespace.
+ * An init whose namespace is in an entry that was left alone is left alone, too.
  */
 function adoptUnknown(
+  store: Store,
   registry: Registry,
   log: Logger,
   inits: readonly FoundInit[],
   ownInode: number,
 ): void {
   const known = new Set([...registry.sets()].map(({ init }) => init?.pid));
-  const unknown = inits.filter(({ pid }) => !known.has(pid));
+  const others = inits.filter(({ pid }) => !known.has(pid));
+  if (others.length === 0) return;
+  const kept = store.pidNamespaces();
+  const unknown = others.filter(({ inode }) => !kept.has(inode));
   if (unknown.length === 0) return;
   const scan = scanProcesses(unknown, ownInode);
   let step = scan.next();

@@ -153,15 +153,25 @@ export class Store {
         this.#nextId = Math.max(this.#nextId, Number(id) + 1);
         const directory = new NameDirectory(path);
         const stored = directory.tryRead((file, reason) => setAside(`${path}/${file}`, reason));
-        if (stored === undefined && !directory.remove())
+        if (stored !== undefined) return stored;
+        if (directory.hasSubdirectory())
           throw new Error("it has no name, but there is a directory in it");
-        return stored ?? [];
+        directory.remove();
+        return [];
       } catch (error) {
         if (hasRunShort(error)) throw error;
         setAside(path, errorText(error));
         return [];
       }
     });
+  }
+
+  /** Returns the inodes of all PID namespaces in the store, also of entries that are not used. */
+  pidNamespaces(): Set<number> {
+    const mounts = readFileSync("/proc/thread-self/mountinfo", "latin1");
+    // The fourth field is what is mounted. @see proc_pid_mountinfo(5)
+    const inodes = mounts.matchAll(/^\d+ \d+ \d+:\d+ pid:\[(\d+)\] /gm);
+    return new Set([...inodes].map(([, inode]) => Number(inode)));
   }
 
   /**
