@@ -4,6 +4,7 @@ import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 import { allocateNative, type NativeMemory } from "./memory.ts";
 
+export const CAP_SYS_PTRACE = 19;
 export const CAP_SYS_ADMIN = 21;
 
 const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;

@@ -1,10 +1,12 @@
 /** Sets attributes of the calling thread or of its process. @see prctl(2), capabilities(7) */
+import { CAP_SYS_PTRACE, hasEffectiveCapability } from "./capabilities.ts";
 import { EINVAL } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 import { beginCall, cString } from "./memory.ts";
 
 const PR_SET_PDEATHSIG = 1;
+const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NAME = 15;
 const PR_CAPBSET_READ = 23;
@@ -44,6 +46,23 @@ export function dropBoundingSet(): void {
  */
 export function shutOutTracers(): void {
   check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)");
+}
+
+/**
+ * Runs `work` while other processes are shut out, as by shutOutTracers. This also applies to the
+ * memory of a child that shares that of this process. Without CAP_SYS_PTRACE, the process could not
+ * look into such a child itself; it then runs `work` as it is.
+ * @param work must be synchronous
+ */
+export function withTracersShutOut<T>(work: () => T): T {
+  const isOpen = check(libc.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_GET_DUMPABLE)") === 1;
+  if (!isOpen || !hasEffectiveCapability(0, CAP_SYS_PTRACE)) return work();
+  shutOutTracers();
+  try {
+    return work();
+  } finally {
+    check(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl(PR_SET_DUMPABLE)");
+  }
 }
 
 /**

@@ -11,6 +11,7 @@ import { SyscallError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { CLONE_NEWUSER } from "./namespaces.ts";
 import { killChild, PausedChildStack } from "./paused-child.ts";
+import { withTracersShutOut } from "./prctl.ts";
 import { P_PID, reap } from "./wait.ts";
 
 const CLONE_FILES = 0x00000400;
@@ -25,10 +26,18 @@ export interface IdMaps {
 
 /**
  * Makes a user namespace. The caller closes the descriptor.
+ *
+ * The child shares the memory of this process. All processes with the uid of this process, which
+ * owns the new namespace, have all capabilities there, even processes that have none elsewhere. So
+ * other processes are shut out as long as the child exists.
  * @throws SyscallError of clone (ENOSPC: user.max_user_namespaces) or of writing a map (EINVAL:
  *   not a valid map, EPERM: not allowed)
  */
 export function createUserNamespace(maps: IdMaps): Fd {
+  return withTracersShutOut(() => create(maps));
+}
+
+function create(maps: IdMaps): Fd {
   stack ??= new PausedChildStack();
   // Do not copy our descriptors: there may be tens of thousands.
   const pid = stack.start({ CLONE_NEWUSER, CLONE_FILES });

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   fstatSync,
@@ -14,6 +15,7 @@ import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import * as linux from "../src/index.ts";
+import { intFunction } from "../src/libc.ts";
 import { killChild, PausedChildStack } from "../src/paused-child.ts";
 
 const inode = (fd: linux.Fd) => fstatSync(fd.number).ino;
@@ -63,6 +65,29 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(new Set(fds.map(inode)).size).toBe(50);
     for (const fd of fds) fd.close();
     expect(readFileSync("/proc/thread-self/children", "utf8")).toBe("");
+  });
+
+  it("user namespaces do not show the memory of this process to root without capabilities", () => {
+    const dumpable = () => intFunction("prctl", 5)(3, 0, 0, 0, 0);
+    const before = dumpable();
+    const looks: unknown[] = [];
+    const look = () => {
+      const pid = readFileSync("/proc/thread-self/children", "utf8").trim();
+      const powerless = ["--bounding-set=-all", "--inh-caps=-all"];
+      const script = `true </proc/${pid}/status || exit 9; true </proc/${pid}/mem || exit 5`;
+      looks.push(spawnSync("setpriv", [...powerless, "sh", "-c", script]).status);
+      return "0 1000 1\n";
+    };
+    // The first map is read while the child exists.
+    const maps = {
+      get uidMap() {
+        return look();
+      },
+      gidMap: undefined,
+    };
+    linux.createUserNamespace(maps).close();
+    expect(looks).toEqual([5]);
+    expect(dumpable()).toBe(before);
   });
 
   it("user namespaces report a refused map with its errno, and leave nothing behind", () => {
