@@ -3,17 +3,18 @@
  * be disconnected meanwhile; the daemon goes on if it can, and serves later clients.
  */
 import { once } from "node:events";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
 import { missing, readProc } from "@cm4all/testing";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { STRANGERS as MOST_LOOKED_AT } from "../src/namespaces/requests/stranger-budget.ts";
 import { inodeOf, request, TestClient } from "./support/client.ts";
 import { kill, storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { whileFailing } from "./support/faults.ts";
 import { as, Peer } from "./support/peer.ts";
+import { Pipe, redirectTo } from "./support/pipe.ts";
 
 const ALL = request("name", { ipc: true, pid: true, lease: true, user: {} });
 
@@ -336,6 +337,29 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       const lines = daemon.log.split("\n").filter((line) => line.includes("wrong"));
       expect(lines).toEqual([expect.stringContaining(`the thread is in the wrong ${place}: `)]);
       expect(daemon.log).not.toMatch(/(?:\n| \|) *at /);
+    },
+  );
+
+  it.each(["a full disk", "a pipe that nobody reads"])(
+    "ends if it cannot return to its IPC namespace, even if its log goes to %s",
+    async (where) => {
+      const pipe = new Pipe();
+      onTestFinished(() => pipe.close());
+      pipe.fill();
+      await daemon.stop();
+      const path = where === "a full disk" ? "/dev/full" : pipe.path;
+      daemon = new TestDaemon({ wrapper: redirectTo(path) });
+      onTestFinished(() => rmSync(daemon.directory, { recursive: true }));
+      await until(
+        async () => (await daemon.status().catch(() => undefined)) !== undefined,
+        "it runs",
+      );
+      using client = daemon.connect();
+      await whileThreadFails("setns:error=ENOMEM:when=1", async () => {
+        client.send(request("name", { ipc: true }));
+        await until(() => daemon.child.exitCode !== null, "it has ended");
+      });
+      expect(daemon.child.exitCode).toBe(71);
     },
   );
 });
