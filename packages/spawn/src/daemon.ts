@@ -15,6 +15,7 @@ import {
   exitImmediately,
   type Fd,
   freeMemory,
+  isShortage,
   QUIET_MS,
   setThreadName,
 } from "@cm4all/linux";
@@ -90,12 +91,17 @@ function ignoreThreadEnd(error: unknown): void {
   if (!(error instanceof ThreadEndedError)) throw error;
 }
 
-/** Returns undefined if the service manager cannot be reached; the daemon then runs without it. */
+/**
+ * Returns undefined if the service manager cannot be reached; the daemon then runs without it.
+ * @throws SyscallError if memory or descriptors are short. The service manager may be there, and a
+ *   daemon without it would leave a new store to nobody, and end idle inits when it is stopped
+ */
 function tryOpenNotifier(log: Logger): Notifier | undefined {
   const address = process.env["NOTIFY_SOCKET"];
   try {
     return Notifier.open(address);
   } catch (error) {
+    if (isShortage(error)) throw error;
     log(
       LOG_WARNING,
       `cannot reach the service manager at ${address}, going on without it: ${errorText(error)}`,

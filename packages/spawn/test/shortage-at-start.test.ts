@@ -17,8 +17,9 @@ interface Shortage {
   readonly path?: string;
 }
 
-/** System calls with which the daemon takes over a store. */
+/** System calls with which the daemon takes over a store, or finds the service manager. */
 const SHORTAGES: Readonly<Record<string, Shortage>> = {
+  "a descriptor for the service manager": { fault: "socket:error=EMFILE" },
   "memory for entering the store": { fault: "setns:error=ENOMEM:when=1" },
   "memory for reading a name": { fault: "open,openat:error=ENOMEM", path: "/names/1/name" },
   "a descriptor for reading a uid": { fault: "open,openat:error=EMFILE", path: "/names/1/uid" },
