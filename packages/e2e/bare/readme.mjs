@@ -1,15 +1,17 @@
 // @ts-check
 /**
- * Reads README's two commands, as a newcomer does. The Node of the bare machine may be too old to
- * run packages/testing/src/snippets.ts, which is TypeScript.
+ * Reads the two commands that README gives newcomers. It does so without
+ * packages/testing/src/snippets.ts, because the Node of a bare machine may be too old to run
+ * TypeScript.
  */
 
-/** An HTML comment, which names the program that runs the commands, and the block of commands. */
+/** Matches an HTML comment that names newcomer.mjs, and the block of commands below it. */
 const BLOCK = /^<!-- tested by: packages\/e2e\/bare\/newcomer\.mjs -->\n\n((?: {4}.*\n)+)/m;
 
 /**
  * Returns the command that demonstrates the daemon and the one that runs the tests. Pure.
- * @param {string} readme its text @throws Error if the block does not have exactly two commands
+ * @param {string} readme the text of README
+ * @throws Error if the block does not have exactly two commands
  */
 export function twoCommands(readme) {
   const [, block = ""] = BLOCK.exec(readme) ?? [];

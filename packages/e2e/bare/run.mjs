@@ -1,5 +1,5 @@
 // @ts-check
-/** `npm run e2e -- --bare SUITE`: tests on bare machines, one for each place of places.mjs. */
+/** `npm run e2e -- --bare SUITE`: tests the suite on bare machines, a new one for each place. */
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
@@ -138,8 +138,8 @@ export async function runPlaces(cell, plan) {
 }
 
 /**
- * Prints a line for each step, the numbers of tests of each package, and the messages about failed
- * tests, which a reader without the log needs.
+ * Prints a line for each step, a line for each package with the numbers of its tests, and the
+ * messages about failed tests, for readers who do not have the log.
  * @param {string} name @param {PlaceResult} result
  */
 export function printPlace(name, { steps, packages, report }) {
@@ -166,7 +166,8 @@ export function failuresOf(results) {
 }
 
 /**
- * Prints the sums of the tests in all places, in the words that test runners use.
+ * Prints the numbers of tests that passed, failed and were skipped in all places, in the words that
+ * test runners use.
  * @param {PlaceResult[]} results @returns true if all tests and steps have passed
  */
 export function printTotal(results) {

@@ -35,7 +35,7 @@ export class Terminal {
     });
     const file = createWriteStream(`${this.output}/${log}`);
     const running = {
-      /** The end of its output. */
+      /** The last characters of the output. */
       printed: "",
       pid: child.pid,
       hasEnded: false,
@@ -143,7 +143,7 @@ async function untilPrinted(running, words) {
 /** @param {string} text */
 const lastLines = (text) => text.trimEnd().split("\n").slice(-6).join("\n");
 
-/** Returns the names of our directories in /run, where installed packages make directories, too. */
+/** Returns the names of the suite's directories in /run, including those of installed packages. */
 const ourDirectories = () => readdirSync("/run").filter((name) => name.startsWith("cm4all-"));
 
 /** Returns the number of processes on this machine. */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Parses the output of `npm test`: the summary that vitest prints for each package. Each line
- * begins with turbo's prefix.
+ * Parses the output of `npm test`: what vitest prints for each package. turbo puts the name of the
+ * package in front of each line.
  */
 
 /**
@@ -41,7 +41,7 @@ export function parseTestOutput(text) {
 const MAX_REPORT_LINES = 80;
 
 /**
- * Returns vitest's messages about failed tests, each line with its package in front. Pure.
+ * Returns vitest's messages about failed tests, each line after the name of its package. Pure.
  * @param {string} text without colours @returns {string[]}
  */
 export function parseFailures(text) {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # tree.sh SUITE NODE DIRECTORY: makes a minimal Debian system with everything that README asks for:
-# Node, npm and git. NODE is `debian` for Debian's own packages, or a major version, which comes
-# from npm.
+# Node, npm and git. NODE is `debian` for Debian's own packages, or a major version, which is
+# downloaded from npm's registry.
 set -euo pipefail
 suite=$1 node=$2 tree=$3
 
@@ -19,10 +19,10 @@ echo 127.0.0.1 localhost bare >"$tree/etc/hosts"
 mkdir -p "$tree/e2e"/{in,out}
 [ "$node" != debian ] || exit 0
 
-# Installed below /usr/local, like the archives of nodejs.org.
+# Node and npm go below /usr/local, where nodejs.org's archives are usually unpacked, too.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# npm 11 runs on each of these versions.
+# npm 11 runs on all versions of Node that are tested.
 (cd "$work" && npm pack --silent "node-linux-$(node -p process.arch)@$node" npm@11 >/dev/null)
 tar -xzf "$work"/node-linux-*.tgz -C "$tree/usr/local" --strip-components=1 package/bin
 mkdir -p "$tree/usr/local/lib/node_modules/npm"

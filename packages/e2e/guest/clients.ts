@@ -1,10 +1,10 @@
 /**
- * clients.js ROLE PREFIX COUNT FILE: requests the IPC and PID namespaces of the names PREFIX-0 and
- * so on from the daemon, and writes a report to FILE.
+ * clients.js ROLE PREFIX COUNT FILE: requests from the daemon the IPC and PID namespaces of COUNT
+ * names, PREFIX-0 and so on, and writes a report to FILE.
  *
- *     hold   requests the namespaces of each, with a lease, writes the inodes, ends on SIGTERM
- *     read   requests the namespaces of each, writes the inodes, ends on SIGTERM
- *     load   requests the namespaces of random names until SIGTERM, then writes its figures
+ *     hold   requests those of each name, with a lease; writes the inodes; ends on SIGTERM
+ *     read   requests those of each name; writes the inodes; ends on SIGTERM
+ *     load   requests those of randomly chosen names until SIGTERM, then writes its figures
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { SpawnClient } from "@cm4all/spawn-client";

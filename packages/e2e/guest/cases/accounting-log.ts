@@ -25,8 +25,8 @@ export const accountingLog: Case = {
           cgroup.memory_events_oom_kill)
       end\n`,
     );
-    // Sets the time within which the script host has to give a sign of life: on an emulated
-    // machine, it starts slowly.
+    // Sets the time within which the script host has to give a sign of life, because it starts
+    // slowly on an emulated machine.
     sh(`cp ${CONFIG} /run/spawn.toml.e2e`);
     sh(
       `sed -i '/^#* *answer_seconds/d; s/^\\[accounting\\]$/&\\nanswer_seconds = ${10 * slowness}/' ${CONFIG}`,

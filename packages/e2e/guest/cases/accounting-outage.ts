@@ -27,7 +27,7 @@ const PLAIN = `
   end
 `;
 
-/** The names of the cgroups. Each is used several times, as by a spawner. */
+/** The names of the cgroups. Each is used several times, as spawners do. */
 const NAMES = ["outage-a", "outage-b", "outage-c"];
 const ROUNDS = 4;
 const COUNT = NAMES.length * ROUNDS;
@@ -52,7 +52,7 @@ async function useNames(scope: Scope, slowness: number): Promise<number> {
 
 export const accountingOutage: Case = {
   title:
-    "cgroups are deleted while the database is stopped, and booked once despite kill and reboot",
+    "cgroups are deleted while the database is stopped, and booked once despite SIGKILL and reboot",
   async run({ slowness, note }) {
     await startPostgres(slowness);
     createDatabase();

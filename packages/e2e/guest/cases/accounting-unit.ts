@@ -36,8 +36,8 @@ end
 `;
 
 /**
- * Checks that the script does not run as root: the uid in journald's entries distinguishes what a
- * script has printed from the daemon's lines.
+ * Checks that the script does not run as root: journald stores the uid with each line, and no line
+ * that the script has printed has uid 0.
  */
 function assertNotRoot(cursor: string): void {
   const lines = sh(
@@ -46,7 +46,7 @@ function assertNotRoot(cursor: string): void {
   assert.doesNotMatch(lines, /^lua\s/m);
 }
 
-/** The seconds by which a hanging script host may outlive its daemon; 65 in the package. */
+/** The time for which a hanging script host may outlive its daemon; 65 s in the package's unit. */
 const END_SECONDS = 5;
 
 export const accountingUnit: Case = {
@@ -76,7 +76,7 @@ export const accountingUnit: Case = {
       const second = await untilUnit(slowness, first);
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
-      // A reload that changes nothing keeps the unit; one that changes a limit replaces it.
+      // A reload of the same configuration keeps the unit; a reload with a new limit replaces it.
       sh(`systemctl reload ${SERVICE}`);
       assert.equal(await untilUnit(slowness), second);
       configure(...answer, "memory_mib = 100");

@@ -22,16 +22,17 @@ const DIRECTORY = "/run/host-killed";
 const CALM = `${DIRECTORY}/calm`;
 const HUNGRY = `${DIRECTORY}/hungry`;
 
-/** The command that ends the script host if the kernel does not limit memory. */
+/** A command that kills the script host, for use where cgroup2 cannot limit memory. */
 const KILL = "kill -KILL $PPID";
 
 /** A command that waits for the file HUNGRY, and then takes memory until the OOM killer acts. */
 const EAT = `until [ -e ${HUNGRY} ]; do sleep 0.1; done; exec tail /dev/zero`;
 
 /**
- * Returns the script. When the script host is killed, the handler for `wait` is waiting for a
- * silent server, and has had no effect. The handler for `eat` has had an effect.
- * @param command the command that `eat` runs
+ * Returns the script. When the script host is killed, the handler for the cgroup `wait` is waiting
+ * for a server that never answers, and has had no effect. The handler for the cgroup `eat` has had
+ * an effect.
+ * @param command the command that the handler for `eat` runs
  */
 const text = (command: string) => `
 local db = pg:new("host=${DIRECTORY} dbname=x")
@@ -108,7 +109,7 @@ export const hostKilled: Case = {
         20_000 * slowness,
         () => attempt("pgrep -xf 'tail /dev/zero'").status === 1,
       );
-      // The handler has had an effect, so an administrator decides.
+      // The handler for `eat` has had an effect, so an administrator decides about the record.
       const parked = listRecords();
       assert.deepEqual(
         parked.map(({ path, state }) => [path.split("/").at(-1), state]),

@@ -32,8 +32,8 @@ function exposure(unit: string): number {
 }
 
 /**
- * Checks that restarting the reaper's unit restarts the daemon, which then reads a changed script,
- * and that starting both units starts the daemon only once.
+ * Checks that starting the reaper's unit starts the daemon, but only once, and that restarting the
+ * unit restarts the daemon, as an administrator who has changed the script expects.
  */
 async function restartTheReaper(timeoutMs: number): Promise<void> {
   const pid = () => property(SERVICE, "MainPID");
@@ -94,12 +94,12 @@ export const install: Case = {
       assert.deepEqual(isOld ? lines.filter((line) => !NEWER.test(line)) : lines, []);
     }
     const [daemon, script] = [exposure(SERVICE), exposure(SCRIPT_UNIT)];
-    // The limits are those of packages/deb: systemd 252 and 257 compute the same figures.
+    // The tests of packages/deb have the same limits; systemd 252 and 257 compute the same figures.
     assert.ok(daemon <= 3.9 && script <= 1.2, `${daemon} ${script}`);
     note(`systemd ${systemdVersion()}, exposure of the daemon ${daemon}, of scripts ${script}`);
     assertNoDebugger(SERVICE);
     const status = attempt("cm4all-spawn status");
-    // With status 1, too, the daemon runs; the output then names what the host lacks.
+    // Status 1 also means that the daemon runs; the output then names what the host lacks.
     assert.ok(status.status === 0 || status.status === 1, status.stdout + status.stderr);
     assert.equal(attempt("systemctl --failed --no-legend").stdout, "");
   },

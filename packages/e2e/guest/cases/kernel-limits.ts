@@ -28,7 +28,7 @@ const ALERTS = {
   CM4allSpawnRefusedForks: "instance:cm4all_spawn_refused_forks:sum",
 };
 
-/** A time limit for machines of any speed: Prometheus scrapes and evaluates at fixed intervals. */
+/** The time limit for Prometheus. It works at fixed intervals, even on slow machines. */
 const PATIENCE_MS = 180_000;
 
 /** The counters that the alerts depend on. */
@@ -95,7 +95,7 @@ export const kernelLimits: Case = {
       assert.deepEqual(alerts.map(({ name }) => name).sort(), Object.keys(ALERTS));
       for (const { summary } of alerts)
         assert.match(summary, /^127\.0\.0\.1:10469: about 1(\.\d+)? (processes|forks) in cgroups /);
-      // No other alert is even pending, because nothing else went wrong.
+      // No other alert has even been pending, because nothing else has gone wrong.
       assert.deepEqual(await alertsSoFar(), Object.keys(ALERTS));
 
       // These commands search the journal as the alerts say.

@@ -6,7 +6,7 @@ import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 
 /**
  * Returns the names of the instances: fewer under emulation, where starting twelve at the same time
- * would exceed the time limit that systemd has for each.
+ * would exceed the time limit that systemd sets for each.
  */
 function namesFor({ slowness }: Context): string[] {
   return Array.from({ length: slowness > 4 ? 4 : 12 }, (_, i) => `auto${i}`);
@@ -27,7 +27,7 @@ export const netnsBoot: Case = {
     const names = namesFor(context);
     const units = unitsOf(names);
     sh(`cp ${EXAMPLES}/netns.toml /etc/cm4all/spawn/netns.toml`);
-    // There is no default route here, so masquerading would only cause a warning.
+    // Masquerading, which default.toml asks for, only causes a warning: there is no default route.
     sh(`cp ${EXAMPLES}/default.toml ${CONFIG}/default.toml`);
     sh(`systemctl enable ${units}; systemctl start ${units}`);
     const before = listed();

@@ -12,8 +12,8 @@ export const netnsLinks: Case = {
     makeWorld();
     const tried: string[] = [];
     /**
-     * Talks in both directions, by ping and TCP.
-     * @param pairs pairs of addresses: inside, and in the world
+     * Sends pings and opens TCP connections in both directions.
+     * @param pairs pairs of addresses: one inside `web`, and one in `world`
      */
     const talkBetween = (...pairs: [inside: string, world: string][]) => {
       listen("web", 80);
@@ -37,7 +37,7 @@ export const netnsLinks: Case = {
         await withNamespace("web", `${link}[inside]\n${addresses}`, talk);
         tried.push(type ?? "");
       }
-      // The link becomes a port of a bridge of which up0 is a port, too.
+      // The outer end of the namespace's link becomes a port of br0, like up0.
       sh("ip link add br0 type bridge && ip link set br0 up && ip link set up0 master br0");
       const port = `[outside]\nbridge = "br0"\n[inside]\n${addresses}`;
       await withNamespace("web", port, talk);
@@ -94,8 +94,8 @@ export const netnsLinks: Case = {
 };
 
 /**
- * Returns whether the kernel has a kind of link; some exist only in the kernel of the virtual
- * machine.
+ * Returns whether the kernel supports a kind of link: a container uses the host's kernel, which may
+ * lack some.
  */
 function kernelHas(link: string): boolean {
   return (

@@ -9,7 +9,7 @@ const UNIT = unitOf("web");
 
 export const netnsService: Case = {
   title:
-    "a drop-in moves a service inside, a socket of the host is passed in, and sudo's rules apply",
+    "a drop-in moves a service into a namespace, a host socket is passed in, and sudo rules apply",
   run() {
     sh(`cp ${EXAMPLES}/web.toml ${CONFIG}/web.toml`);
     sh(

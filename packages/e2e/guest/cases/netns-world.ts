@@ -58,7 +58,10 @@ export function listen(netns: string | undefined, port: number): void {
   );
 }
 
-/** Returns the address of the client as the server sees it; undefined if nothing answers. */
+/**
+ * Connects to a server that `listen` has started. Returns the address of the client as the server
+ * sees it; undefined if nothing answers.
+ */
 export function ask(
   netns: string | undefined,
   host: string,
@@ -77,7 +80,10 @@ export function pingFrom(netns: string | undefined, address: string): void {
   sh(`${within(netns)}ping -n -q -c 1 -W 20 ${address}`);
 }
 
-/** Writes a description, starts its unit, and stops it after `use`. Nothing is left behind. */
+/**
+ * Writes the description of a namespace, starts the namespace's unit, and stops the unit after
+ * `use`. Checks that nothing is left behind.
+ */
 export async function withNamespace(
   name: string,
   description: string,

@@ -29,7 +29,7 @@ export const nss: Case = {
         `cm4all-logname remove --root ${ROOT}; cm4all-logname install --root ${ROOT} --copy-module`,
       );
       checkIn("");
-      // PID 1 of the container is the shell.
+      // In this container, the shell that runs the command is PID 1.
       checkIn(`unshare --mount --pid --fork --ipc --uts --mount-proc=${ROOT}/proc`);
     } finally {
       sh(`rm -r ${ROOT}`);
@@ -38,8 +38,8 @@ export const nss: Case = {
 };
 
 /**
- * Checks the names. su and sudo are set-uid: in them, root is the current uid, so the module does
- * not give the caller's uid a name.
+ * Checks unusual names. su and sudo are set-uid: in them, the current uid is root's, so the module
+ * does not give the caller's uid a name.
  */
 function checkNames(): void {
   for (const name of ["user@example.com", "12345"]) {
@@ -59,8 +59,8 @@ function check(run: (command: string) => string): void {
 }
 
 /**
- * Does the same checks with ROOT as the root directory.
- * @param container a command that makes a container
+ * Calls `check` for commands with ROOT as their root directory.
+ * @param container a command that runs them in a container; empty for none
  */
 function checkIn(container: string): void {
   const chroot = `chroot --userspec=54321:54321 --groups= ${ROOT}`;

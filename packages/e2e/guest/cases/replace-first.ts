@@ -15,7 +15,7 @@ export const replaceFirst: Case = {
     sh(
       `printf "${changed}" >${DIRECTORY}/accounting.lua; md5sum ${DIRECTORY}/accounting.lua >/run/script.md5`,
     );
-    // The script of a later version, which nobody has changed.
+    // The script that a later version of the original package installs, unchanged.
     sh(`printf 'function cgroup_released(cgroup)\\nend\\n' >${DIRECTORY}/reaper.lua`);
 
     sh("apt-get -q -y install /e2e/in/packages/*.deb");

@@ -6,7 +6,7 @@ import { configure, putScript, removeScript, untilSaid, untilUnit } from "../too
 import { sh } from "../tools/shell.ts";
 import { journalCursor, mainPid, pidsOf, property, SERVICE } from "../tools/systemd.ts";
 
-/** A script that runs a command, which depends on the name of the cgroup. */
+/** A script that runs a command that depends on the name of the cgroup. */
 const TEXT = `
 local commands = {
   memory = "tail /dev/zero",
@@ -46,7 +46,7 @@ export const scriptLimits: Case = {
         const cursor = journalCursor();
         scope.run(name, "cat /proc/self/status >/dev/null");
         await untilSaid(slowness, cursor, new RegExp(`has run\\s${name}\\s`));
-        // The next handler is called by the same script host, or by its successor in another unit.
+        // The script host has survived, and calls the next handler.
         scope.run(`after-${name}`, "cat /proc/self/status >/dev/null");
         await untilSaid(slowness, cursor, new RegExp(`accounted\\safter-${name}`));
         assert.equal(mainPid(), daemon);
@@ -59,7 +59,7 @@ export const scriptLimits: Case = {
       assert(pidsOf(unit).length <= 40);
       note(`${kills} OOM kills, ${refusals} refused forks`);
 
-      // The handlers had effects before they failed, so an administrator decides.
+      // The handlers had effects before they failed, so an administrator decides about the records.
       const parked = listRecords();
       assert.deepEqual(
         parked.map(({ path, state }) => [path.split("/").at(-1), state]),

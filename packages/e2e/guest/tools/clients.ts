@@ -54,7 +54,7 @@ export interface LoadReport {
   readonly longestMs: number;
 }
 
-/** Requests names with IPC and PID namespaces, and holds a lease on each. */
+/** Requests the IPC and PID namespaces of `count` names, and holds a lease on each name. */
 export async function holdNames(prefix: string, count: number, timeoutMs: number) {
   const client = await Client.start("hold", prefix, count, timeoutMs);
   return { client, inodes: client.report() as Inodes };

@@ -3,16 +3,16 @@ import { rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { Snippet } from "@cm4all/testing/snippets";
 
-/** The path of the editor: systemctl(1) and people who type `editor` run it by this name. */
+/** The path of the editor: systemctl(1) and people who type `editor` find it there. */
 const EDITOR = "/usr/local/bin/editor";
 
-/** The line in a file of `systemctl edit` below which the drop-in begins. */
+/** The beginning of the line below which a drop-in goes in the file that `systemctl edit` opens. */
 const DROP_IN = "### Anything between here";
 
 /**
- * Installs an editor that adds lines as the comments beside its commands say: `edit FILE  # in
- * [SECTION]: LINE`. It ends with status 1 for a file that no comment mentions. The
- * caller removes it with `removeEditor`.
+ * Installs an editor that adds lines as the comments beside the snippet's commands say, for example
+ * `editor FILE  # in [SECTION]: LINE`. The editor ends with status 1 for a file that no comment
+ * mentions. The caller removes it with `removeEditor`.
  */
 export function installEditor({ text }: Snippet): void {
   const said = [...text.matchAll(/^.* (\S+) +# in \[(\w+)\]: (.*)$/gm)];
@@ -20,7 +20,7 @@ export function installEditor({ text }: Snippet): void {
     ([, path = "", section, line]) => `*${basename(path)}*)
   sed -i -e 's|^${DROP_IN}.*|&\\n[${section}]\\n${line}|' -e 's|^\\[${section}\\]$|&\\n${line}|' "$file" ;;`,
   );
-  // The file is the last argument; the line at which to begin may come before it.
+  // The file is the last argument; systemctl(1) may pass the number of a line before it.
   const script = `#!/bin/sh
 for file; do :; done
 case $file in

@@ -1,4 +1,4 @@
-/** Uses single names, and processes in their namespaces. */
+/** Requests single names, and runs processes in their namespaces. */
 import { spawn } from "node:child_process";
 import { log, sh, waitFor } from "./shell.ts";
 import { initPids } from "./systemd.ts";

@@ -1,4 +1,4 @@
-/** Uses Debian's PostgreSQL, with the accounting database of the example. */
+/** Uses Debian's PostgreSQL, with the accounting databases of the examples. */
 import { attempt, sh, waitFor } from "./shell.ts";
 import { SERVICE } from "./systemd.ts";
 
@@ -26,13 +26,13 @@ export function createDatabase(): void {
   sh("runuser -u postgres -- createdb -O cm4all-spawn-reaper accounting");
 }
 
-/** Drops the database of createDatabase. */
+/** Drops the database and the role that `createDatabase` has created. */
 export function dropDatabase(): void {
   sh("runuser -u postgres -- dropdb --force accounting");
   sh("runuser -u postgres -- dropuser cm4all-spawn-reaper");
 }
 
-/** Installs the database and the script of the example. */
+/** Installs the example for a single host: its database and its script. */
 export function installExample(): void {
   createDatabase();
   sh(`setpriv --reuid cm4all-spawn-reaper --clear-groups -- \\

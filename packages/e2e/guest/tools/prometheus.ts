@@ -30,9 +30,9 @@ interface Answers {
 }
 
 /**
- * Starts the server with the files of the examples, and waits until it answers. Only the intervals
- * are shorter than in the examples, so that alerts fire sooner; the address and the expressions are
- * unchanged. The caller ends the server with `stopPrometheus`.
+ * Starts Prometheus with the files of the examples, and waits until it answers. Only the intervals
+ * are shorter than in the examples, so that alerts fire sooner; the address of the metrics and the
+ * expressions are unchanged. The caller stops Prometheus with `stopPrometheus`.
  */
 export async function startPrometheus(slowness: number): Promise<void> {
   sh(`cp -a ${CONFIG} /run/prometheus.e2e

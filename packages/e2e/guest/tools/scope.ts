@@ -6,7 +6,7 @@ import { isActive, property } from "./systemd.ts";
 
 const UNIT = "bp-spawn.scope";
 
-/** Makes the delegated tree of the scope, as a spawner does, and stays in it. */
+/** Makes a cgroup in the scope and enables controllers, as a spawner does, and stays in it. */
 const SPAWNER = `
   scope=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
   mkdir $scope/spawner
@@ -47,7 +47,8 @@ export class Scope {
   }
 
   /**
-   * Runs a command in a child cgroup, which is made if it does not exist, and waits for its end.
+   * Runs a command in a child cgroup, which is made if it does not exist, and waits until the
+   * command ends.
    * @param settings values for files of the cgroup, such as `memory.max`
    */
   run(name: string, command: string, settings: Readonly<Record<string, string>> = {}): void {

@@ -22,17 +22,15 @@ export function putScript(text: string, limits: readonly string[]): void {
 }
 
 /**
- * Adds these lines to `[accounting]` of the configuration, in place of those of the previous
- * call.
+ * Adds lines to `[accounting]` in the configuration, in place of those that the previous call has
+ * added.
  */
 export function configure(...lines: readonly string[]): void {
   const added = lines.map((line) => `\\n${line}`).join("");
   sh(`cp ${SAVED_CONFIG} ${CONFIG}; sed -i 's/^\\[accounting\\]$/&${added}/' ${CONFIG}`);
 }
 
-/**
- * Restores the former state, and drops the records of cgroups whose handlers were meant to fail.
- */
+/** Restores the former state, and drops the records whose handlers were meant to fail. */
 export function removeScript(): void {
   sh(`rm -r ${SCRIPT} ${DROP_INS}; cp ${SAVED_CONFIG} ${CONFIG}
       systemctl daemon-reload; systemctl restart ${SERVICE}`);

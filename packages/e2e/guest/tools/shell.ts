@@ -12,8 +12,8 @@ export function logTo(file: string): void {
 }
 
 /**
- * Sets the time limit of a command. If a command exceeds the limit, its case fails, and the
- * other cases run.
+ * Sets the time limit for each command. A command that exceeds the limit is killed, so that at most
+ * its own case fails, and the other cases run.
  */
 export function limitCommands(slowness: number): void {
   limitMs = 120_000 * slowness;
