@@ -48,7 +48,7 @@ interface Subject extends Work {
   readonly title: string;
   readonly client: ClientOptions;
   readonly goal?: Goal;
-  /** The work with which the floor is measured; by default the same. */
+  /** The work with which the floor is measured, if it is different. */
   readonly floor?: Work;
 }
 

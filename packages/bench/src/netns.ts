@@ -33,7 +33,7 @@ const AT_A_TIME = 8;
 
 type Command = readonly string[];
 
-/** Runs this program in namespaces of its own, and takes over the goals that were noted there. */
+/** Runs this program in namespaces of its own, and notes the goals that it sends back. */
 export async function measureNetns(): Promise<void> {
   const [, program = ""] = process.argv;
   const command = ["-nm", "--propagation=private", process.execPath, program, NETNS_INSIDE];
@@ -198,7 +198,7 @@ async function prepare(names: readonly string[]): Promise<void> {
   for (const name of names) symlinkSync("/bin/true", join(SCRIPTS, name));
 }
 
-/** Measures veth pairs. @param nodeMs how long Node takes to start and to end without a program */
+/** Measures veth pairs. @param nodeMs how long Node takes to run an empty file */
 async function measureVeth(names: readonly string[], nodeMs: number): Promise<void> {
   const [one = ""] = names;
   const alone = await compare("up and down, one at a time", ROUNDS, {

@@ -1,4 +1,4 @@
-/** Runs the client in C, and reads the line of JSON that it prints. */
+/** Runs nsbench, a client in C, and reads the line of JSON that it prints. */
 import { execFileSync } from "node:child_process";
 import type { RunningServer } from "./programs.ts";
 
@@ -79,7 +79,7 @@ function run<T>(
   return JSON.parse(line) as T;
 }
 
-/** Runs the client in C against a server, and returns its figures. */
+/** Runs nsbench against a server, and returns the figures. */
 export const measure = (
   program: string,
   server: RunningServer,

@@ -1,6 +1,7 @@
 /**
  * Measures the cost of the daemon's walk over `/proc`, and how long clients wait for answers during
- * the walk. The walk shows the daemon, before names expire, which PID namespaces are in use.
+ * the walk. Before the daemon lets names expire, it finds out in this way which PID namespaces are
+ * in use.
  *
  * Starts a daemon with many names, each with a PID namespace and its init, and about as many other
  * processes. All of them are ended after about two minutes.
@@ -103,8 +104,8 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
 }
 
 /**
- * Prints the duration of a walk over thousands of processes, and the waits of clients during such a
- * walk.
+ * Prints the duration of a walk over thousands of processes, and how long clients wait for answers
+ * during such a walk.
  */
 export async function measureProcessScan(): Promise<void> {
   const nsbench = compile("nsbench");

@@ -1,4 +1,4 @@
-/** Runs the workload in C, and reads the line of JSON that it prints. */
+/** Runs reapbench, a workload in C, and reads the line of JSON that it prints. */
 import { execFileSync } from "node:child_process";
 
 /** Latencies, in milliseconds. */
@@ -31,14 +31,14 @@ export interface IdleMeasurement {
   readonly pss_kb: number;
 }
 
-/** A reaper to be measured, and the workload that measures it. */
+/** A reaper to be measured, and the program that measures it. */
 export interface Reaper {
-  /** The path of the workload's program. */
+  /** The path of reapbench. */
   readonly program: string;
   /** The scope's directory. */
   readonly scope: string;
   readonly pids: readonly number[];
-  /** The file that gets a line with the path for each call of the handler. */
+  /** The file to which each call of the handler appends a line with the cgroup's path. */
   readonly handlerLog: string;
 }
 

@@ -1,4 +1,4 @@
-/** The attributes of a released cgroup, with the names and units that scripts see. Pure. */
+/** The attributes of a measured cgroup, with the names and units that scripts see. Pure. */
 import { figureEntries } from "./figures.ts";
 import type { CgroupSnapshot } from "./snapshot.ts";
 

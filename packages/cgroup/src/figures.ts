@@ -57,7 +57,7 @@ const count = (attribute: string, ...source: Source): Figure => ({
   source,
 });
 
-/** All figures, in the order in which they are read. */
+/** All figures. */
 export const FIGURES = {
   cpuTotalUsec: usec("cpu_total", "cpu.stat", "usage_usec"),
   cpuUserUsec: usec("cpu_user", "cpu.stat", "user_usec"),
@@ -67,7 +67,7 @@ export const FIGURES = {
 
   memoryPeakBytes: bytes("memory_peak", "memory.peak"),
   memorySwapPeakBytes: bytes("memory_swap_peak", "memory.swap.peak"),
-  /** The numbers of memory events, each in the cgroup and below it. */
+  /** The numbers of memory events, which are counted in the cgroup and below it. */
   memoryEventsHigh: count("memory_events_high", "memory.events", "high"),
   memoryEventsMax: count("memory_events_max", "memory.events", "max"),
   memoryEventsOom: count("memory_events_oom", "memory.events", "oom"),

@@ -22,8 +22,8 @@ describe("cgroup.events", () => {
   });
 });
 
-describe("flat keyed files", () => {
-  it.each(["linux-5.10", "linux-6.1"])("include cpu.stat of %s", (kernel) => {
+describe("parsing a flat keyed file", () => {
+  it.each(["linux-5.10", "linux-6.1"])("gives the figures in cpu.stat of %s", (kernel) => {
     const values = parseFlatKeyed(read(kernel, "cpu.stat"));
     expect(values.get("usage_usec")).toBe(1834211);
     expect(values.get("user_usec")).toBe(1201034);
@@ -31,24 +31,24 @@ describe("flat keyed files", () => {
     expect(values.get("throttled_usec")).toBe(482917);
   });
 
-  it("have nothing about throttling without the cpu controller", () => {
+  it("gives no throttled time without the cpu controller", () => {
     const values = parseFlatKeyed(read("linux-6.18-without-controllers", "cpu.stat"));
     expect(values.get("usage_usec")).toBe(1584);
     expect(values.get("system_usec")).toBe(0);
     expect(values.get("throttled_usec")).toBeUndefined();
   });
 
-  it("accept only plain decimal integers", () => {
+  it("leaves out values that are not plain decimal integers", () => {
     const text = "usage_usec -1\nuser_usec 1.5\nsystem_usec 0x10\nthrottled_usec \n";
     expect(parseFlatKeyed(text).size).toBe(0);
   });
 
-  it("distinguish oom_kill from oom and oom_group_kill", () => {
+  it("distinguishes oom_kill from oom and oom_group_kill", () => {
     const values = parseFlatKeyed(read("linux-6.1", "memory.events"));
     expect(["high", "max", "oom", "oom_kill"].map((key) => values.get(key))).toEqual([3, 17, 1, 2]);
   });
 
-  it("include pids.events", () => {
+  it("gives the figure in pids.events", () => {
     expect(parseFlatKeyed(read("linux-5.10", "pids.events")).get("max")).toBe(2);
   });
 });
@@ -63,7 +63,7 @@ describe("parsing only the CPU time", () => {
   });
 });
 
-describe("io.stat", () => {
+describe("parsing io.stat", () => {
   it("adds up the devices", () => {
     expect(Object.fromEntries(parseIoStat(read("linux-5.10", "io.stat")))).toEqual({
       rbytes: 1459200 + 90430464,
@@ -78,7 +78,7 @@ describe("io.stat", () => {
     expect(parseIoStat(read("linux-6.12", "io.stat")).get("rbytes")).toBe(Number.MAX_SAFE_INTEGER);
   });
 
-  it("is all zeros, not absent, if no device was used", () => {
+  it("gives zeros instead of nothing if no device was used", () => {
     expect([...parseIoStat("").values()]).toEqual([0, 0, 0, 0]);
   });
 });

@@ -7,8 +7,9 @@ import type { XattrTable } from "./snapshot.ts";
 const OBJECT_BYTES = 512;
 
 /**
- * A character for which V8 stores a string with two bytes for each of its characters. A single
- * control character, quotation mark or backslash of a customer is enough (see packed-bytes.ts).
+ * Matches a character that makes V8 store the whole string with two bytes for each character. One
+ * control character, quotation mark or backslash in a customer's text is enough: see
+ * packed-bytes.ts.
  */
 const WIDE = /[\u0100-\uffff]/;
 

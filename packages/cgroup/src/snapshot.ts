@@ -13,9 +13,12 @@ export interface CgroupMeasurement extends CgroupUsage {
   readonly birthMs?: number | undefined;
 }
 
-/** A measurement of a cgroup that has become empty. */
+/** A measurement that scripts get: of a cgroup that has become empty, or for an interim report. */
 export interface CgroupSnapshot extends CgroupMeasurement {
-  /** 1 for the first report of this id, 2 for the next, after the cgroup was populated again. */
+  /**
+   * 1 for the first report of this id, 2 for the next, after the cgroup was populated again. An
+   * interim report has the number of the report that is to follow.
+   */
   readonly report: number;
 }
 

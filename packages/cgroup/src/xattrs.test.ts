@@ -20,7 +20,7 @@ it("leaves out the empty tables at the end, and no others", () => {
   expect(limitXattrs([])).toEqual([]);
 });
 
-it("keeps the attributes of the highest cgroups if all are too large for a record", () => {
+it("keeps the attributes of the highest cgroups if all together are too large for a record", () => {
   const near = table({ "user.a": 4090, "user.b": 4090 });
   const far = table(Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`user.${i}`, 4080])));
   const limited = limitXattrs([near, far, table({ "user.small": 10 }), table({ "user.c": 4090 })]);

@@ -28,7 +28,7 @@ function measure(path: string) {
   }
 }
 
-describe("a directory that looks like a cgroup with all controllers", () => {
+describe("reading a directory that looks like a cgroup with all controllers", () => {
   let directory = "";
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), "cgroup-"));
@@ -142,7 +142,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () =>
     expect(usage.cpuTotalUsec).toBeGreaterThan(0);
   });
 
-  it("returns no figures of a cgroup that was removed while its directory was open", () => {
+  it("has no figures once it has been removed, even if its directory is still open", () => {
     const fd = openSync(scratch.make("b"), "r");
     try {
       scratch.removeEmpty("b");

@@ -133,7 +133,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests).toHaveLength(2);
   });
 
-  it("is an error if it hangs up twice", async () => {
+  it("causes an error if it hangs up twice", async () => {
     using daemon = new FakeDaemon(() => ({ hangUp: true }));
     using client = await connect({ socket: daemon.address });
     expect(await failure(client.request("foo", { ipc: true }))).toEqual([
@@ -190,7 +190,7 @@ describe("a daemon that does not answer", () => {
     (await client.request("foo", { ipc: true })).close();
   });
 
-  it("has the same time limit for accepting a connection", async () => {
+  it("must accept a connection within the time limit, too", async () => {
     // The listener's queue has room for one connection, and the daemon gets no time to accept it.
     using daemon = new FakeDaemon(() => ({}), 0);
     const clients = Array.from(

@@ -80,7 +80,10 @@ export class FakeDaemon {
     }
   }
 
-  /** Receives a message: undefined if there is none yet, an empty one if the peer has closed. */
+  /**
+   * Receives a message: undefined if there is none yet, an empty one if the peer has closed the
+   * connection.
+   */
   #receive(peer: Fd): Buffer | undefined {
     try {
       return this.#buffer.receive(peer.number)?.data;
@@ -90,7 +93,7 @@ export class FakeDaemon {
     }
   }
 
-  /** Sends a message; without effect if the peer has closed. */
+  /** Sends a message; has no effect if the peer has closed the connection. */
   #send(peer: Fd, bytes: Uint8Array, fdCount: number): void {
     const fds = Array.from({ length: fdCount }, () => new Fd(openSync("/dev/null", "r")));
     try {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { mapProblem, mapsRoot, planSteps } from "./plan.ts";
 
 describe("planSteps", () => {
-  it("has no steps if nothing has to be done in the process", () => {
+  it("returns no words if no step is needed", () => {
     expect(planSteps({ privateProc: false })).toEqual([]);
   });
 

@@ -31,7 +31,7 @@ export interface Child {
  * In the foreground of a terminal, the child gets the terminal's signals itself; passing them on
  * would deliver a Ctrl-C twice. (Node does not report the sender of a signal. So while we are in
  * the foreground, a SIGINT from kill(1) is taken for the terminal's and is not passed on.)
- * @param ignored numbers of signals that stay ignored, here and in the child
+ * @param ignored numbers of signals that are ignored, and so are neither caught nor passed on
  */
 export function startPassingSignals(start: () => number, ignored: readonly number[]): Child {
   let running: number | undefined;

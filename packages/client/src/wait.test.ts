@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { pollUntil } from "./wait.ts";
 
-/** A clock that only waiting advances, and the pauses of the timers, both in milliseconds. */
+/** A clock that advances only during waits, and the pauses of the timers, in milliseconds. */
 const time = vi.hoisted(() => ({ nowMs: 0, pausesMs: [] as number[] }));
 
 vi.mock("node:timers/promises", () => ({
