@@ -3,13 +3,13 @@
 
        hostile ADDRESS MODE COUNT SECONDS
 
-   ADDRESS is @NAME or, for the modes that attack the metrics, a port of 127.0.0.1.  An attack ends
+   ADDRESS is @NAME or, for the modes that attack the metrics, a port on 127.0.0.1.  An attack ends
    after SECONDS, even if it hangs.
 
-       ask         is not an attack: requests a PID namespace and a lease again and again, at most
-                   COUNT times and until SECONDS have passed; then prints one line of JSON: the time
-                   until each answer, the pause after each, and the numbers of failed requests and
-                   of EAGAIN
+       ask         is not an attack: requests a PID namespace and a lease again and again, until
+                   COUNT requests have been made or SECONDS have passed; then prints one line of
+                   JSON: the time until each answer, the pause after each, and the numbers of failed
+                   requests and of EAGAIN
        idle        holds COUNT connections that send nothing, and replaces those that are closed
        connect     connects and closes
        request     connects, sends a request, reads the answer, and closes
@@ -17,11 +17,11 @@
                    is closed; then over the next connection
        fill        fills a connection with requests, closes it, and continues with the next one
        half        like idle, with one direction shut down
-       linger      sends COUNT TCP sockets that take 5 seconds to close, and closes
-       rights      sends a request with COUNT descriptors, and closes
+       linger      sends COUNT TCP sockets that take 5 seconds to close, and closes the connection
+       rights      sends a request with COUNT descriptors, and closes the connection
        fork        starts a new process for each connection
-       namespace   like request, as root of a user namespace of its own
-       namespace-idle  like idle, as root of a user namespace of its own
+       namespace   like request, with all capabilities in a user namespace of its own
+       namespace-idle  like idle, with all capabilities in a user namespace of its own
        http        fetches /metrics
        http-close  requests /metrics, and closes
        http-idle   like idle, over TCP
@@ -100,7 +100,7 @@ static int send_rights(int s, const int *fds, int count)
 
 static double waits[MAX_QUESTIONS];
 
-/* Sends one request.  @returns whether it was answered */
+/* Sends one request.  Returns whether it was answered with descriptors. */
 static int ask_once(long *refused)
 {
 	int s = connect_to(SOCK_NONBLOCK);

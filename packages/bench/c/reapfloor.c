@@ -8,8 +8,8 @@
    measured after 50 ms: it is opened, each FILE in it is read, and its extended attributes are
    listed.  Then its cpu.stat is read again, it is removed, and its name is written to LOG, like
    the output of a handler.  The program parses only "populated" and "usage_usec", takes any change
-   of cgroup.events as a sign of a process, keeps no journal and calls no script.  It ends on
-   SIGTERM. */
+   of cgroup.events as a sign that the cgroup had a process, keeps no journal and calls no script.
+   It ends on SIGTERM. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +66,8 @@ static int watch(int directory, const char *file, uint32_t mask)
 	return inotify_add_watch(inotify, path, mask);
 }
 
-/* Returns whether a process came and went before the cgroup was watched. */
+/* Returns whether the cgroup has used CPU time: if it is empty nevertheless, a process came and
+   went before the cgroup was watched. */
 static bool has_used_cpu(int directory)
 {
 	char text[4096];

@@ -7,7 +7,7 @@ const TICKS_PER_SECOND = 1000 / TICK_MS;
 
 /**
  * Returns the sum of utime and stime and, with `ended`, of cutime and cstime, which are the times
- * of children that have ended.
+ * of children that have ended and have been waited for.
  */
 function processSeconds(pid: number, ended = false): number {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -67,13 +67,13 @@ function printMemory(
   );
 }
 
-/** Waits until the daemon and its script host have freed unused memory; returns their memory. */
+/** Waits until the daemon and its script host have freed unused memory; returns what they use. */
 async function memoryAtRest({ pids }: RunningReaper): Promise<Memory[]> {
   await delay(REST_MS);
   return pids.map(memoryOf);
 }
 
-/** Returns how long Node takes to start and end without a program, in milliseconds. */
+/** Returns how long Node takes to start and exit without a program, in milliseconds. */
 function timeOfNodeAlone(): number {
   const startMs = performance.now();
   execFileSync(process.execPath, ["-e", "0"]);

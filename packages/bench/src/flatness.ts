@@ -27,8 +27,8 @@ import { temporaryDirectory } from "./temporary.ts";
 /** The numbers of names that exist already. No configuration allows more than 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
 /**
- * The numbers of PID namespaces that exist already: fewer levels than for names, because PID
- * namespaces, each of which has an init, take longer to create.
+ * The numbers of PID namespaces that exist already: fewer than in NAMES, because PID namespaces,
+ * each of which has an init, take longer to create.
  */
 const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
@@ -76,8 +76,8 @@ async function compareWithNewFloor(
 }
 
 /**
- * Prints the ratio of the daemon's CPU time to the floor's at each level, and how much this ratio
- * grows.
+ * Prints the daemon's CPU time at each level, its ratio to the floor's, and by how much the largest
+ * ratio exceeds the smallest.
  */
 function printLevels(title: string, levels: readonly Level[]): void {
   const times = levels.map(({ ours, floor }) => ours / floor);
@@ -101,9 +101,9 @@ const MANY_NAMES =
   "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
 
 /**
- * Measures new PID namespaces in a daemon that has no other names: whenever a daemon starts an
- * init, the kernel copies the daemon's table of descriptors, which has the descriptors of all
- * names.
+ * Measures new PID namespaces, in a daemon without the names of other measurements: whenever a
+ * daemon starts an init, the kernel copies the daemon's table of descriptors, which has the
+ * descriptors of all names.
  */
 async function measurePidNames(): Promise<void> {
   const program = compile("nsbench");
@@ -129,7 +129,7 @@ async function measurePidNames(): Promise<void> {
 async function measureNames(): Promise<void> {
   const program = compile("nsbench");
   await using daemon = await startDaemon({ config: MANY_NAMES });
-  // Until V8 has compiled its code, the daemon is slower.
+  // The daemon is slower until V8 has compiled its code.
   measure(program, daemon, { mode: "rt", count: 20_000 });
   for (let i = 0; i < 15; i++) {
     measure(program, daemon, { mode: "create-ipc", count: 200 });
@@ -184,7 +184,7 @@ async function measureCgroups(directory: string): Promise<void> {
     const burst = (reaper: Reaper) =>
       reap(reaper, { mode: "burst", count: 500 }).daemon_cpu_us_per_cgroup;
     const ours = reaperOf(scope, daemon);
-    // Until V8 has compiled its code, the daemon is slower.
+    // The daemon is slower until V8 has compiled its code.
     for (let i = 0; i < 12; i++) reap(ours, { mode: "burst", count: 1000 });
     let watched = 0;
     const levels: Level[] = [];

@@ -20,8 +20,8 @@ export interface FleetHosts {
 }
 
 /**
- * An order to account cgroups, each of which becomes a row: at a rate or, if no rate is given, as
- * fast as possible.
+ * An order to account cgroups at a rate or, if no rate is given, as fast as possible. Each cgroup
+ * becomes a row.
  */
 export interface FleetOrder {
   readonly rows: number;
@@ -37,7 +37,7 @@ export interface FleetResult {
 }
 
 const CUSTOMERS = 50;
-/** The number of handlers of a host that wait for the database at the same time. */
+/** The number of handlers that each host runs at the same time if no rate is given. */
 const HANDLERS = 4;
 
 /** Lets each run of a handler begin immediately: runs may be repeated, so none is recorded. */
@@ -139,7 +139,7 @@ async function carryOut(hosts: readonly Host[], order: FleetOrder): Promise<Flee
   return { latenciesMs, cpuSeconds: (user + system) / 1e6 };
 }
 
-/** Opens a session for each host, reports that it is ready, and carries out each order. */
+/** Opens a database session for each host, then tells the parent, and carries out its orders. */
 export async function runFleetClient({ first, count }: FleetHosts): Promise<void> {
   const hosts = Array.from({ length: count }, (_, i) => new Host(`host-${first + i}`));
   await Promise.all(hosts.map((host) => host.account(1)));

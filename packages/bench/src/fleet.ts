@@ -89,7 +89,7 @@ const ROLE = "cm4all-spawn-reaper";
 /** The number of rows that all hosts together account before the measurements. */
 const WARM_UP_ROWS = 20_000;
 
-/** A process that stands in for some of the hosts. Its owner ends it. */
+/** A process that stands in for some of the hosts, and runs until it is disposed of. */
 class FleetProcess implements AsyncDisposable {
   readonly #process: ChildProcess;
 
@@ -140,7 +140,7 @@ class FleetProcess implements AsyncDisposable {
   }
 }
 
-/** Starts a server with the tables of the example. */
+/** Starts a server with the tables of examples/accounting/fleet.sql. */
 async function startServer(commit: "on" | "off"): Promise<Postgres> {
   const server = await Postgres.start({
     settings: {
@@ -183,7 +183,7 @@ interface Figures {
   /** The CPU time for a row, in microseconds. */
   readonly serverUs: number;
   readonly clientUs: number;
-  /** The shares of the machine's time, in percent. */
+  /** The shares of the time of all CPUs, in percent. */
   readonly idle: number;
   readonly disk: number;
 }

@@ -1,7 +1,7 @@
 /**
- * Measures how long a spawner waits while unprivileged users attack, compared with the floor under
- * the same attack in the same run. The attackers are processes of two users, limited in number and
- * time; they use only sockets of this machine.
+ * Measures how long a spawner waits for the daemon while unprivileged users attack, compared with
+ * its wait for the floor under the same attack in the same run. The attackers are processes of two
+ * users, limited in number and time; they use only sockets on this machine.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import { compile, type RunningServer, startDaemon, startFloor } from "./programs
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** The maximum of a spawner's wait, as a multiple of its wait with the floor. */
+/** The maximum of a spawner's wait, as a multiple of its wait for the floor. */
 const GOAL = 3;
 
 /**
@@ -29,7 +29,7 @@ const MORE_ROUNDS = 21;
 
 /**
  * The length, in seconds, of each of the two measurements of an attack: one begins with the attack,
- * when all attackers connect at once; the other follows.
+ * when all attackers connect at the same time; the other follows.
  */
 const SECONDS = 1;
 
@@ -105,9 +105,9 @@ interface Wait {
 
 /**
  * Returns the waits of all clients that might have arrived, one every `restUs`. While a client
- * waits, it makes no further requests: if it gets one answer after 900 ms and 180 quick answers
- * within a second, its median wait is short. But other clients would arrive during the 900 ms, and
- * would wait for what is left of them ("coordinated omission").
+ * waits, it makes no further requests: if it waits 900 ms for one answer, and gets 180 quick
+ * answers in the next 100 ms, its median wait is short. But other clients would arrive during the
+ * 900 ms, and would wait for what is left of them ("coordinated omission").
  */
 function* ofAllWhoCome({ waitsUs, restUs }: Waits): Generator<number> {
   for (const wait of waitsUs) for (let left = wait; left > 0; left -= restUs) yield left;
@@ -172,7 +172,7 @@ async function askUnder(
   server: RunningServer,
 ): Promise<Attacked> {
   // The attackers are killed after the requests. If this process dies before that, they end by
-  // themselves after this number of seconds.
+  // themselves after the number of seconds that is their last argument.
   const command = [program, target, mode, String(count), String(2 * SECONDS + 8)];
   const attackers = mode === "none" ? [] : ATTACKERS.map((uid) => start(asUser(uid), command));
   try {
@@ -199,7 +199,7 @@ interface Rounds {
   readonly floor: Attacked[];
 }
 
-/** The waits with the daemon and with the floor. */
+/** The waits for the daemon and for the floor. */
 type Comparison = Readonly<Record<keyof Rounds, Wait>>;
 
 const compare = ({ ours, floor }: Rounds, when: keyof Attacked): Comparison => ({
