@@ -26,7 +26,7 @@ export function hostArchitecture(env = process.env) {
 }
 
 /**
- * Returns this machine's architecture, on which the build runs its own programs, and the
+ * Returns the architecture of this machine, for the programs that the build itself runs, and the
  * architecture for which it builds, if that is another one.
  */
 export function architectures() {

@@ -1,4 +1,4 @@
-/** For tests that bundle a program of their own. See bundle.mjs. */
+/** Declares bundle() of bundle.mjs for tests that bundle a program of their own. */
 export function bundle(options: {
   entry: string;
   outfile: string;

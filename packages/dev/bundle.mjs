@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Bundles an executable into one `.js` file that runs from an empty directory. A program that makes
+ * Bundles a program into one executable `.js` file that needs no node_modules. A program that makes
  * system calls needs the addon of ffi-rs beside it, and is faster with the addon of packages/linux.
  * The addons are ELF objects, which no bundler can inline, so they are copied next to the bundle.
  * Call this in the package's directory. `__VERSION__` becomes the suite's version.
@@ -33,8 +33,8 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
 /**
- * The length at which esbuild breaks lines: Node prints the whole line that throws an uncaught
- * exception.
+ * The length at which esbuild breaks lines. Lines are short because Node prints the whole line that
+ * throws an uncaught exception.
  */
 const LINE_LENGTH = 120;
 /** For debuggers, and for `node --enable-source-maps`; the bundle is then three times as large. */
@@ -55,7 +55,7 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  * @param {string[]} [options.nodeOptions] options of Node that the program starts with, besides
  *                                   the one that keeps the debugger closed
  * @param {string} [options.keepsIgnoredSignals] the subcommand that runs another program, which
- *                                   is to ignore the signals that our caller ignores
+ *                                   is to ignore the signals that the bundle's caller ignores
  */
 export async function bundle({
   entry,
@@ -139,8 +139,8 @@ const ffiWithoutReport = {
 
 /**
  * Copies the addon of ffi-rs into `directory`, and the addon of packages/linux if it was built. A
- * cross-build copies the addons of two architectures: this machine's, on which the build runs the
- * program, and the one for which it builds.
+ * cross-build copies the addons for two architectures: that of this machine, on which the build
+ * runs the program, and the one for which it builds.
  * @param {string} entry
  * @param {string} directory
  */

@@ -21,7 +21,7 @@ const compiler = ["gcc", "libc6-dev"];
 export const benchPackages = [...runtimePackages, ...compiler, "iproute2", "nftables", "procps"];
 
 /**
- * The Debian packages of programs that tests run, by the directory of the package with the tests.
+ * The Debian packages of programs that tests run, by the directory in packages/ that has the tests.
  * @type {Readonly<Record<string, readonly string[]>>}
  */
 export const testPackages = {

@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { EX_USAGE, fail, installDependencies, root, turbo } from "./setup.mjs";
 
-/** A subject that still runs this many seconds after SECONDS hangs, and is killed. */
+/** A subject that is still running this long after SECONDS have passed is killed. */
 const GRACE_SECONDS = 60;
 const HEAP_MIB = 256;
 

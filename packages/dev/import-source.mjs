@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Lets a build import declarations from the sources. Node 20 does not run TypeScript, so the
+ * Lets a build script import values from the sources. Node 20 does not run TypeScript, so the
  * sources are bundled first.
  */
 import { build } from "esbuild";

@@ -4,9 +4,9 @@
  * are no circular imports, and only one file imports ffi-rs.
  *
  * The section "Layers" of docs/design.md lists the layers. Each block names layers from the highest
- * to the lowest, with their files and directories (`{a,b}` stands for both). Files of one layer may
- * import each other. Every source file below the common directory of a block has to be in one of
- * its layers.
+ * to the lowest, with their files and directories (`{a,b}` stands for `a` and `b`). Files of one
+ * layer may import each other. Every source file below the common directory of a block has to be in
+ * one of its layers.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -57,7 +57,7 @@ function expandBraces(text) {
   });
 }
 
-/** Returns the files to which the layers apply: sources without tests. @param {string} root */
+/** Returns the files to which the layers apply: sources other than tests. @param {string} root */
 export function sourceFiles(root) {
   const packages = join(root, "packages");
   return readdirSync(packages, { withFileTypes: true })
@@ -76,7 +76,7 @@ export function sourceFiles(root) {
 }
 
 /**
- * Returns the entry files of all packages, by the name with which they are imported.
+ * Returns the entry files of all packages, by the names with which they are imported.
  * @param {string} root
  */
 export function packageEntries(root) {
@@ -99,7 +99,7 @@ export function packageEntries(root) {
 }
 
 /**
- * Returns the source among the targets of an export.
+ * Returns the source file among the targets of an entry of `exports` in package.json.
  * @param {unknown} target
  * @returns {string | undefined}
  */

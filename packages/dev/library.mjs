@@ -29,7 +29,7 @@ export async function library({ entry, outfile, tsconfig, external }) {
     legalComments: "none",
     external,
   });
-  // The directory above has the executables, which are CommonJS.
+  // The package.json in the directory above is for the executables, which are CommonJS.
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "module" }\n');
   const tsc = createRequire(import.meta.url).resolve("typescript/package.json");
   const { status } = spawnSync(

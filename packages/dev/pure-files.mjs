@@ -88,7 +88,7 @@ export function pureFiles(root) {
   return sourceFiles(root).filter((file) => isPure(file));
 }
 
-/** @param {string} from @param {string} name name that is imported */
+/** @param {string} from @param {string} name the imported name */
 function isPureModule(from, name) {
   if (!from.startsWith("node:")) return !IMPURE_DEPENDENCIES.test(from);
   return PURE_MODULES.has(from) || CONSTANTS.has(name);
@@ -127,7 +127,7 @@ function readFacts(root, file, entries) {
   return { imports, exports, stars, asks: asksTheSystem(program) };
 }
 
-/** Returns whether a global name is used for something outside the program. @param {Node} node */
+/** Returns whether a program uses a global for something outside itself. @param {Node} node */
 function asksTheSystem(node) {
   /** @type {Node[]} */
   const open = [node];

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * `npm test`, `npm run build` and so on: runs the set-up, and then the task in every package.
+ * `npm test`, `npm run build` and so on: installs what the task needs, and then runs the task.
  * `npm test -- lua netns` runs only the tests of these packages, and installs only what these tests
  * need.
  */

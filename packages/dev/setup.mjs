@@ -68,8 +68,9 @@ function hasIndex() {
 }
 
 /**
- * Prints the names of the Debian packages that are missing, and installs them. None of them starts
- * a daemon when it is installed.
+ * Installs those of the Debian packages that are missing. Without root, or on a system that is not
+ * Debian, only prints their names, and ends the program. None of the packages starts a daemon when
+ * it is installed.
  * @param {string[]} names
  */
 export function installDebianPackages(names) {
@@ -90,7 +91,7 @@ export function installDebianPackages(names) {
 /** Runs pnpm, at the version that package.json pins. @param {string[]} args arguments for pnpm */
 export function pnpm(args) {
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  // A version that was fetched once does not need the registry again.
+  // A version of pnpm that was fetched before is used again, without a look at the registry.
   run("npx", ["--yes", "--prefer-offline", packageManager, ...args], {
     ...process.env,
     CI: process.env["CI"] ?? "true",

@@ -21,7 +21,7 @@ function sourceFiles() {
 }
 
 /**
- * Returns the files and the symbolic links in a directory below the root.
+ * Returns the files and the symbolic links below a directory, as paths relative to the root.
  * @param {string} directory
  * @returns {string[]}
  */
@@ -47,7 +47,7 @@ export function copySource(target) {
   }
 }
 
-/** Returns a hash of the files, their modes and their contents. */
+/** Returns a hash of the names, modes and contents of the files. */
 export function sourceHash() {
   const hash = createHash("sha256");
   for (const file of sourceFiles().sort()) {

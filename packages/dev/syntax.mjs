@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Parses TypeScript for the checks of the sources. The parser is that of Vite, which runs our
- * tests.
+ * Parses TypeScript for the checks of the sources. The parser is that of Vite, which Vitest needs
+ * anyway.
  */
 import { parseSync } from "vite";
 

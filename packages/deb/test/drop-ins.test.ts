@@ -1,4 +1,4 @@
-/** Tests what an installation prints about drop-ins for units of the original package. */
+/** Tests what an installation prints about drop-ins for units of the original packages. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,7 +24,7 @@ function install(): string {
   const script = join(root, "debian/cm4all-spawn.postinst");
   const { status, stderr } = spawnSync("sh", [script, "configure"], {
     encoding: "utf8",
-    // This is how dpkg configures another system.
+    // This is how dpkg names the root directory of the system if it is not /.
     env: { PATH: process.env["PATH"], DPKG_ROOT: system },
   });
   expect(status).toBe(0);
@@ -39,7 +39,7 @@ test("there is no message without drop-ins, or about drop-ins for our own units"
   expect(install()).toBe("");
 });
 
-test("each drop-in for units of the original package is named, with its current effect", () => {
+test("each drop-in for units of the original packages is named, with its current effect", () => {
   write(
     "cm4all-spawn-reaper.service.d/override.conf",
     "[Service]\nUser=me\nMemoryMax=100M\nEnvironment=A=b\nExecStart=\nExecStart=/usr/sbin/cm4all-spawn-reaper -v\n",
@@ -59,7 +59,7 @@ test("each drop-in for units of the original package is named, with its current 
   ]);
 });
 
-describe("an upgrade from a version in which scripts are always child processes", () => {
+describe("an upgrade from a version whose accounting scripts were always child processes", () => {
   const mask = () => join(system, units, "cm4all-spawn-accounting.socket");
 
   function upgrade(): string {
@@ -74,7 +74,7 @@ describe("an upgrade from a version in which scripts are always child processes"
   }
 
   test.each(["Environment=PGPASSWORD=x", "ReadWritePaths=/srv", "SupplementaryGroups=a"])(
-    "masks the socket of scripts if a drop-in for the daemon has %s",
+    "masks the socket of accounting scripts if a drop-in for the daemon has %s",
     (line) => {
       write("cm4all-spawn.service.d/mine.conf", `[Service]\n${line}\n`);
       expect(upgrade()).toContain("have settings for a script: cm4all-spawn.service.d/mine.conf\n");
@@ -97,7 +97,7 @@ describe("an upgrade from a version in which scripts are always child processes"
   });
 });
 
-test("the programs of the original package print what has replaced them", () => {
+test("the programs of the original packages print what has replaced them", () => {
   const moved = join(root, "packages/spawn/moved.sh");
   const { status, stderr } = spawnSync(moved, ["--any"], { encoding: "utf8" });
   expect(status).toBe(64);

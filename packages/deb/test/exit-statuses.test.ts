@@ -1,4 +1,4 @@
-/** Tests that the manual pages list the exit statuses of the sources, and no others. */
+/** Tests that the manual pages list the exit statuses that the sources use, and no others. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,7 +14,7 @@ const STATUSES = new Map(
   ),
 );
 
-/** A package, and the manual pages of its command. */
+/** The packages, each with the manual pages of its command. */
 const PAGES: readonly [string, readonly string[]][] = [
   ["spawn", ["cm4all-spawn.8", "cm4all-spawn-accounting.8"]],
   ["client", ["cm4all-spawn-client.1"]],
@@ -24,8 +24,8 @@ const PAGES: readonly [string, readonly string[]][] = [
 ];
 
 /**
- * The statuses with which every command can end: for a defect, a refusal by the system, and a
- * full disk.
+ * The statuses with which every command can end: those for a defect, a refusal by the system, and
+ * output that cannot be written.
  */
 const GENERAL = statusesOf("command", /^(?:failure|output)\.ts$/);
 
@@ -56,7 +56,7 @@ describe.each(PAGES)("the statuses of packages/%s", (name, pages) => {
     expect(sorted(documented.filter((status) => own.has(status)))).toEqual(sorted(own));
   });
 
-  it("are the only statuses in the manual", () => {
+  it("are the only statuses in the manual, besides those in packages/command", () => {
     expect(documented.filter((status) => !own.has(status) && !shared.has(status))).toEqual([]);
   });
 });

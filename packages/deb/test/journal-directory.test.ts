@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(system, { recursive: true }));
 
-/** Runs the package's script as dpkg does for a system in another root directory. */
+/** Runs the package's postrm script as dpkg does for a system in another root directory. */
 function postrm(...args: string[]) {
   const script = join(root, "debian/cm4all-spawn.postrm");
   const env = { PATH: process.env["PATH"], LC_ALL: "C", DPKG_ROOT: system };
@@ -46,7 +46,7 @@ describe("the postrm script", () => {
     },
   );
 
-  it("deletes the journal on a purge, and says how many records the journal had", async () => {
+  it("deletes the journal on a purge, and says how many records it had at most", async () => {
     await writeRecords("/a", '/"snapshot":{', "/b\n");
     expect(postrm("purge")).toEqual({
       status: 0,
@@ -79,7 +79,7 @@ it.skipIf(missing("root", "systemd") !== undefined)(
   },
 );
 
-it("the service may write into the journal's directory, and starts without it", () => {
+it("the service may write into the journal's directory, and starts even if that is missing", () => {
   const unit = readFileSync(join(root, "systemd/cm4all-spawn.service"), "utf8");
   expect(unit).toMatch(/^ReadWritePaths=-\/var\/lib\/cm4all-spawn$/m);
   // With StateDirectory=, the service would not start if the directory could not be created.

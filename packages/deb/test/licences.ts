@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 /**
  * Returns the packages that esbuild has put into the bundles of a built tree, with the licence in
  * the package.json of each.
- * @param bundles the names of the bundles to look at, because some are not installed
+ * @param bundles the names of the installed bundles; the tree also has others
  */
 export function bundledPackages(tree: string, bundles: ReadonlySet<string>): Map<string, string> {
   const found = new Map<string, string>();
@@ -30,7 +30,7 @@ function inputLists(dist: string, bundles: ReadonlySet<string>): string[] {
     const names = readdirSync(dist).filter((name) => bundles.has(name));
     return names.map((name) => join(dist, `${name}.inputs.json`));
   } catch {
-    // This directory of packages/ has no bundles.
+    // This directory in packages/ has no bundles.
     return [];
   }
 }

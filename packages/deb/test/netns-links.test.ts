@@ -1,4 +1,7 @@
-/** Tests that purging removes the links that `systemctl enable` has made for the instances. */
+/**
+ * Tests that purging removes the links that `systemctl enable` has made for instances of
+ * cm4all-spawn-netns@.service.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -60,7 +60,7 @@ it("the first installation adds the service, an upgrade does not, and a removal 
   expect(text()).toBe(WITHOUT);
 });
 
-it("installing or removing a second architecture changes nothing", () => {
+it("installing or removing the package of a second architecture changes nothing", () => {
   run("postinst", ["configure", ""], 2);
   expect(text()).toBe(WITHOUT);
   run("postinst", ["configure", ""]);
@@ -68,7 +68,7 @@ it("installing or removing a second architecture changes nothing", () => {
   expect(text()).toBe(WITH);
 });
 
-it("the marker that earlier versions of the package left is removed", () => {
+it("an upgrade removes the marker file of earlier versions", () => {
   const marker = "nsswitch.conf.nss.libnss-cm4all-logname-will-install";
   writeFileSync(join(system, "etc", marker), "");
   run("postinst", ["configure", "1"]);

@@ -75,7 +75,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     for (const file of built.first.values()) expect(field(file, "Version")).toBe(version());
     const compared = spawnSync("dpkg", ["--compare-versions", version(), "gt", ORIGINAL]);
     expect(compared.status).toBe(0);
-    // These files mention that version.
+    // These files name the same version of the original packages.
     for (const text of ["debian/changelog", "docs/differences.md"])
       expect(readFileSync(join(root, text), "utf8")).toContain(ORIGINAL);
   });
@@ -147,7 +147,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(complete("cm4all-spawn-client", "run", "foo", "--", "--")).toEqual([""]);
   });
 
-  test("install the pages as HTML, whose links lead to pages", () => {
+  test("install the pages as HTML, with links only to installed pages", () => {
     const directory = "usr/share/doc/cm4all-spawn/html";
     const pages = readdirSync(join(built.tree, directory));
     const manuals = readdirSync(join(root, "docs/man"));
@@ -163,7 +163,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     }
   });
 
-  test("install the Markdown files, whose links lead to installed files", () => {
+  test("install the Markdown files, with links to installed files", () => {
     const directory = join(built.tree, "usr/share/doc/cm4all-spawn");
     const texts = readdirSync(directory, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".md"))
@@ -171,9 +171,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(texts).toEqual(
       expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
     );
-    // Targets that are not among the installed files: manual pages, which are read with man(1);
-    // CHANGELOG.md, which is installed only as HTML, because debhelper would install the file
-    // itself as the package's changelog; and the repository's packages/.
+    // Targets that are not among the installed files: URLs; manual pages, which are read with
+    // man(1); CHANGELOG.md, which is installed only as HTML, because debhelper would install the
+    // file itself as the package's changelog; and the repository's packages/.
     const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
       for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))
@@ -192,7 +192,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       );
   });
 
-  test("have units that systemd accepts, and aliases for units of the original packages", () => {
+  test("have all units, and aliases for units of the original packages", () => {
     const directory = "usr/lib/systemd/system";
     // debhelper of Debian 12 installs units below /lib.
     const old = join(built.tree, "lib/systemd/system");
@@ -213,7 +213,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accessory.service"))).toBe(
       "cm4all-spawn.service",
     );
-    // An administrator's drop-ins for the original reaper's unit apply to the unit of the script.
+    // An administrator's drop-ins for the original reaper apply to the accounting script's unit.
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accounting@.service.d"))).toBe(
       "/etc/systemd/system/cm4all-spawn-reaper.service.d",
     );
@@ -234,7 +234,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     );
   });
 
-  // The results of systemd 252; newer releases check more.
+  // The exposure that systemd 252 computes; newer releases check more settings.
   test.each([
     ["cm4all-spawn.service", 3.9],
     ["cm4all-spawn-accounting@.service", 1.2],
@@ -247,7 +247,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
   });
 
   // README says this about Debian 12.
-  test("have units of which an older systemd ignores three lines, and a newer one none", () => {
+  test("have units of which an older systemd ignores three lines, and 254 or newer none", () => {
     const units = readdirSync(join(root, "systemd")).map((name) => join(root, "systemd", name));
     const analyze = (...args: string[]) =>
       spawnSync("systemd-analyze", args, {
@@ -272,7 +272,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     });
     const installed = files.filter((path) => path.endsWith(".js")).map((path) => basename(path));
     const bundled = bundledPackages(built.source, new Set(installed));
-    // The addon is not a bundle; its contents come next.
+    // @yuuang has the addon of ffi-rs, which is in no bundle; its crates are checked below.
     stated.delete("@yuuang");
     expect(Object.fromEntries(stated)).toEqual(Object.fromEntries(bundled));
     const addons = readdirSync(join(built.tree, "usr/lib/cm4all/spawn")).filter((name) =>

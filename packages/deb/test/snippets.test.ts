@@ -1,6 +1,7 @@
 /**
- * Tests that the commands in README, docs, examples and manual pages exist: they are taken from
- * the pages as they stand, and compared with what the programs print for --help.
+ * Tests that the commands in README, docs, examples and manual pages exist: the commands are taken
+ * from the pages as they stand, and compared with what the programs print for --help. Also tests
+ * the links between pages, and that each snippet is run or has a reason why it is not.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -155,7 +156,7 @@ describe.each([
   ...TEXTS.map((path) => [path, snippetsOfText] as const),
   ...MANUALS.map((path) => [path, snippetsOfManual] as const),
 ])("%s", (path, snippetsOf) => {
-  it("has snippets that a test runs, or a reason why none does", () => {
+  it("has only snippets that a test runs, or that have a reason why none does", () => {
     for (const { line, language, text, notRun, testedBy } of snippetsOf(read(path))) {
       expect(Object.keys(RUN_BY), `${path}:${line}`).toContain(language);
       expect(text, `${path}:${line}`).not.toBe("");
@@ -168,7 +169,7 @@ describe.each([
   });
 });
 
-it("snippets are found as they stand, with the remarks beside them", () => {
+it("snippets are found as they stand, with the remarks above them", () => {
   const text =
     "Text\n\n    one\n      two\n\n    three\n\n<!-- not run: why not -->\n\n    $ x\n- a\n    b\n```lua\n    y\n```\n";
   const plain = { notRun: undefined, testedBy: undefined, runBy: undefined };
@@ -207,7 +208,7 @@ describe.each(TEXTS)("%s", (path) => {
   });
 });
 
-/** The directory of documentation of each package, and what is installed in it. */
+/** The path of an installed document; the group is its path in the repository. */
 const INSTALLED =
   /\/usr\/share\/doc\/cm4all-(?:spawn-netns|spawn|slice)\/((?:docs|examples)\b[\w./-]*)/g;
 
@@ -271,7 +272,7 @@ describe.each(MANUALS)("%s", (path) => {
     );
   });
 
-  it("names only pages that exist, and has no faults", () => {
+  it("names only pages that exist, and has no errors that mandoc finds", () => {
     const named = [...read(path).matchAll(/^\.BR ((?:cm4all|libnss_cm4all|spawn)\S*) \((\d)\)/gm)];
     const missing = named
       .map(([, name = "", section]) => `${name.replaceAll("\\-", "-")}.${section}`)

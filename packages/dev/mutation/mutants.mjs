@@ -107,7 +107,7 @@ function withoutComments(text, comments) {
 }
 
 /**
- * Returns whether a child is only a name, of a property or a type.
+ * Returns whether a child is only a name, such as that of a property or a type.
  * @param {Node} parent
  * @param {string} key
  */

@@ -1,10 +1,10 @@
 // @ts-check
 /**
  * `npm run mutate -- [PACKAGE|FILE[:LINE]...] [--seconds N]`: finds small mistakes that the tests
- * beside a package's sources would not notice. Makes small changes, one at a time, in the named
- * files and in those files of the named packages that do no I/O (of all packages, if nothing is
- * named); runs the related tests with each change; and prints the changes that no test notices. The
- * files themselves are not changed.
+ * beside a package's sources would not notice. Takes the named files, and those files of the named
+ * packages that do no I/O (of all packages, if nothing is named); runs the related tests with small
+ * changes of each file, one at a time; and prints the changes that no test notices. The files
+ * themselves are not changed. After N seconds, no further change is tried.
  */
 import { fork } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

@@ -11,8 +11,8 @@ import { createVitest } from "vitest/node";
 import { unitTests } from "../vitest.mjs";
 
 /**
- * The limit of the heap: a mutant that collects data without end has to end before it exhausts the
- * machine's memory.
+ * The limit of the heap: a mutant that collects more and more data has to fail before it exhausts
+ * the machine's memory.
  */
 const HEAP_MIB = 512;
 /**

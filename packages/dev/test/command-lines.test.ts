@@ -1,6 +1,4 @@
-/**
- * Tests that our own tools answer a wrong command line with one line, and not with a stack trace.
- */
+/** Tests that our own tools answer a wrong command line with one line, and no stack trace. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -26,7 +24,7 @@ it.each([
   [E2E, "--bare trixie --node nonsense"],
   [E2E, "--bare trixie --commands start,nonsense"],
   ["packages/deb/build-packages.mjs", "--nonsense"],
-])("%s %s ends with EX_USAGE and one line", (program, args) => {
+])("%s %s prints one line and ends with EX_USAGE", (program, args) => {
   const run = spawnSync(process.execPath, [join(root, program), ...args.split(" ")], {
     encoding: "utf8",
   });

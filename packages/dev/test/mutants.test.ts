@@ -15,12 +15,12 @@ it.each([
   ["a comparison", "const a = b < c;", ["const a = b <= c;", "const a = b >= c;"]],
   ["an operator after a comment", "a = b /* + */ + c;", [";", "a = b /* + */ - c;"]],
   ["a number", "const a = 0x0f;", ["const a = 16;"]],
-  ["a name", 'const a = "nobody";', ['const a = "";']],
+  ["a string", 'const a = "nobody";', ['const a = "";']],
   ["an empty string", 'const a = "";', ['const a = "other";']],
   ["a list", "const a = [b];", ["const a = [];"]],
   ["a condition", "const a = b ? c : d;", ["const a = true ? c : d;", "const a = false ? c : d;"]],
   [
-    "the limit of a condition",
+    "a comparison in a condition",
     "if (a < b) c;",
     ["if (true) c;", "if (false) c;", "if (a <= b) c;", "if (a < b) ;"],
   ],
@@ -40,7 +40,7 @@ it.each([
   ["names of properties", 'const a = { "b": c };'],
   ["messages for people", "const a = 'is too long'; const b = `$" + "{c} is too long`;"],
   ["a return of undefined", "function a() { return undefined; }"],
-  ["methods whose name every object has", "const a = b.toString();"],
+  ["methods that every object has", "const a = b.toString();"],
 ])("leaves %s alone", (_what, text) => {
   expect(mutated(text)).toEqual([]);
 });
@@ -57,7 +57,7 @@ it("reports how many mutants of a line are noticed by tests, and leaves the file
     ["packages/dev/mutation/mutate.mjs", `${file}:${line}`],
     { cwd: root, encoding: "utf8", env: { PATH: process.env["PATH"] } },
   );
-  // The counter is decremented, or not changed at all.
+  // One mutant decrements the counter, and the other leaves it unchanged.
   expect(stdout, stderr).toMatch(/^2 of 2 100 % +packages\/supervision\/src\/backoff\.ts/m);
   expect(readFileSync(`${root}/${file}`, "utf8")).toBe(before);
 });

@@ -29,7 +29,7 @@ afterEach(() => rmSync(root, { recursive: true }));
 it.each([
   ["calculates", "export const a = Math.max(1, 2);\n"],
   [
-    "imports a pure file's name from a package",
+    "imports a name that a pure file of another package defines",
     'import { add } from "@x/b";\nexport const a = add(1, 2);\n',
   ],
   [
@@ -50,12 +50,12 @@ it.each([
   ["reads files", 'import { readFileSync } from "node:fs";\nexport const a = readFileSync;\n'],
   ["imports a function that reads", 'import { read } from "@x/b";\nexport const a = read;\n'],
   ["re-exports a file that reads", 'export * from "../../b/src/read.ts";\n'],
-  ["asks the clock", "export const a = () => Date.now();\n"],
-  ["makes a date of the present", "export const a = () => new Date();\n"],
+  ["reads the clock", "export const a = () => Date.now();\n"],
+  ["makes a date from the current time", "export const a = () => new Date();\n"],
   ["makes random bytes", "export const a = () => crypto.randomUUID();\n"],
-  ["asks the environment", 'export const a = process.env["A"];\n'],
+  ["reads the environment", 'export const a = process.env["A"];\n'],
   ["waits", "export const a = () => setTimeout(() => {}, 1);\n"],
-  ["calls functions of C", 'import { load } from "ffi-rs";\nexport const a = load;\n'],
+  ["calls C functions", 'import { load } from "ffi-rs";\nexport const a = load;\n'],
   ["loads a module later", 'export const a = () => import("./b.ts");\n'],
 ])("does not list a file that %s", (_what, text) => {
   write("packages/a/src/a.ts", text);

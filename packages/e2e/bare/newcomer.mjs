@@ -74,7 +74,7 @@ async function tryOddities() {
     await step(title, () => tryOddity(terminal, title, oddity));
 }
 
-/** Returns the two commands of the checkout's README. */
+/** Returns the commands that start the daemon and run the tests, from the checkout's README. */
 const readme = () => twoCommands(readFileSync(join(place.directory, "README.md"), "utf8"));
 
 const DEB = "npm run deb && ls packages/deb/dist/*.deb";

@@ -4,8 +4,8 @@
 /**
  * @typedef {object} Oddity
  * @property {string} [setup]  shell commands, run in a new mount namespace
- * @property {string} [wrap]   a command that runs `setup` and `line`; by default, only `line` has a
- *   network namespace of its own
+ * @property {string} [wrap]   a command that runs `setup` and `line`, such as `unshare --net`;
+ *   without it, only `line` gets a network namespace of its own
  * @property {string} [line]   the command line; by default `npm start`, which has to succeed
  * @property {number} [status] the exit status that `line` has to have
  * @property {RegExp} [says]   a pattern of what `line` has to print
@@ -20,7 +20,7 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
-/** Describes a network namespace in a tmpfs, which vanishes with the mount namespace. */
+/** Puts the description of a network namespace into a tmpfs of the mount namespace. */
 const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
   "cp examples/netns/web.toml /etc/cm4all/spawn/netns";
@@ -35,7 +35,7 @@ const PASS_ON = 'sh -c "trap \\"kill -INT -1\\" INT; \\"\\$@\\" & wait; wait" sh
 
 /**
  * Returns shell commands for `setup` after which `line` runs in a container, with the capabilities
- * and the system call filter that podman gives its containers; podman's filter is that of Docker.
+ * and the system call filter that podman gives its containers. The filter is based on Docker's.
  * @param {string} options options of podman-run(1) @param {string} [first] the first process
  */
 const inPodman = (options, first = "") =>
@@ -128,8 +128,8 @@ export const oddities = {
 };
 
 /**
- * Tries a host. The network namespace keeps the abstract addresses apart from those of other
- * machines, which may run at the same time.
+ * Tries a host, in a network namespace of its own: the bare machines, of which several may run at
+ * the same time, share the network, and thus the abstract socket addresses.
  * @param {import("./terminal.mjs").Terminal} terminal
  * @param {string} title @param {Oddity} oddity
  */
