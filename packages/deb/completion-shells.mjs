@@ -1,5 +1,5 @@
 // @ts-check
-/** Formats completions for three shells. Pure. */
+/** Formats completions for bash, zsh and fish. Pure. */
 
 /** @typedef {import("./completion.mjs").Help} Help */
 /** @typedef {import("./completion.mjs").Kind} Kind */
@@ -123,7 +123,7 @@ ${listed(program, (list) => `compadd ${list.includes("directives") ? "-S '' " : 
     esac`,
     offer: `    compadd -- \${=offered}`,
     end: `}\n\n${id} "$@"`,
-    // zsh ties "path" to PATH, and keeps the command line in "words".
+    // zsh ties "path" to PATH, and keeps the command line in "words": these variables are renamed.
   })
     .replaceAll("$path", "$path_")
     .replaceAll(" path=", " path_=")

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Writes completions of one of our programs for bash, zsh and fish, based on its `--help`, which
- * commander generates:
+ * Writes the completions of one of our programs for bash, zsh and fish, based on its `--help`,
+ * which Commander generates:
  *
  *     node completion.mjs NAME BUNDLE DIRECTORY
  */
@@ -39,7 +39,7 @@ function kindOf(text) {
 }
 
 /**
- * Parses the text that commander prints for `--help`. Pure.
+ * Parses the text that Commander prints for `--help`. Pure.
  * @param {string} text
  * @param {string[]} path
  * @returns {Help}

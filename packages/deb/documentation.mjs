@@ -56,7 +56,7 @@ function html(title, body) {
 <style>${STYLE}</style></head><body>\n${body}</body></html>\n`;
 }
 
-/** Adds the ids that GitHub gives headings, to which links refer. @param {string} body */
+/** Adds the headings' ids, as GitHub makes them, for links to sections. @param {string} body */
 function withIds(body) {
   return body.replace(/<h(\d)>(.*?)<\/h\1>/gs, (_, level, text) => {
     const plain = text.replace(/<[^>]*>/g, "").replace(/&\w+;/g, "");
@@ -69,8 +69,8 @@ function withIds(body) {
 }
 
 /**
- * Turns links between the files into links between the pages; a link to a file without a page is
- * removed.
+ * Turns links between the files into links between the pages. Of a link to a file without a page,
+ * only the text remains.
  * @param {string} body @param {string} path path of the file, below the root
  * @param {ReadonlySet<string>} known
  */

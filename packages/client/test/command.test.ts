@@ -1,4 +1,4 @@
-/** Tests the command with a fake daemon, whose answers the tests choose. */
+/** Tests the command cm4all-spawn-client with a fake daemon, whose answers the tests choose. */
 import { encodeError, encodeResponse, NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { copyBundle } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
@@ -39,7 +39,7 @@ it("an argument that has to be text is refused if it is not UTF-8", async () => 
   expect(status).toBe(64);
 });
 
-describe("a wrong command line ends with EX_USAGE and one line", () => {
+describe("a wrong command line gives EX_USAGE and a message, not a stack", () => {
   it.each([
     [["request"], "cm4all-spawn-client: missing required argument 'name'"],
     [["request", "foo"], `ask for ${KINDS.join(", ")} or --lease`],
@@ -106,7 +106,7 @@ describe("exit statuses", () => {
   it.each([
     ["no-such-command", 127, "no-such-command: command not found"],
     ["/etc/passwd", 126, "/etc/passwd: not executable"],
-  ])("%s ends with %d before the daemon is asked", async (command, expected, message) => {
+  ])("run %s ends with status %d without a request", async (command, expected, message) => {
     using daemon = new FakeDaemon(() => ({}));
     const options = ["--ipc", "--socket", daemon.address];
     const { status, stderr } = await runClient("run", "foo", ...options, "--", command);

@@ -78,7 +78,7 @@ export class Running {
   }
 }
 
-/** Runs the client's bundle to its end. */
+/** Runs the client's bundle, and waits until it has ended. */
 export async function runClient(...args: string[]): Promise<Result> {
   const running = new Running(process.execPath, [bundle, ...args]);
   running.endInput();

@@ -21,8 +21,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a client", () => {
 
     const second = await Daemon.start({ socket });
     try {
-      // This request finds no connection. The next one, to the third daemon, finds a connection
-      // that has ended.
+      // Before this request, the client has no connection. Before the next one, to the third
+      // daemon, it has a connection to a daemon that has ended.
       (await client.request("foo", { ipc: true })).close();
     } finally {
       await second.stop();

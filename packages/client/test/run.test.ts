@@ -33,7 +33,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   const runArgs = (...args: string[]) => [bundle, "--socket", daemon.socket, "run", ...args];
   const run = (...args: string[]) => runClient(...runArgs(...args).slice(1));
 
-  /** Returns the output of a shell in the namespaces. */
+  /** Runs a script in the namespaces of `foo` that `options` ask for, and returns its output. */
   async function shell(script: string, ...options: string[]): Promise<string> {
     const result = await run("foo", ...options, "--", "sh", "-c", script);
     expect(result).toMatchObject({ status: 0, stderr: "" });
@@ -100,7 +100,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(await shell("readlink /proc/self/ns/ipc", "--pid")).toBe(own("ipc"));
     });
 
-    it("has a private /proc, where the init is PID 1", async () => {
+    it("has a private /proc, in which PID 1 is the init of the namespace", async () => {
       const lines = (await shell("ps -o pid= -o args= -A", "--pid")).split("\n");
       expect(lines[0]?.trim()).toMatch(/^1 /);
       expect(lines.length).toBeLessThan(10);
@@ -385,7 +385,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   describe("in a terminal", () => {
     const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
-    /** Runs a shell script in the namespaces, and in a terminal that script(1) makes. */
+    /** Runs a shell script in namespaces of `foo`, in a terminal that script(1) makes. */
     function inTerminal(shellScript: string): Running {
       // With exec, no shell remains that the terminal's signals could end.
       const words = [process.execPath, ...runArgs("foo", "--ipc", "--pid", "--")];

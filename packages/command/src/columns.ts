@@ -1,11 +1,11 @@
 /** Formats rows of cells as a table for a terminal. Pure. */
 
-/** Names are aligned to the left; figures to the right, so that their last digits line up. */
+/** For names, `left`; for figures, `right`, so that their last digits line up. */
 export type Alignment = "left" | "right";
 
 /**
- * Returns lines that show titles with texts beside them, two blanks apart. A text that is too wide
- * for the terminal is continued on the lines below.
+ * Returns lines that show each title with its text beside it, two blanks apart. A text that is too
+ * wide for the terminal is continued on the lines below.
  * @param columns the width of the terminal; undefined to put each text on one line, however wide
  */
 export function wrapRows(

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { EX_OSERR, EX_SOFTWARE } from "./sysexits.ts";
 
-/** An expected failure of a command: a line for the user, and the exit status. */
+/** An expected failure of a command: a message for the user, and the exit status. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
   /** A status of sysexits.h, or 126 or 127 as in shells. */
@@ -13,7 +13,7 @@ export class CommandFailure extends Error {
   }
 }
 
-/** Errors that mean that the call itself was wrong, which is a defect of the program. */
+/** Errors that mean that the arguments of the call were wrong: a defect of the program. */
 const DEFECTS: ReadonlySet<string> = new Set(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK"]);
 
 /** The codes of Node's errors for a worker that gets no descriptor, thread or memory. */
@@ -22,7 +22,7 @@ const WORKER_REFUSED: ReadonlySet<string> = new Set([
   "ERR_WORKER_OUT_OF_MEMORY",
 ]);
 
-/** Returns the message if the system has refused something; undefined for any other error. */
+/** Returns what to print if the system has refused a call; undefined for any other error. */
 function explainRefusal(error: unknown): string | undefined {
   if (!(error instanceof Error && "code" in error && typeof error.code === "string"))
     return undefined;

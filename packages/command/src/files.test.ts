@@ -87,7 +87,7 @@ describe("the temporary file of replaceFile", () => {
   };
 
   it("has a different name each time, so that a leftover does no harm", () => {
-    // Such a file may be left by a process in another container that had the same process ID.
+    // An earlier version may have left such a file, in another container with the same process ID.
     leave(`.f.${process.pid}`, new Date());
     replaceFile(join(directory, "f"), "new\n", 0o644);
     expect(readdirSync(directory).sort()).toEqual([`.f.${process.pid}`, "f"]);
@@ -105,7 +105,7 @@ describe("the temporary file of replaceFile", () => {
 });
 
 describe("readRegularFile", () => {
-  it("reads a file up to its limit", () => {
+  it("reads a file as large as the limit, and refuses a larger one", () => {
     const path = join(directory, "f");
     writeFileSync(path, "x".repeat(200_000));
     expect(readRegularFile(path, 200_000).toString()).toBe("x".repeat(200_000));

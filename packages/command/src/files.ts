@@ -1,6 +1,6 @@
 /**
- * Files that a command reads and replaces; imported as `@cm4all/command/files`. For files in
- * somebody else's tree, such as that of `--root`, see tree.ts.
+ * Replaces files, and explains errors of file operations; imported as `@cm4all/command/files`. For
+ * files in somebody else's tree, such as that of `--root`, see tree.ts.
  */
 import {
   closeSync,
@@ -135,13 +135,12 @@ function stemOf(name: string): string {
   return stem;
 }
 
-/** The end of a temporary name. In earlier versions, the names ended with a process ID. */
+/** The end of a temporary name; in earlier versions, it was a process ID. */
 const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
 
 /**
  * Removes old temporary files.
- * @param written the status of the new file; its modification time counts as the present when the
- * ages of the old files are determined
+ * @param written the status of the new file, whose modification time serves as the current time
  */
 function removeLeftovers(directory: string, name: string, written: Stats): void {
   const stem = stemOf(name);

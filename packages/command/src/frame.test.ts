@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { encodeFrame, scroll } from "./frame.ts";
 
 describe("encodeFrame", () => {
-  it("fits lines into the columns and clears what was there", () => {
+  it("cuts lines off at the right edge, and clears the rest of the screen", () => {
     expect(encodeFrame(["├─abcdef", "x"], { columns: 4, rows: 2 })).toBe(
       "\x1b[H├─ab\x1b[K\r\nx\x1b[K\x1b[J",
     );

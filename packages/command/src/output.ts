@@ -7,7 +7,7 @@ import { EX_IOERR } from "./sysexits.ts";
  * a line on standard error, and with the status EX_IOERR unless the command fails with another
  * status. The command finishes its work all the same. It is not a failure if the output has lost
  * its reader, for example head(1) or a terminal that has hung up. This is the only place that
- * reports the error: other handlers, such as that of a pipeline, ignore it.
+ * reports errors of standard output: other handlers, such as that of a pipeline, ignore them.
  */
 export function watchOutput(name: string): void {
   const { stdout } = process;

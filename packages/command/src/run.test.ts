@@ -44,7 +44,7 @@ describe("runCommand", () => {
     expect(printed).toBe("");
   });
 
-  it("prints messages in lines that cannot control the terminal", async () => {
+  it("prints messages without characters that could control the terminal", async () => {
     const fail = () => {
       throw new CommandFailure("no\u001b[2J\n\tat all\r", EX_CONFIG);
     };

@@ -30,8 +30,9 @@ function sizeOf({ columns = 0, rows = 0 }: Partial<Size>): Size {
 }
 
 /**
- * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP arrives, or until the
- * output cannot be written, which output.ts reports. The terminal is restored in every case.
+ * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP arrives, or until writing
+ * fails, which output.ts reports. In each of these cases, and if `draw` fails, the terminal is
+ * restored.
  * @throws the errors of `draw`
  */
 export async function watch(options: WatchOptions): Promise<void> {
@@ -73,7 +74,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       const onResize = () => paint();
 
       for (const signal of signals) process.on(signal, onSignal);
-      // This listener stays: if the reader has gone, writing the last frame may fail after the end.
+      // This listener stays: if the reader has gone, the last write may fail after `watch` ends.
       output.on("error", () => end());
       output.on("resize", onResize);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);

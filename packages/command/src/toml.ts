@@ -146,8 +146,8 @@ function typeName(value: unknown): string {
 }
 
 /**
- * A table of a configuration file. Each getter takes a key and returns its value, or undefined if
- * the key is missing. `finish`, which is called last, refuses keys that no getter has taken. The
+ * A table of a configuration file. Each getter returns the value of a key, or undefined if the key
+ * is missing. `finish`, which is called last, refuses keys for which no getter has been called. The
  * getters and `finish` throw ConfigError.
  */
 export class TomlTable {
@@ -197,7 +197,7 @@ export class TomlTable {
   }
 
   /**
-   * Takes a string; returns undefined if the key is missing.
+   * Returns a string; undefined if the key is missing.
    * @throws ConfigError for other types
    */
   string(key: string): string | undefined {
@@ -207,7 +207,7 @@ export class TomlTable {
   }
 
   /**
-   * Takes true or false; returns undefined if the key is missing.
+   * Returns true or false; undefined if the key is missing.
    * @throws ConfigError for other types
    */
   boolean(key: string): boolean | undefined {
@@ -216,7 +216,7 @@ export class TomlTable {
     throw this.#expect(key, "true or false", found.value);
   }
 
-  /** Takes an integer. @param range the least and the greatest allowed value */
+  /** Returns an integer. @param range the least and the greatest allowed value */
   integer(key: string, range: { min?: number; max?: number } = {}): number | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -224,7 +224,7 @@ export class TomlTable {
     return this.#inRange(key, found.value as number, range);
   }
 
-  /** Takes an integer or a float. @param range the least and the greatest allowed value */
+  /** Returns an integer or a float. @param range the least and the greatest allowed value */
   number(key: string, range: { min?: number; max?: number } = {}): number | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -241,7 +241,7 @@ export class TomlTable {
     return value;
   }
 
-  /** Takes a string or an integer, for values such as `"10%"` or `1024`. */
+  /** Returns a string or an integer, for values such as `"10%"` or `1024`. */
   scalar(key: string): string | number | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -250,13 +250,13 @@ export class TomlTable {
     throw this.#expect(key, "a string or an integer", found.value);
   }
 
-  /** Takes a string, or an array of strings, each with its line. */
+  /** Returns the strings of an array, or a single string, each with its line. */
   stringOrStrings(key: string): { value: string; line: number }[] | undefined {
     if (typeof this.#table.value.get(key)?.value !== "string") return this.strings(key);
     return [{ value: this.string(key) ?? "", line: this.lineOf(key) }];
   }
 
-  /** Takes an array of strings, each with its line. */
+  /** Returns the strings of an array, each with its line. */
   strings(key: string): { value: string; line: number }[] | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -271,7 +271,7 @@ export class TomlTable {
     });
   }
 
-  /** Takes an array of integers. */
+  /** Returns the integers of an array. */
   integers(key: string, range: { min?: number; max?: number } = {}): number[] | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -282,7 +282,7 @@ export class TomlTable {
     });
   }
 
-  /** Takes an array of integers and strings, such as ids and names. */
+  /** Returns the integers and strings of an array, such as ids and names, each with its line. */
   integersOrStrings(
     key: string,
     range: { min?: number; max?: number } = {},
@@ -298,7 +298,7 @@ export class TomlTable {
     });
   }
 
-  /** Takes a sub-table. */
+  /** Returns a sub-table. */
   table(key: string): TomlTable | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -306,7 +306,7 @@ export class TomlTable {
     return new TomlTable(this.file, this.#full(key), found as LocatedTable);
   }
 
-  /** Takes an array of tables: `[[key]]`, or an array of inline tables. */
+  /** Returns the tables of an array, which is written as `[[key]]` or as inline tables. */
   tables(key: string): TomlTable[] | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -318,7 +318,7 @@ export class TomlTable {
     });
   }
 
-  /** Refuses keys that no getter has taken. */
+  /** Refuses keys for which no getter has been called. */
   finish(): void {
     for (const key of this.#table.value.keys()) {
       if (this.#taken.has(key)) continue;

@@ -47,7 +47,7 @@ export class Place implements Disposable {
   }
 
   /**
-   * Reads the regular file at this place; returns undefined if there is none.
+   * Reads the file at this place; returns undefined if there is none.
    * @throws UnsuitableFileError if it is not a regular file or has more than `maxBytes`, or the
    * error of the failed system call
    */
@@ -113,7 +113,7 @@ export class TreeDirectory implements Disposable {
     if (stats.isSymbolicLink())
       return { kind: "special", what: `a symbolic link to ${readlinkSync(path)}` };
     if (!stats.isFile()) return { kind: "special", what: "not a regular file" };
-    // Fails if somebody has replaced the file with a symbolic link since.
+    // Fails if somebody has replaced the file with a symbolic link in the meantime.
     const file = openRegularFile(path, constants.O_NOFOLLOW);
     try {
       return { kind: "file", content: readBounded(file, maxBytes) };
@@ -128,8 +128,8 @@ export class TreeDirectory implements Disposable {
   }
 
   /**
-   * Removes the file of that name, unless it is a directory.
-   * @throws the error of the failed system call
+   * Removes the file of that name.
+   * @throws the error of the failed system call, such as EISDIR for a directory
    */
   remove(name: string): void {
     unlinkSync(child(this.#step.fd, name));
@@ -184,7 +184,7 @@ export class Tree {
   }
 
   /**
-   * Returns true if there is a file at the end of all symbolic links.
+   * Returns true if `path` leads to a regular file, also through symbolic links.
    * @throws the error of the failed system call
    */
   has(path: string): boolean {

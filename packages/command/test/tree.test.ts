@@ -39,7 +39,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** Returns a line for each descriptor of this process that leads into the test's directory. */
+/** Returns a line for each file or directory of the test that this process has open. */
 function openFiles(): string[] {
   const links = spawnSync("ls", ["-l", `/proc/${process.pid}/fd`], { encoding: "utf8" });
   return links.stdout.split("\n").filter((line) => line.includes(directory));
@@ -71,7 +71,7 @@ describe("locate", () => {
     ["../../../../../../../../etc/conf", "/etc/conf"],
     ["/absolute/conf", "/etc/conf"],
     ["link2", "/etc/conf"],
-  ])("follows a link to %s inside", (target, expected) => {
+  ])("follows a link to %s, inside the tree", (target, expected) => {
     link("/etc", "absolute");
     link("conf", "etc/link2");
     link(target, "etc/link");
@@ -115,7 +115,7 @@ describe("locate", () => {
 });
 
 describe("a place", () => {
-  it("keeps mode and owner, and leaves nothing beside the file", () => {
+  it("replaces the file with the given mode and owner, and leaves nothing beside it", () => {
     using place = tree.locate("/etc/conf");
     const before = statSync(join(root, "etc/conf"));
     place.replace(Buffer.from("new"), 0o640, before);
@@ -127,7 +127,7 @@ describe("a place", () => {
 
   it("stays where it was found, whatever happens to the path", () => {
     using place = tree.locate("/etc/conf");
-    // Somebody in the container does this between our look-up and our write.
+    // Somebody in a container could do this between our look-up and our write.
     renameSync(join(root, "etc"), join(root, "moved"));
     link(join(directory, "outside"), "etc");
     expect(place.read(100)?.content.toString()).toBe("inside");

@@ -8,12 +8,13 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 export interface Built {
-  /** The paths of the packages of both builds, by package name. */
+  /** The paths of the packages of the first build, by package name. */
   readonly first: ReadonlyMap<string, string>;
+  /** The same for the second build. */
   readonly second: ReadonlyMap<string, string>;
   /** The directory in which the first build was made. */
   readonly source: string;
-  /** The directory in which all packages are unpacked, one over the other. */
+  /** The directory in which all packages of the first build are unpacked together. */
   readonly tree: string;
   remove(): void;
 }

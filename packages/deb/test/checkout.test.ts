@@ -1,8 +1,7 @@
 /**
  * Tests the commands of README, CONTRIBUTING and docs that need a checkout, not the installed
- * packages. Commands that end soon and leave the checkout and the host alone are run; all other
- * commands are only read, as their programs would read them. All are taken from the pages as they
- * stand.
+ * packages. Commands that end soon and change neither the sources nor the host are run; all others
+ * are only read, as their programs would read them. All are taken from the pages as they stand.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -27,7 +26,7 @@ const OURS = "packages/deb/test/checkout.test.ts";
 const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
 const PAGES = ["README.md", "CONTRIBUTING.md", ...docs.map((name) => `docs/${name}`)];
 
-/** The remarks on snippets that contain no commands. */
+/** The reasons in `not run:` comments before snippets that contain no commands. */
 const NO_COMMANDS = /^(?:a line of the log|output of \w+|folders|layers|a drawing)$/;
 
 /** A command in a page, with the directory to which a `cd` before it has led. */
@@ -68,7 +67,7 @@ const RUN = [
 /** Returns the problem with a command that is only read; undefined if there is none. */
 type Reader = (words: readonly string[], directory: string) => string | undefined;
 
-/** Why a command is not run, and what reads it instead. */
+/** Why a command is not run, and the function that reads it instead. */
 const READ: readonly (readonly [RegExp, why: string, reader: Reader])[] = [
   [/^npm run format$/, "it rewrites sources, which somebody may be editing", readNpm],
   [/^npm run deb$/, "it takes minutes; packages/e2e runs it", readNpm],
@@ -176,7 +175,7 @@ function readNode(words: readonly string[]): string | undefined {
   return unknownOption === undefined ? undefined : `${bundle} has no option ${unknownOption}`;
 }
 
-/** Reads Vitest's options, whose names its help writes in camel case, and the path of a test. */
+/** Reads Vitest's options and the path of a test. Vitest's help has the options in camel case. */
 function readVitest(words: readonly string[], directory: string): string | undefined {
   const { stdout } = run("npx vitest --help", directory);
   const known = [...stdout.matchAll(/--(\w+)/g)].map(([, name]) => name);

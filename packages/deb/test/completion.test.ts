@@ -23,7 +23,7 @@ beforeAll(() => {
   for (const [name, where] of Object.entries(BUNDLES)) {
     const bundle = join(packages, where, "dist", `${name}.js`);
     run(process.execPath, [join(packages, "deb/completion.mjs"), name, bundle, directory]);
-    // The shells call the programs, which are not installed.
+    // The completions call the programs, which are not installed: scripts stand in for them.
     const program = join(directory, "bin", name);
     writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${bundle}' "$@"\n`);
     chmodSync(program, 0o755);
@@ -34,7 +34,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** Makes the program list some records without a daemon. */
+/** Changes a program's script so that it lists some records without a daemon. */
 function listRecords(program: string): void {
   const [first = "", ...rest] = readFileSync(program, "utf8").split("\n");
   const list = "printf 'record  cgroup\\n7  /a\\n12  /b\\n15  /c\\n'";
@@ -42,7 +42,10 @@ function listRecords(program: string): void {
   writeFileSync(program, [first, stub, ...rest].join("\n"));
 }
 
-/** Makes network namespaces, and descriptions of others, separate from those of this machine. */
+/**
+ * Creates files that look like network namespaces and descriptions, and makes the completions look
+ * for them there, not in this machine's directories.
+ */
 function makeNetworks(): void {
   const places = {
     "/run/netns": ["web", "worker"],
@@ -86,7 +89,8 @@ function inBash(...words: string[]): string[] {
 }
 
 /**
- * Runs zsh with functions in place of those of its editor, which do not exist without a terminal.
+ * Runs zsh with functions in place of those that only exist in its line editor, which needs a
+ * terminal.
  */
 function inZsh(...words: string[]): string[] {
   const script = `

@@ -16,7 +16,7 @@ const installed = readdirSync(join(root, "debian"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
-/** The bundles that users do not call, and what each prints if it gets no instructions. */
+/** The bundles that users do not call, and a part of what each prints without instructions. */
 const INNER = new Map([
   ["packages/spawn/dist/cm4all-spawn-report.js", "JSON"],
   ["packages/spawn/dist/cm4all-spawn-script-host.js", "the daemon starts this program"],
@@ -26,7 +26,7 @@ const INNER = new Map([
 const START =
   /^#!\/usr\/bin\/env -S node --inspect-port=192\.0\.2\.1:9229( --[-a-z]+)*\n"use strict";process\.on\("SIGUSR1", \(\) => \{\}\);\n/;
 
-/** A shell that starts Node with the same options may come first (packages/dev/launcher.mjs). */
+/** The lines that start Node through a shell, with the same options (packages/dev/launcher.mjs). */
 const LAUNCHER =
   /^#!\/bin\/bash -p\n':' \/\/; .*\n':' \/\/; exec \/usr\/bin\/env node (.*) "\$0" "\$@"\n/;
 
@@ -71,7 +71,7 @@ describe("programs", () => {
       expect(stderr).toContain("Debugger listening");
     });
 
-    test.each([...INNER])("%s opens no debugger without instructions", async (path, complaint) => {
+    test.each([...INNER])("without instructions, %s opens no debugger", async (path, complaint) => {
       const { end, stderr, sent, listening } = await runInStorm([join(root, path)]);
       expect(stderr).toContain(complaint);
       expect([1, 64, "SIGUSR1"]).toContain(end);
@@ -80,7 +80,7 @@ describe("programs", () => {
       expect(listening).toEqual([]);
     });
 
-    test.each(installed.filter((path) => !INNER.has(path)))("no debugger in %s", async (path) => {
+    test.each(installed.filter((path) => !INNER.has(path)))("%s: no debugger", async (path) => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);
@@ -108,17 +108,15 @@ describe("units that start Node", () => {
     .filter((name) => name.endsWith(".service"))
     .filter((name) => /^Exec\w+=(?!\+\/usr\/bin\/systemctl )/m.test(textOf(name)));
 
-  /**
-   * Node's variables that change the behaviour of a program: those in Node's help, and others.
-   */
   const help = spawnSync(process.execPath, ["--help"], { encoding: "utf8" }).stdout;
+  /** The environment variables that change Node's behaviour: those in its help, and others. */
   const variables = new Set([
     ...[...help.matchAll(/^(NODE_\w+)/gm)].map(([, name]) => name ?? ""),
     ...["NODE_OPTIONS", "NODE_COMPILE_CACHE", "NODE_ICU_DATA", "NODE_CHANNEL_FD"],
     ...["NODE_UNIQUE_ID", "NODE_PRESERVE_SYMLINKS_MAIN", "NODE_USE_ENV_PROXY"],
   ]);
 
-  test("are in one place", () => {
+  test("are all in the directory systemd", () => {
     const systemd = realpathSync(join(root, "systemd"));
     expect(units).toContain("cm4all-spawn-accounting@.service");
     expect(units).toContain("cm4all-spawn.service");
