@@ -18,7 +18,7 @@ export function encodeUnixAddress(address: string | Buffer): Buffer {
   const limit = isAbstract ? SUN_PATH_BYTES : SUN_PATH_BYTES - 1;
   if (bytes.length === 0 || bytes.length > limit)
     throw new RangeError(
-      `a socket address has 1 to ${limit} bytes, not ${bytes.length}: ${JSON.stringify(bytes.toString())}`,
+      `a socket address must have 1 to ${limit} bytes, not ${bytes.length}: ${JSON.stringify(bytes.toString())}`,
     );
   const writer = new ByteWriter(2 + SUN_PATH_BYTES).u16(AF_UNIX);
   return isAbstract

@@ -73,7 +73,7 @@ describe("socket", () => {
     ).toBe("nil\tMessage too long\n");
     const long = `/${"x".repeat(200)}`;
     expect(await printed(`print(pcall(control_resolve, '${long}'))`)).toBe(
-      `false\ta socket address has 1 to 107 bytes, not 201: "${long}"\n`,
+      `false\ta socket address must have 1 to 107 bytes, not 201: "${long}"\n`,
     );
   });
 

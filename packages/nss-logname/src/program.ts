@@ -20,7 +20,7 @@ export function makeProgram(): Command {
   const program = new Command("cm4all-logname")
     .description(
       "Adds the NSS service cm4all_logname to nsswitch.conf. It gives the current uid the " +
-        "name $LOGNAME if no passwd file has an entry for it, as in many containers.",
+        "name $LOGNAME if no other service has an entry for it, as in many containers.",
     )
     .version(__VERSION__)
     .addHelpText(
@@ -58,7 +58,7 @@ export function makeProgram(): Command {
     .command("status")
     .description(
       "show whether the module and the configuration are in place, and what the module " +
-        "answers now; the exit status is 69 if one of them is not in place",
+        "answers now; the exit status is 69 if the module or the configuration is not in place",
     )
     .option(...rootOption)
     .action(status);

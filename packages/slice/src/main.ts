@@ -38,7 +38,7 @@ type StatusFlags = Omit<StatusOptions, "intervalMs"> & { interval: number };
 function parseInterval(text: string): number {
   const seconds = Number(text);
   if (!/^\d+(\.\d+)?$/.test(text) || seconds < 0.1 || seconds > 3600)
-    throw new InvalidArgumentError("Expected seconds from 0.1 to 3600.");
+    throw new InvalidArgumentError("Expected a number of seconds from 0.1 to 3600.");
   return seconds;
 }
 
@@ -92,7 +92,7 @@ program
 program
   .command("directives")
   .description(
-    "list the directives, the version of systemd that each needs, and its allowed values",
+    "list the directives, each with the version of systemd that it needs and the allowed values",
   )
   .action(() => {
     for (const { name, since, grammar } of directives)

@@ -26,7 +26,7 @@ export function sliceUnit(name?: string): string {
   if (name === undefined) return SLICE_UNIT;
   if (!name.split("-").every((component) => COMPONENT.test(component)))
     throw new SliceNameError(
-      `${JSON.stringify(name)} is not a name for a slice: use letters, digits, "_" and ".", and a dash between two of them for a slice in a slice; systemd-escape(1) writes other characters as \\xNN`,
+      `${JSON.stringify(name)} is not a name for a slice: use letters, digits, "_" and ".", and dashes to separate the levels of nested slices; systemd-escape(1) writes other characters as \\xNN`,
     );
   const unit = `system-cm4all-${name}.slice`;
   if (unit.length > UNIT_NAME_MAX)

@@ -56,7 +56,7 @@ export function reloadSystemd(units: readonly string[]): void {
     const { succeeded, reason } = systemctl(...args);
     if (succeeded) return;
     throw new CommandFailure(
-      `the unit files are in place, but "systemctl ${args.join(" ")}" failed: ${reason}`,
+      `the unit files have been changed, but "systemctl ${args.join(" ")}" failed: ${reason}`,
       EX_UNAVAILABLE,
     );
   };

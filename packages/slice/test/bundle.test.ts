@@ -349,7 +349,7 @@ set-property --runtime system-cm4all.slice Markers=-needs-restart
       `test "$1" != ${command} || { echo no bus >&2; exit 1; }`,
     );
     expect(result.stderr).toMatch(
-      `cm4all-slice: the unit files are in place, but "systemctl ${command}`,
+      `cm4all-slice: the unit files have been changed, but "systemctl ${command}`,
     );
     expect(result.stderr).toMatch(/" failed: no bus\n$/);
     expect(result.status).toBe(EX_UNAVAILABLE);

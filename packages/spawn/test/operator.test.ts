@@ -611,7 +611,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       await daemon.untilLogged("accounting with");
       host.writeScript("function cgroup_released(c) print(1) end");
       expect((await ask(daemon, "reload")).stdout).toContain(
-        "only a restart loads the changed text of the script",
+        "only a restart loads the changed script",
       );
       const other = join(host.directory, "other.lua");
       writeFileSync(other, "\nerror('boom')");

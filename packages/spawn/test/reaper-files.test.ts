@@ -141,7 +141,7 @@ it("the reaper reports its scan only after it has opened all cgroups, and report
   }));
   expect(told.sort()).toEqual(["released", "scanned"]);
   expect(releases).toEqual([expect.objectContaining({ isFound: true, vanished: false })]);
-  expect(log.filter((line) => line.includes("accounting waits until they can"))).toHaveLength(1);
+  expect(log.filter((line) => line.includes("accounting waits until they can be"))).toHaveLength(1);
 });
 
 it("the reaper lets other work run while 1,500 cgroups become empty at once, and reports them in several messages", () => {

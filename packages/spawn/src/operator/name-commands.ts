@@ -42,7 +42,7 @@ export function declareNameCommands(program: Command, ask: Ask): void {
     .description("end names of the running daemon, and all processes in their PID namespaces")
     .option("--all", "all names, even if they are in use")
     .option("--idle", "only names without a lease and without processes")
-    .option("--json", "print the numbers of names ended and left as JSON")
+    .option("--json", "print, as JSON, the numbers of names ended and left")
     .action(async (names: string[], options: PurgeOptions) => {
       const { idle = false, json } = options;
       requireExtent(names, options);

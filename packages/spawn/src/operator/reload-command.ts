@@ -22,7 +22,7 @@ export function declareReloadCommand(
     .command("reload")
     .description(
       "have the running daemon read its configuration again and call the script's function reload; " +
-        "fail if the configuration or the script has a mistake, and list changes that need a restart",
+        "fail if the configuration has a mistake or the script cannot be used, and list changes that need a restart",
     )
     .option("--signal <pid>", "send SIGHUP to this process if the daemon cannot be asked")
     .action(async ({ signal }: ReloadOptions) => {
@@ -33,7 +33,7 @@ export function declareReloadCommand(
       console.log("reloaded the configuration");
       if (waitsForRestart.length > 0)
         console.log(`only a restart applies ${waitsForRestart.join(", ")}`);
-      if (isScriptOutdated) console.log("only a restart loads the changed text of the script");
+      if (isScriptOutdated) console.log("only a restart loads the changed script");
     });
 }
 

@@ -42,7 +42,7 @@ export function declareReportCommand(program: Command): void {
     .option("--database <database>", "the name of a database, or its URI", "accounting")
     .option(
       "--user <user>",
-      "the user as whom the query runs, if root starts the command",
+      "the user who runs the query if root starts the command",
       "nobody",
     )
     .action(makeReport);

@@ -140,7 +140,7 @@ const STATUS = object(
     ),
     accounting: metrics(
       PARTS.accounting,
-      "Metrics of accounting; missing if no cgroups are reaped.",
+      "Metrics of accounting; missing unless the reaper is enabled.",
     ),
     journal: object(
       {

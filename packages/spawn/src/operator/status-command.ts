@@ -51,7 +51,7 @@ export function declareStatusCommand(program: Command, ask: Ask): void {
     .action(async (name: string | undefined, options: StatusOptions) => {
       if (name !== undefined) {
         if (options.watch === true)
-          throw new CommandFailure("--watch is for the status of the daemon alone", EX_USAGE);
+          throw new CommandFailure("--watch cannot be used with a name", EX_USAGE);
         await showName(ask, name, options, terminalColumns());
       } else if (options.watch === true) await watchStatus(ask, options);
       else await showStatus(ask, options);

@@ -260,7 +260,7 @@ export class Reaper {
   #startLater(): void {
     this.#complaints.complain(
       "start",
-      "not all cgroups can be looked at: accounting waits until they can",
+      "not all cgroups can be looked at: accounting waits until they can be",
     );
     this.#loop.after(START_PAUSE_MS, () => {
       this.#tree.startAgain();
@@ -283,7 +283,7 @@ export class Reaper {
     if (limited !== record)
       this.#complaints.complain(
         "path",
-        "a cgroup's path is longer than 1 MiB: its record has the path of a cgroup above it, but the cgroup's own figures",
+        "a cgroup's path is longer than 1 MiB: its record names a cgroup above it, but has the figures of the cgroup itself",
       );
     return encodeRecord(limited);
   }

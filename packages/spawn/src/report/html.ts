@@ -38,7 +38,7 @@ ${REPORT_END}`;
 
 function formatUnbilled(days: readonly string[]): string {
   if (days.length === 0) return "";
-  return `<p class="note">Some reports are on no bill yet: figures of ${days.join(", ")}
+  return `<p class="note">Some reports from hosts are on no bill yet: the figures of ${days.join(", ")}
 will change.</p>`;
 }
 

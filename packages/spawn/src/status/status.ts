@@ -95,7 +95,7 @@ export function completeStatus(
 ): DaemonStatus {
   const {
     state = "degraded",
-    problems = ["the daemon is older than this command, until it is restarted"],
+    problems = ["the daemon is older than this command: restart it"],
     configuration = { file: "unknown", waitsForRestart: [] },
   } = status;
   return { ...status, state, problems, configuration };

@@ -412,7 +412,7 @@ describe("a failure without an effect", () => {
 
 describe("a failure after an effect", () => {
   it.each([
-    ["taken", "its handler failed after it had taken effect: mistake"],
+    ["taken", "its handler failed after it had had an effect: mistake"],
     ["unanswered", "its handler failed after it had sent something that was not answered: mistake"],
   ] as const)("parks the record: %s", async (effect, reason) => {
     await release("a");

@@ -41,12 +41,12 @@ describe("records", () => {
   });
 
   it.each([
-    [failed({ effect: "taken" }), "after it had taken effect: no such table"],
+    [failed({ effect: "taken" }), "after it had had an effect: no such table"],
     [
       failed({ effect: "unanswered", cause: "connection" }),
       "after it had sent something that was not answered: no such table",
     ],
-    [interrupted("taken"), "after it had taken effect: the host has ended"],
+    [interrupted("taken"), "after it had had an effect: the host has ended"],
   ])("whose handler may have had an effect are parked", (outcome, words) => {
     const reason = `its handler failed ${words}`;
     expect(judge(outcome, usual)).toEqual({ type: "park", reason });

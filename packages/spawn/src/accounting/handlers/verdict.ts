@@ -31,7 +31,7 @@ export interface Circumstances {
 }
 
 const EFFECTS = {
-  taken: "after it had taken effect",
+  taken: "after it had had an effect",
   unanswered: "after it had sent something that was not answered",
 } as const;
 

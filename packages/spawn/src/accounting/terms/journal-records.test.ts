@@ -74,7 +74,7 @@ describe("the list", () => {
     expect(summary).toEqual({
       number,
       state: "waiting",
-      reason: "it cannot be read: it is not of this version",
+      reason: "it cannot be read: it is not a record that this version can read",
     });
   });
 

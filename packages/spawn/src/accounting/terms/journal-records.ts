@@ -90,7 +90,7 @@ export class JournalRecords {
     if (state === undefined) return undefined;
     if (payload instanceof Error) return unreadable(number, state, errorText(payload));
     const record = tryParseRecord(payload.toString());
-    if (record === undefined) return unreadable(number, state, "it is not of this version");
+    if (record === undefined) return unreadable(number, state, "it is not a record that this version can read");
     const { id, report, path, measuredMs } = record.snapshot;
     return { summary: { number, state, id, report, path, measuredMs }, record };
   }

@@ -34,7 +34,7 @@ export function parseUser(passwd: string, name: string): SystemUser | undefined 
 function parseId(text: string | undefined, line: string, file = "/etc/passwd"): number {
   const id = text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
   if (id <= MAX_ID) return id;
-  throw new Error(`${file}: the uid or the gid is not a number: ${JSON.stringify(line)}`);
+  throw new Error(`${file}: the uid or the gid is not valid: ${JSON.stringify(line)}`);
 }
 
 /**

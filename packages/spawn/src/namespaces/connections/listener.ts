@@ -106,7 +106,7 @@ export class Listener {
       this.#watch = undefined;
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.#onError("connections are accepted for longer than they should be", error);
+      this.#onError("cannot stop accepting connections", error);
     }
   }
 
