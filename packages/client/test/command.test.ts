@@ -48,7 +48,7 @@ describe("a wrong command line gives EX_USAGE and a message, not a stack", () =>
     [["request", "a\tb", "--ipc"], "It contains a byte that is not allowed: 0x09."],
     [["request", "", "--ipc"], "It is empty."],
     [["request", "foo", "--ipc", "--timeout", "x"], "Expected a number of seconds above 0"],
-    [["request", "foo", "--ipc", "--socket", ""], "a socket address has 1 to 107 bytes"],
+    [["request", "foo", "--ipc", "--socket", ""], "a socket address must have 1 to 107 bytes"],
     [["run", "foo", "--ipc"], "cm4all-spawn-client: missing required argument 'command'"],
     [["run", "foo", "--", "true"], `ask for ${KINDS.slice(0, -1).join(", ")} or ${KINDS.at(-1)}`],
     [["rum"], "unknown command 'rum' (did you mean run?)"],

@@ -116,7 +116,10 @@ export function reportAnswers(answers: readonly Answer[], why: Circumstances): S
 
 function whyNoAnswer({ environmentProblem, hasModule }: Circumstances): string {
   if (!hasModule) return "it is missing";
-  return environmentProblem ?? "the C library cannot load it, or this program is set-uid or has capabilities";
+  return (
+    environmentProblem ??
+    "the C library cannot load it, or this program is set-uid or has capabilities"
+  );
 }
 
 function whyNoName(module: string | undefined, { isConfigured, hasNscd }: Circumstances): string {

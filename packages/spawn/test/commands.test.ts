@@ -98,8 +98,16 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     ["[control]\nsocket", "FILE/a/socket", "FILE is not a directory"],
     ["[control]\nsocket", "DIRECTORY", "DIRECTORY exists and is not a socket"],
     ["[control]\nsocket", "DIRECTORY/a/b/socket", undefined],
-    ["[control]\nsocket", `/${"x".repeat(107)}`, "a socket address must have 1 to 107 bytes, not 108"],
-    ["[metrics]\nlisten", `/${"x".repeat(107)}`, "a socket address must have 1 to 107 bytes, not 108"],
+    [
+      "[control]\nsocket",
+      `/${"x".repeat(107)}`,
+      "a socket address must have 1 to 107 bytes, not 108",
+    ],
+    [
+      "[metrics]\nlisten",
+      `/${"x".repeat(107)}`,
+      "a socket address must have 1 to 107 bytes, not 108",
+    ],
     ["[metrics]\nlisten", "DIRECTORY/missing/socket", "ENOENT"],
     ["[accounting]\njournal", "FILE", "FILE is not a directory"],
     ["[accounting]\njournal", "FILE/a/b", "FILE is not a directory"],

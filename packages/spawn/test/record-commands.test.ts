@@ -188,7 +188,9 @@ describe("on the files of a journal", () => {
       await opened.append(Buffer.from(JSON.stringify(record(1)))),
     ]);
     const { stdout } = await run("list");
-    expect(stdout).toMatch(/waiting +- +- +it cannot be read: it is not a record that this version can read\n/);
+    expect(stdout).toMatch(
+      /waiting +- +- +it cannot be read: it is not a record that this version can read\n/,
+    );
     expect(stdout).toContain("/a.scope/job1");
     expect((await run("drop", String(numbers[0]))).stdout).toBe(
       `dropped record ${numbers[0]}, waiting, -\n`,

@@ -34,7 +34,7 @@ describe("parseAddress", () => {
     ["::1%nosuch0", "No such interface: nosuch0"],
     ["::1:no-such-service:x", "Garbage after host name"],
     ["1.2.3.4:no-such-service", 'Failed to resolve port "no-such-service"'],
-    [`/${"x".repeat(200)}`, "a socket address has 1 to 107 bytes"],
+    [`/${"x".repeat(200)}`, "a socket address must have 1 to 107 bytes"],
     ["x".repeat(300), "Host name too long"],
   ])("refuses %s", (text, message) => {
     expect(() => shown(text)).toThrow(message);

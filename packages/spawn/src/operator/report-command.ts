@@ -40,11 +40,7 @@ export function declareReportCommand(program: Command): void {
       1000,
     )
     .option("--database <database>", "the name of a database, or its URI", "accounting")
-    .option(
-      "--user <user>",
-      "the user who runs the query if root starts the command",
-      "nobody",
-    )
+    .option("--user <user>", "the user who runs the query if root starts the command", "nobody")
     .action(makeReport);
 }
 

@@ -7,7 +7,8 @@ import { findByIds } from "./journal-lookup.ts";
 import { findLater } from "./later-reports.ts";
 
 /** The reason for parking a record whose handler was running when the daemon ended. */
-export const INTERRUPTED = "the daemon ended while a handler was running, which may have had an effect";
+export const INTERRUPTED =
+  "the daemon ended while a handler was running, which may have had an effect";
 
 /** Returns the reason for parking a record that seems to wait, although a mark may be lost. */
 function doubtful(file: string): string {

@@ -90,7 +90,8 @@ export class JournalRecords {
     if (state === undefined) return undefined;
     if (payload instanceof Error) return unreadable(number, state, errorText(payload));
     const record = tryParseRecord(payload.toString());
-    if (record === undefined) return unreadable(number, state, "it is not a record that this version can read");
+    if (record === undefined)
+      return unreadable(number, state, "it is not a record that this version can read");
     const { id, report, path, measuredMs } = record.snapshot;
     return { summary: { number, state, id, report, path, measuredMs }, record };
   }
