@@ -133,6 +133,11 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["('x'):gsub('x', ('%0'):rep(1e7))", EITHER],
   ["pg:encode_array({('\"'):rep(2^24)})", undefined],
   ["pg:decode_array('{\"' .. ('\\\\\\\\'):rep(2^22) .. '\"}')", EITHER],
+  // The message itself needs memory when it is sent to the daemon.
+  [
+    "local m, x, t = ('y'):rep(3.2e7), ('x'):rep(16000), {} for i = 1, 4800 do t[i] = x:lower() end error(m, 0)",
+    NO_MEMORY,
+  ],
   ["string.rep('x', 1e9)", TOO_LARGE],
   ["io.open('/dev/zero'):read('*a')", NO_MEMORY],
   ["io.open('/dev/zero'):read('*l')", NO_MEMORY],
