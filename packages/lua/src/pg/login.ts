@@ -28,6 +28,27 @@ export interface Login<T> {
   warn(text: string): void;
 }
 
+/** The message of libpq, and of node-postgres, if connecting takes too long. */
+export const TIMED_OUT = "timeout expired";
+
+/**
+ * Waits for work in a session that is not open for the script yet.
+ * @param expire called with the error if the work takes longer than a login may
+ */
+export async function inTime<T>(
+  { connectTimeoutMs }: Target,
+  work: Promise<T>,
+  expire: (error: Error) => void,
+): Promise<T> {
+  if (connectTimeoutMs === undefined) return await work;
+  const timer = setTimeout(() => expire(new Error(TIMED_OUT)), connectTimeoutMs);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Thrown if the server has refused a password from a file; the cause is the server's error. */
 export class FilePasswordRefused extends Error {
   override name = "FilePasswordRefused";

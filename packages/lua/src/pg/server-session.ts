@@ -223,10 +223,13 @@ export class ServerSession implements PooledSession {
     this.#client.end().catch(() => {});
   }
 
-  /** Closes the session without a message to the server, which might not read it. */
-  destroy(): void {
+  /**
+   * Closes the session without a message to the server, which might not read it.
+   * @param error the outcome of the statement that is under way
+   */
+  destroy(error?: Error): void {
     this.#isBroken = true;
-    rawClient(this.#client).connection.stream.destroy();
+    rawClient(this.#client).connection.stream.destroy(error);
   }
 }
 
