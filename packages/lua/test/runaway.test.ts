@@ -3,6 +3,7 @@
  * time. The script host, in which other handlers run, survives. It is a real process, with limits
  * on memory and time.
  */
+import { missing, Postgres } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ScriptHost } from "../src/script-host.ts";
 import { account, handler, TestHosts } from "./host-support.ts";
@@ -174,4 +175,30 @@ describe("a script that goes wrong", () => {
       expect(await account(host, { report: 3 })).toEqual({ type: "done" });
       expect(host.pid).toBe(pid);
     });
+
+  describe.skipIf(missing("postgres") !== undefined)("with a database", () => {
+    it("gets no result that is larger than its memory", { timeout: 60_000 }, async () => {
+      const server = await Postgres.start();
+      try {
+        const large = "select repeat('x', 1000) from generate_series(1, 150000)";
+        host = await hosts.start(`db = pg:new('${server.conninfo}')
+          ${handler(`assert(db:execute(cgroup.report < 3 and [[${large}]] or 'select 1'))`)}`);
+        const { pid } = host;
+        for (const report of [1, 2]) {
+          // The effect: the server has executed the statement.
+          expect(await account(host, { report })).toMatchObject({
+            type: "failed",
+            message: expect.stringMatching(NO_MEMORY),
+            effect: "taken",
+            cause: "script",
+          });
+        }
+        expect(await account(host, { report: 3 })).toEqual({ type: "done" });
+        expect(host.pid).toBe(pid);
+      } finally {
+        await hosts.stopAll();
+        await server.stop();
+      }
+    });
+  });
 });
