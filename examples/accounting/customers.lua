@@ -15,22 +15,25 @@ handlers_bear_repetition = true
 local db = pg:new("dbname=accounting")
 local host = assert(io.open("/proc/sys/kernel/hostname")):read()
 
+-- The same report may come again while the server still executes the statement of a script that was
+-- killed. The second statement then waits until the first one has ended. A query within the second
+-- statement would not find the first one's row, because that row did not exist yet when the second
+-- statement began; only `known` is that row. So the difference is computed from `known`, and is
+-- stored, because RETURNING returns only what is stored.
 local STATEMENT = [[
-  WITH before AS (
-    SELECT cpu_seconds, io_bytes FROM customer_cgroup WHERE host = $1 AND id = $2
-  ), now AS (
-    INSERT INTO customer_cgroup AS known (host, id, reported, cpu_seconds, io_bytes)
-    VALUES ($1, $2, (to_timestamp($7) AT TIME ZONE 'UTC')::date, $4, $5)
+  WITH now AS (
+    INSERT INTO customer_cgroup AS known (host, id, reported, cpu_seconds, io_bytes,
+      cpu_added, io_added)
+    VALUES ($1, $2, (to_timestamp($7) AT TIME ZONE 'UTC')::date, $4, $5, $4, $5)
     ON CONFLICT (host, id) DO UPDATE SET reported = greatest(known.reported, EXCLUDED.reported),
       cpu_seconds = greatest(known.cpu_seconds, EXCLUDED.cpu_seconds),
-      io_bytes = greatest(known.io_bytes, EXCLUDED.io_bytes)
-    RETURNING cpu_seconds, io_bytes
+      io_bytes = greatest(known.io_bytes, EXCLUDED.io_bytes),
+      cpu_added = greatest(EXCLUDED.cpu_seconds - known.cpu_seconds, 0),
+      io_added = greatest(EXCLUDED.io_bytes - known.io_bytes, 0)
+    RETURNING cpu_added, io_added
   )
   INSERT INTO customer_usage AS total (customer, day, cpu_seconds, io_bytes, memory_peak_bytes)
-  SELECT $3, (to_timestamp($7) AT TIME ZONE 'UTC')::date,
-    now.cpu_seconds - coalesce(before.cpu_seconds, 0),
-    now.io_bytes - coalesce(before.io_bytes, 0), $6
-  FROM now LEFT JOIN before ON true
+  SELECT $3, (to_timestamp($7) AT TIME ZONE 'UTC')::date, cpu_added, io_added, $6 FROM now
   ON CONFLICT (customer, day) DO UPDATE SET
     cpu_seconds = total.cpu_seconds + EXCLUDED.cpu_seconds,
     io_bytes = total.io_bytes + EXCLUDED.io_bytes,

@@ -22,3 +22,7 @@ CREATE TABLE IF NOT EXISTS customer_cgroup (
   io_bytes bigint NOT NULL,
   PRIMARY KEY (host, id)
 );
+-- What the last report has added to customer_usage; an earlier version of this file had no such
+-- columns.
+ALTER TABLE customer_cgroup ADD COLUMN IF NOT EXISTS cpu_added double precision NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS io_added bigint NOT NULL DEFAULT 0;

@@ -74,6 +74,15 @@ CREATE TABLE IF NOT EXISTS fleet_usage (
   PRIMARY KEY (host, id, day)
 ) PARTITION BY RANGE (day);
 
+-- Cgroups that have a row of a day before that of their creation: their host's clock was ahead of
+-- the server's when they were created, or was set back afterwards.
+CREATE TABLE IF NOT EXISTS fleet_early (
+  host text NOT NULL,
+  id text NOT NULL,
+  day date NOT NULL,             -- of the last such row
+  PRIMARY KEY (host, id)
+);
+
 -- The days for which each host has sent reports, and whether all these reports are billed.
 CREATE TABLE IF NOT EXISTS fleet_host_day (
   host text NOT NULL,
@@ -274,12 +283,26 @@ BEGIN
   ) AS changed ORDER BY day
   ON CONFLICT (host, day) DO UPDATE SET reports = known.reports + 1, last_report = now();
 
+  -- By the host's clock, these cgroups were created after the day of their row. So no row of theirs
+  -- may have a `first_day`, even if an earlier report has set one: bills skip the days before it.
+  INSERT INTO fleet_early AS known (host, id, day)
+  SELECT from_host, id, day FROM unnest(ids, days, created) AS list (id, day, created_at)
+  WHERE floor(created_at / 86400) > day - date '1970-01-01'
+  ON CONFLICT (host, id) DO UPDATE SET day = EXCLUDED.day WHERE known.day < EXCLUDED.day;
+  IF FOUND THEN
+    UPDATE fleet_usage SET first_day = NULL
+    WHERE host = from_host AND day > earliest AND first_day IS NOT NULL
+      AND id IN (SELECT id FROM fleet_early WHERE host = from_host AND id = ANY (ids));
+  END IF;
+
   INSERT INTO fleet_usage AS known (host, id, day, first_day, path, customer, cpu_seconds,
     io_bytes, memory_peak_bytes, pids_peak, oom_kills, refused_forks)
   SELECT from_host, id, day,
-    -- The difference between two readings of the same clock is right even if the clock is wrong.
-    CASE WHEN measured_at >= created_at
-      THEN day - least(floor(measured_at / 86400) - floor(created_at / 86400), 3650)::int END,
+    CASE WHEN measured_at >= created_at AND NOT EXISTS (
+      SELECT FROM fleet_early AS early WHERE early.host = from_host AND early.id = list.id
+    ) THEN
+      date '1970-01-01' + greatest(least(floor(created_at / 86400), day - date '1970-01-01'), 0)::int
+    END,
     path, customer, coalesce(cpu_seconds, 0), io_bytes, memory, pids, kills, refusals
   FROM unnest(ids, days, measured, created, paths, customers, cpu, io, memory_peaks,
     pids_peaks, killed, refused) AS list (id, day, measured_at, created_at, path, customer,

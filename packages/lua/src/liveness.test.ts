@@ -3,7 +3,10 @@ import { Liveness } from "./liveness.ts";
 
 describe("Liveness", () => {
   beforeEach(() => vi.useFakeTimers());
-  afterEach(() => vi.useRealTimers());
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
 
   function watcher({ busy = true, memoryMiB = 100_000 } = {}) {
     const ping = vi.fn();
@@ -23,6 +26,18 @@ describe("Liveness", () => {
     const { liveness, condemn } = watcher();
     liveness.watch();
     vi.advanceTimersByTime(10_000);
+    expect(condemn).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1000);
+    expect(condemn).toHaveBeenCalledWith("no sign of life for 11 s");
+  });
+
+  it("gives a script host its whole time again after this process did not run itself", () => {
+    const { liveness, condemn } = watcher();
+    liveness.watch();
+    vi.advanceTimersByTime(9000);
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + 60_000);
+    vi.advanceTimersByTime(11_000);
     expect(condemn).not.toHaveBeenCalled();
     vi.advanceTimersByTime(1000);
     expect(condemn).toHaveBeenCalledWith("no sign of life for 11 s");

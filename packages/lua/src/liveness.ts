@@ -5,7 +5,10 @@
 import { mostMiB, residentBytes } from "./host-process.ts";
 
 export interface LivenessOptions {
-  /** If the script host is silent for longer than this, `condemn` is called. */
+  /**
+   * If the script host is silent for longer than this, `condemn` is called. The time while this
+   * process itself did not run does not count.
+   */
   timeoutMs: number;
   /** The size of the script host's heap, in MiB. */
   memoryMiB: number;
@@ -22,21 +25,24 @@ const PING_MS = 1000;
 
 export class Liveness {
   readonly #options: LivenessOptions;
+  readonly #intervalMs: number;
   #timer: NodeJS.Timeout | undefined;
   #lastHeardMs = 0;
+  #lastCheckMs = 0;
   #pongDue = false;
 
   constructor(options: LivenessOptions) {
     this.#options = options;
+    this.#intervalMs = Math.min(PING_MS, options.timeoutMs / 4);
   }
 
   /** Notes that the script host has been given something to do. */
   watch(): void {
     if (this.#timer !== undefined) return;
     this.#lastHeardMs = performance.now();
+    this.#lastCheckMs = this.#lastHeardMs;
     this.#ping();
-    const intervalMs = Math.min(PING_MS, this.#options.timeoutMs / 4);
-    this.#timer = setInterval(() => this.#check(), intervalMs);
+    this.#timer = setInterval(() => this.#check(), this.#intervalMs);
   }
 
   /** Notes that the script host has sent something, whatever it was. */
@@ -65,7 +71,12 @@ export class Liveness {
 
   #check(): void {
     const { timeoutMs, memoryMiB, condemn } = this.#options;
-    const silentMs = performance.now() - this.#lastHeardMs;
+    const nowMs = performance.now();
+    // If this process was stopped or frozen itself, the script host may have answered meanwhile, and
+    // the answer may not have been read yet.
+    if (nowMs - this.#lastCheckMs > 2 * this.#intervalMs) this.#lastHeardMs = nowMs;
+    this.#lastCheckMs = nowMs;
+    const silentMs = nowMs - this.#lastHeardMs;
     if (silentMs > timeoutMs) {
       condemn(`no sign of life for ${Math.round(silentMs / 1000)} s`);
       return;

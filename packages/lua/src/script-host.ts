@@ -67,7 +67,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   });
   #session: HostSession | undefined;
   #toldState: HostState = "stopped";
-  #reloadWhenReady = false;
+  #reloadWhenLoaded = false;
   #handlers = UNKNOWN_HANDLERS;
   /** The process is being ended so that another one is started. */
   #startAgain = false;
@@ -133,6 +133,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("unusable", (message, traceback) => {
       // The script host was told to stop while it started, and this answer crossed that request.
       if (this.#supervisor.state !== "running") return;
+      if (this.#catchUp()) return;
       this.#tellState();
       this.emit("unusable", message, traceback);
     });
@@ -184,8 +185,15 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     this.#handlers = handlers;
     this.#tellState();
     this.emit("ready", warning);
-    if (this.#reloadWhenReady) this.reload();
-    this.#reloadWhenReady = false;
+    this.#catchUp();
+  }
+
+  /** Reloads if that was asked for while the script was being loaded. @returns false if not */
+  #catchUp(): boolean {
+    const isAsked = this.#reloadWhenLoaded;
+    this.#reloadWhenLoaded = false;
+    if (isAsked) this.reload();
+    return isAsked;
   }
 
   /**
@@ -210,7 +218,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   reload(): void {
     const { state } = this;
     if (state === "ready") this.#session?.reload();
-    else if (state === "starting") this.#reloadWhenReady = true;
+    else if (state === "starting") this.#reloadWhenLoaded = true;
     else if (state === "pausing") this.start();
     else if (state === "unusable") {
       this.#startAgain = true;

@@ -46,6 +46,19 @@ describe("selectScript", () => {
     expect(select()).toEqual({ path: older });
   });
 
+  it("uses a script with a comment that does not end, so that the mistake is reported", () => {
+    writeFileSync(older, "x = 1");
+    writeFileSync(newer, `${EMPTY}--[=[ x ]]`);
+    expect(select().path).toBe(newer);
+  });
+
+  it("reads any bytes in time", () => {
+    writeFileSync(newer, "--[[\n".repeat(50_000));
+    const started = performance.now();
+    expect(select()).toEqual({ path: newer });
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+
   it("needs to read the older script only if the newer one does nothing", () => {
     writeFileSync(newer, "x = 1");
     mkdirSync(older);

@@ -48,9 +48,12 @@ export function selectScript(directory: string, packaged: string): SelectedScrip
 
 /** Returns true if a script contains nothing but comments and an empty handler. */
 function doesNothing(script: Buffer): boolean {
+  // A long comment without an end is a mistake, and is looked for only once.
   const code = script
     .toString("latin1")
-    .replace(/--\[(=*)\[[\s\S]*?\]\1\]|--.*/g, " ")
+    .replace(/--\[(=*)\[[\s\S]*?(?:\]\1\]|($))|--.*/g, (_, _level, end) =>
+      end === undefined ? " " : "--[[",
+    )
     .replace(/\s+/g, " ")
     .trim();
   return /^function cgroup_released ?\( ?\w* ?\) end;?$/.test(code);

@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { ExampleRoot, example } from "./examples.ts";
 
 describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", () => {
@@ -173,6 +173,42 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ).toEqual([
         { customer: "bar", cpu_seconds: 0.000001, io_bytes: "0", memory_peak_bytes: null },
         { customer: "foo", cpu_seconds: 5, io_bytes: "35", memory_peak_bytes: "1000" },
+      ]);
+    });
+
+    it("counts a report once, even if it comes again before the first one is stored", async () => {
+      const path = root.make("/customers/a", "foo");
+      const told = (id: string, cpuSeconds: number, ioReadBytes: number) =>
+        root.run("customers.lua", [
+          { path, id, measuredMs: noon(0), cpuTotalUsec: cpuSeconds * 1e6, ioReadBytes },
+        ]);
+      await told("boot:1", 1, 1);
+      await client.query("BEGIN; UPDATE customer_usage SET day = day");
+      const reports = [];
+      for (const [waiting, cpuSeconds] of [100, 100, 120].entries()) {
+        reports.push(told("boot:2", cpuSeconds, cpuSeconds));
+        await vi.waitUntil(
+          async () => (await query("SELECT FROM pg_locks WHERE NOT granted")).length > waiting,
+          20_000,
+        );
+      }
+      await client.query("COMMIT");
+      await Promise.all(reports);
+      expect(await query("SELECT cpu_seconds, io_bytes FROM customer_usage")).toEqual([
+        { cpu_seconds: 121, io_bytes: "121" },
+      ]);
+    });
+
+    it("adds columns to the table of an earlier version", async () => {
+      await client.query(`DROP TABLE customer_cgroup;
+        CREATE TABLE customer_cgroup (host text, id text, reported date NOT NULL,
+          cpu_seconds double precision NOT NULL, io_bytes bigint NOT NULL, PRIMARY KEY (host, id));
+        INSERT INTO customer_cgroup VALUES ('${hostname()}', 'boot:1', '2026-01-30', 2, 3)`);
+      await client.query(example("customers.sql"));
+      const path = root.make("/customers/a", "foo");
+      await root.run("customers.lua", [{ path, id: "boot:1", cpuTotalUsec: 5e6, ioReadBytes: 4 }]);
+      expect(await query("SELECT cpu_seconds, io_bytes FROM customer_usage")).toEqual([
+        { cpu_seconds: 3, io_bytes: "1" },
       ]);
     });
 

@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { missing, Postgres } from "@cm4all/testing";
@@ -218,6 +218,41 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
+    it("no second twice if a clock was ahead when the cgroup was created", async () => {
+      // Created at noon two days ago, by a clock that was a day ahead and has been set back.
+      const early = running(-3, 100, noon(-2));
+      const late = at(-2, 110, noon(-2));
+      await root.run("fleet.lua", [early, late]);
+      const expected = [
+        { ago: 3, cpu_seconds: 100 },
+        { ago: 2, cpu_seconds: 10 },
+      ];
+      expect(await bill()).toEqual(expected);
+      await client.query("TRUNCATE fleet_usage, fleet_bill, fleet_bill_host, fleet_early");
+      await root.run("fleet.lua", [late]);
+      expect(await bill()).toEqual([{ ago: 2, cpu_seconds: 110 }]);
+      await root.run("fleet.lua", [early]);
+      expect(await bill()).toEqual(expected);
+    });
+
+    it("no second twice if the clock of a host is ahead of the server's", async () => {
+      const tomorrow = noon(1) - 12 * 3_600_000;
+      await root.run("fleet.lua", [{ ...running(0, 5, tomorrow), measuredMs: tomorrow }]);
+      await client.query("UPDATE fleet_usage SET day = day - 1");
+      await client.query("UPDATE fleet_early SET day = day - 1");
+      await root.run("fleet.lua", [at(0, 7, tomorrow - 86_400_000)]);
+      expect(await bill()).toEqual([{ ago: 0, cpu_seconds: 2 }]);
+    });
+
+    it("no second twice if a report comes more than 31 days late", async () => {
+      await client.query(`SELECT make_fleet_day((now() AT TIME ZONE 'UTC')::date - 35);
+        INSERT INTO fleet_usage (host, id, day, first_day, path, cpu_seconds, io_bytes)
+        SELECT '${hostname()}', 'boot-1', day, day, '/x', 5, 0
+        FROM (SELECT (now() AT TIME ZONE 'UTC')::date - 35 AS day) AS list`);
+      await root.run("fleet.lua", [at(-34, 8, noon(-35))]);
+      expect(await bill()).toEqual([{ ago: 31, cpu_seconds: 3 }]);
+    });
+
     // At any time, the date in one of these zones differs from that in UTC.
     it.each(["Pacific/Kiritimati", "Etc/GMT+12"])(
       "days that begin at midnight UTC, even if the time zone is %s",
@@ -328,8 +363,11 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     it("are made, and dropped when they are old and billed", async () => {
       await makeOld();
       await client.query("CALL make_fleet_days(20)");
+      await client.query(`INSERT INTO fleet_early VALUES ('a', 'old', '2020-01-31'),
+        ('a', 'new', now() - interval '80 days')`);
       execFileSync("psql", daily(), { stdio: "pipe" });
       expect(await days()).toHaveLength(31 + 1 + 20);
+      expect(await query("SELECT id FROM fleet_early")).toEqual([{ id: "new" }]);
       expect(await query("SELECT to_regclass($1) AS name", [OLD])).toEqual([{ name: null }]);
     });
 

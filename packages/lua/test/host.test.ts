@@ -98,6 +98,15 @@ describe("the script host", () => {
     expect(hosts.printed).toContain("repaired");
   });
 
+  it("loads a script again if that is asked for while an earlier version is loaded", async () => {
+    // The file is mended after it was read.
+    const mend = `local f = io.open("${hosts.scriptPath}", "w") f:write([[${handler("")}]]) f:close()`;
+    const host = hosts.make(hosts.options(`${mend} error("a mistake")`));
+    host.start();
+    host.reload();
+    await once(host, "ready");
+  });
+
   it("calls reload, and reports its errors", async () => {
     const host = await hosts.start(
       `function reload() print('reloaded') error('in reload', 0) end ${handler("")}`,

@@ -248,6 +248,34 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
+  it("only if the server answers in time", async () => {
+    let connections = 0;
+    let answer = "";
+    const silent = createServer((socket) => {
+      connections++;
+      socket.on("error", () => {}).once("data", () => socket.write(answer, "latin1"));
+    }).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    const conninfo = `host=127.0.0.1 port=${port} user=u passfile=/nonexistent connect_timeout=2`;
+    // Another attempt without TLS would take as long.
+    expect(await attempt(`${conninfo} sslmode=prefer`, "select 1")).toBe("timeout expired");
+    expect(connections).toBe(1);
+    // This server admits the client, but answers no query.
+    answer = "R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+    const tried = `${conninfo} sslmode=disable`;
+    expect(await attempt(`${tried} target_session_attrs=primary`, "select 1")).toBe(
+      "timeout expired",
+    );
+    expect(
+      await printedBy(
+        `print(select(2, pg:new("${tried} pool_mode=session", "schema"):execute("select 1")))`,
+        { open: openPg },
+      ),
+    ).toBe("Failed to set schema; timeout expired\n");
+    silent.close();
+  });
+
   it("with keepalives and a timeout set on its socket", async () => {
     let client: Client | undefined;
     const more =

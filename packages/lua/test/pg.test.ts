@@ -526,4 +526,23 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     await delay(1500);
     expect(await running.handle({ report: 5 })).toBe("0\n");
   });
+
+  it("ends the session of a handler that has failed, even if its statement ends late", async () => {
+    using running = script(
+      `function cgroup_released(c)
+         if c.report == 1 then
+           -- The script keeps the connection, so that it is not garbage-collected.
+           own = pg:new('${server.conninfo} application_name=late')
+           -- Ends only when it is cancelled for the fourth time, 1.4 s after the first.
+           own:execute([[DO $$ BEGIN
+             FOR n IN 1 .. 4 LOOP
+               BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END;
+             END LOOP; END $$]])
+         else print(value("select count(*) from pg_stat_activity where application_name = 'late'")) end
+       end`,
+      { handlerTimeoutMs: 2000 },
+    );
+    expect((await running.outcome({ report: 1 }))?.message).toMatch(/did not end within 2 s/);
+    await expect.poll(() => running.handle({ report: 2 }), { timeout: 20_000 }).toBe("0\n");
+  });
 });

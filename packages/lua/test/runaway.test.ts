@@ -3,6 +3,7 @@
  * time. The script host, in which other handlers run, survives. It is a real process, with limits
  * on memory and time.
  */
+import { missing, Postgres } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ScriptHost } from "../src/script-host.ts";
 import { account, handler, TestHosts } from "./host-support.ts";
@@ -133,6 +134,11 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["('x'):gsub('x', ('%0'):rep(1e7))", EITHER],
   ["pg:encode_array({('\"'):rep(2^24)})", undefined],
   ["pg:decode_array('{\"' .. ('\\\\\\\\'):rep(2^22) .. '\"}')", EITHER],
+  // The message itself needs memory when it is sent to the daemon.
+  [
+    "local m, x, t = ('y'):rep(3.2e7), ('x'):rep(16000), {} for i = 1, 4800 do t[i] = x:lower() end error(m, 0)",
+    NO_MEMORY,
+  ],
   ["string.rep('x', 1e9)", TOO_LARGE],
   ["io.open('/dev/zero'):read('*a')", NO_MEMORY],
   ["io.open('/dev/zero'):read('*l')", NO_MEMORY],
@@ -169,4 +175,30 @@ describe("a script that goes wrong", () => {
       expect(await account(host, { report: 3 })).toEqual({ type: "done" });
       expect(host.pid).toBe(pid);
     });
+
+  describe.skipIf(missing("postgres") !== undefined)("with a database", () => {
+    it("gets no result that is larger than its memory", { timeout: 60_000 }, async () => {
+      const server = await Postgres.start();
+      try {
+        const large = "select repeat('x', 1000) from generate_series(1, 150000)";
+        host = await hosts.start(`db = pg:new('${server.conninfo}')
+          ${handler(`assert(db:execute(cgroup.report < 3 and [[${large}]] or 'select 1'))`)}`);
+        const { pid } = host;
+        for (const report of [1, 2]) {
+          // The effect: the server has executed the statement.
+          expect(await account(host, { report })).toMatchObject({
+            type: "failed",
+            message: expect.stringMatching(NO_MEMORY),
+            effect: "taken",
+            cause: "script",
+          });
+        }
+        expect(await account(host, { report: 3 })).toEqual({ type: "done" });
+        expect(host.pid).toBe(pid);
+      } finally {
+        await hosts.stopAll();
+        await server.stop();
+      }
+    });
+  });
 });

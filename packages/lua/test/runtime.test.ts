@@ -1,6 +1,7 @@
 import { mkdtempSync, openSync, rmSync } from "node:fs";
-import { Fd, setXattr } from "@cm4all/linux";
+import { bytesOfText, Fd, setXattr } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
+import { OutOfMemory } from "../src/compat/memory.ts";
 import { lua, pushValue, toBytes, toText } from "../src/lua.ts";
 import { NO_HANDLERS } from "../src/run-kinds.ts";
 import { ScriptError } from "../src/runtime/index.ts";
@@ -241,6 +242,19 @@ describe("handlers", () => {
     await expect(printedBy("('x'):rep(2e9)")).rejects.toThrow("resulting string too large");
     await expect(printedBy("('x'):rep(1e6):gsub('x', ('y'):rep(1e6))")).rejects.toThrow(/./);
     expect(await script.handle({ report: 2 })).toBe("fine\n");
+  });
+
+  it("fail if there is no memory for their arguments", () => {
+    using script = new TestScript("");
+    const failures: unknown[] = [];
+    script.runtime.scheduler.start(
+      bytesOfText("a callback"),
+      () => {
+        throw new OutOfMemory();
+      },
+      (failure) => failures.push(failure),
+    );
+    expect(failures).toEqual([{ message: bytesOfText("not enough memory") }]);
   });
 
   it("that wait too long count as failed, and their cgroup becomes stale", async () => {

@@ -8,13 +8,16 @@ import { isIP } from "node:net";
 import type { Client } from "pg";
 import { systemErrorText } from "../compat/system-error.ts";
 import { AuthenticationRules } from "./authentication.ts";
+import { rawClient } from "./cancel.ts";
 import {
   type Address,
   FilePasswordRefused,
+  inTime,
   isSocket,
   type Login,
   logIn,
   sqlState,
+  TIMED_OUT,
 } from "./login.ts";
 import { formatServerMessage, type ServerMessage } from "./message.ts";
 import type { Host, Target } from "./target.ts";
@@ -97,7 +100,9 @@ async function tryAddress<T>(
   for (const tls of encryptions(mode, address)) {
     try {
       const { client, session } = await logIn(login, address, tls);
-      const mismatch = await attributeMismatch(client, attributes);
+      const mismatch = await inTime(login.target, attributeMismatch(client, attributes), (error) =>
+        rawClient(client).connection.stream.destroy(error),
+      );
       if (mismatch === undefined) return { session };
       client.end().catch(() => {});
       failures.push(`connection to server ${describe(address)} failed: ${mismatch}`);
@@ -109,6 +114,7 @@ async function tryAddress<T>(
       failures.push(`connection to server ${describe(address)} failed: ${reason(error, address)}`);
       // There is no server at this address, with TLS or without.
       if (isSystemError(error) && error.syscall === "connect") return undefined;
+      if (error instanceof Error && error.message === TIMED_OUT) return undefined;
       isRefused = isRefusal(error);
     }
   }

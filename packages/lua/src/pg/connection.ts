@@ -115,16 +115,21 @@ export class PgConnection {
     return hasLeftOpen;
   }
 
-  /** Ends the session if nothing needs it; the next statement opens another one. */
-  disconnectIfIdle(): void {
+  /**
+   * Ends the session if nothing needs it; the next statement opens another one.
+   * @returns false if something needs the session now, but not for ever
+   */
+  disconnectIfIdle(): boolean {
+    if (this.#channels.size > 0 || this.#state === "closed") return true;
     const isIdle = this.#queue.isEmpty && (this.#session?.isFree ?? true);
     const isTaken = this.#lease !== undefined || this.#owner !== undefined;
-    if (!isIdle || isTaken || this.#channels.size > 0) return;
+    if (!isIdle || isTaken || this.#state === "connecting") return false;
     clearTimeout(this.#timer);
     const session = this.#session;
     this.#session = undefined;
-    if (this.#state !== "closed" && this.#state !== "connecting") this.#state = "idle";
+    this.#state = "idle";
     session?.end();
+    return true;
   }
 
   /** Ends the connection. Statements that still wait are never settled. */

@@ -155,6 +155,12 @@ describe("resolveTarget", () => {
     expect(resolveTarget("connect_timeout=1", {}).connectTimeoutMs).toBe(2000);
     expect(resolveTarget("connect_timeout=0", {}).connectTimeoutMs).toBeUndefined();
   });
+
+  it("limits the time of a login by default, and never to nothing", () => {
+    expect(resolveTarget("", {}).connectTimeoutMs).toBe(30_000);
+    expect(resolveTarget("", { PGCONNECT_TIMEOUT: "0" }).connectTimeoutMs).toBeUndefined();
+    expect(resolveTarget("connect_timeout=2147483647", {}).connectTimeoutMs).toBe(2 ** 31 - 1);
+  });
 });
 
 describe("findPassword", () => {

@@ -44,11 +44,7 @@ function newConnection(runtime: Runtime) {
       onNotification: (channel, payload) => listeners.notify(channel, payload),
     });
     runtime.own(connection);
-    runtime.scheduler.current?.own({
-      close: () => {
-        setTimeout(() => connection.disconnectIfIdle(), KEEP_MS).unref();
-      },
-    });
+    runtime.scheduler.current?.own({ close: () => disconnectLater(connection) });
     const session: Session = { connection, listeners };
     pushObject(L, session, CONNECTION);
     forgotten.register(lua.lua_touserdata(L, -1) as object, () => {
@@ -57,6 +53,14 @@ function newConnection(runtime: Runtime) {
     });
     return 1;
   };
+}
+
+/** Ends the session of a connection as soon as nothing needs it, but not immediately. */
+function disconnectLater(connection: PgConnection): void {
+  setTimeout(() => {
+    // A statement of the handler may still be under way, or the session not open yet.
+    if (!connection.disconnectIfIdle()) disconnectLater(connection);
+  }, KEEP_MS).unref();
 }
 
 /**

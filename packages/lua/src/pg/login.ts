@@ -1,5 +1,6 @@
 /** Opens a session at one address, with TLS or without, and logs in. */
 import type { Client, ClientConfig } from "pg";
+import { reserve } from "../compat/memory.ts";
 import { AuthenticationRules, type Method } from "./authentication.ts";
 import { rawClient } from "./cancel.ts";
 import { readPassword } from "./passfile.ts";
@@ -26,6 +27,27 @@ export interface Login<T> {
   setup(client: Client): T;
   /** Called with warnings in the words of libpq. */
   warn(text: string): void;
+}
+
+/** The message of libpq, and of node-postgres, if connecting takes too long. */
+export const TIMED_OUT = "timeout expired";
+
+/**
+ * Waits for work in a session that is not open for the script yet.
+ * @param expire called with the error if the work takes longer than a login may
+ */
+export async function inTime<T>(
+  { connectTimeoutMs }: Target,
+  work: Promise<T>,
+  expire: (error: Error) => void,
+): Promise<T> {
+  if (connectTimeoutMs === undefined) return await work;
+  const timer = setTimeout(() => expire(new Error(TIMED_OUT)), connectTimeoutMs);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Thrown if the server has refused a password from a file; the cause is the server's error. */
@@ -69,7 +91,7 @@ export async function logIn<T>(
     sslnegotiation: isEncrypted ? target.option("sslnegotiation") : "postgres",
     enableChannelBinding: isEncrypted && rules.wantsBinding,
     connectionTimeoutMillis: target.connectTimeoutMs ?? 0,
-    types: { getTypeParser: () => (text: string) => text },
+    types: { getTypeParser: () => keepValue },
   } as ClientConfig);
   // Without a handler, an error of an idle client would end the process.
   client.on("error", () => {});
@@ -107,6 +129,18 @@ export async function logIn<T>(
     throw isFromFile ? new FilePasswordRefused(target.passfile ?? "", error) : error;
   }
   return { client, session };
+}
+
+/** V8's memory for a value of a row in addition to its text, in bytes; rather too much. */
+const VALUE_BYTES = 64;
+
+/**
+ * Returns a value of a result unchanged. If it throws OutOfMemory, node-postgres drops the remaining
+ * rows, and the statement fails with this error when the server is ready again.
+ */
+function keepValue(text: string): string {
+  reserve(text.length + VALUE_BYTES);
+  return text;
 }
 
 function toError(error: unknown): Error {

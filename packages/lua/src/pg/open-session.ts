@@ -8,6 +8,7 @@
  * connection string, transaction mode is assumed.
  */
 import { ConnectError, connect } from "./connect.ts";
+import { inTime } from "./login.ts";
 import { ServerSession, type SessionEvents } from "./server-session.ts";
 import { plainText, type StatementText } from "./statement.ts";
 import { resolveTarget } from "./target.ts";
@@ -24,35 +25,44 @@ export interface SessionOptions {
  * @throws ConninfoError; ConnectError with the reason why there is no session
  */
 export async function openSession(
-  { conninfo, schema, channels }: SessionOptions,
+  options: SessionOptions,
   events: SessionEvents,
 ): Promise<ServerSession> {
-  const target = resolveTarget(conninfo);
+  const target = resolveTarget(options.conninfo);
   const session = await connect({
     target,
     setup: (client) => new ServerSession(client, events),
     warn: events.onNotice,
   });
-  const prepare = async (text: StatementText, what: string) => {
+  const mode = target.option("pool_mode");
+  if (mode !== undefined) session.isPooled = mode !== "session";
+  await inTime(target, prepare(session, options, events), (error) => session.destroy(error));
+  return session;
+}
+
+/** Sets the schema and listens. @throws ConnectError; the session is ended */
+async function prepare(
+  session: ServerSession,
+  { schema, channels }: SessionOptions,
+  events: SessionEvents,
+): Promise<void> {
+  const run = async (text: StatementText, what: string) => {
     const outcome = await session.run(text, undefined);
     if ("result" in outcome) return outcome.result;
     session.end();
     throw new ConnectError(`${what}; ${outcome.error}`);
   };
-  const mode = target.option("pool_mode");
-  if (mode !== undefined) session.isPooled = mode !== "session";
   const all = [...channels];
   if (session.isPooled === undefined && (schema !== "" || all.length > 0))
-    session.noteProcess(await prepare(WHICH_PROCESS, "Failed to ask for the process"));
+    session.noteProcess(await run(WHICH_PROCESS, "Failed to ask for the process"));
   if (schema !== "") {
     if (session.isPooled) session.useSchemaOfPool(schema);
-    else await prepare(setSchema(schema), "Failed to set schema");
+    else await run(setSchema(schema), "Failed to set schema");
   }
   for (const channel of all) {
     if (session.isPooled) events.onNotice(notListening(channel));
-    else await prepare(listenTo(channel), `Failed to listen on ${channel}`);
+    else await run(listenTo(channel), `Failed to listen on ${channel}`);
   }
-  return session;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
+import { OutOfMemory } from "../compat/memory.ts";
 import type { Effects } from "../runtime/effects.ts";
 import { rawClient, requestCancel } from "./cancel.ts";
 import { Ledger, type Sent, type TransactionStatus } from "./ledger.ts";
@@ -172,11 +173,13 @@ export class ServerSession implements PooledSession {
   }
 
   #account(sent: Sent, reply: Reply): void {
-    const hasFailed = "error" in reply;
-    if (hasFailed && this.#isBroken) {
+    const isError = "error" in reply;
+    if (isError && this.#isBroken) {
       this.#ledger.lost(sent, this.#tags.length === 0 && isTermination(reply.error));
       return;
     }
+    // If only the result was too large for us, the server has executed the statement.
+    const hasFailed = isError && !(reply.error instanceof OutOfMemory);
     const tags = this.#tags.map((tag) => tag.replace(/(?: \d+)+$/, ""));
     // Never null once a client is connected.
     const status = this.#client.getTransactionStatus() as TransactionStatus;
@@ -223,10 +226,13 @@ export class ServerSession implements PooledSession {
     this.#client.end().catch(() => {});
   }
 
-  /** Closes the session without a message to the server, which might not read it. */
-  destroy(): void {
+  /**
+   * Closes the session without a message to the server, which might not read it.
+   * @param error the outcome of the statement that is under way
+   */
+  destroy(error?: Error): void {
     this.#isBroken = true;
-    rawClient(this.#client).connection.stream.destroy();
+    rawClient(this.#client).connection.stream.destroy(error);
   }
 }
 

@@ -32,6 +32,7 @@ export interface Target {
   readonly passfile: string | undefined;
   /** The user's home directory, if there is one. */
   readonly home: string | undefined;
+  /** The time for a session with one address. */
   readonly connectTimeoutMs: number | undefined;
   /** Settings of the session, by their names on the server. */
   readonly settings: Parameters;
@@ -53,6 +54,15 @@ const DEFAULTS: Readonly<Record<string, string>> = {
 
 /** The directory in which Debian's libpq looks for the socket. */
 export const SOCKET_DIRECTORY = "/var/run/postgresql";
+
+/**
+ * The default of `connect_timeout`: half of the time that handlers have by default, so that a
+ * handler gets the reason, and may still be served by the next host.
+ */
+const CONNECT_SECONDS = "30";
+
+/** A longer timer of Node expires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Completes a connection string. @throws ConninfoError */
 export function resolveTarget(conninfo: string, env: Environment = process.env): Target {
@@ -192,8 +202,11 @@ function portNumber(text: string): number {
   return port;
 }
 
-/** Returns a timeout in ms. As in libpq, 0 s or less means no timeout, and 1 s means 2 s. */
-function timeout(text: string | undefined): number | undefined {
-  const seconds = Number(text ?? 0);
-  return seconds <= 0 ? undefined : Math.max(seconds, 2) * 1000;
+/**
+ * Returns a timeout in ms. As in libpq, 0 s or less means no timeout, and 1 s means 2 s. In libpq,
+ * there is no timeout by default; but here, all handlers wait for one session.
+ */
+function timeout(text = CONNECT_SECONDS): number | undefined {
+  const seconds = Number(text);
+  return seconds <= 0 ? undefined : Math.min(Math.max(seconds, 2) * 1000, LONGEST_TIMER_MS);
 }

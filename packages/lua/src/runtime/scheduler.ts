@@ -8,7 +8,7 @@
 import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { budget } from "../compat/budget.ts";
 import type { CoroutineWatcher } from "../compat/index.ts";
-import { checkMemory } from "../compat/memory.ts";
+import { checkMemory, OutOfMemory } from "../compat/memory.ts";
 import { raiseInVm } from "../compat/raise-in-vm.ts";
 import {
   fromBytes,
@@ -81,7 +81,8 @@ export class Scheduler implements CoroutineWatcher {
 
   /**
    * Runs a function in a coroutine of its own; returns when the function waits or ends.
-   * @param push pushes the function and its arguments, returns the number of arguments
+   * @param push pushes the function and its arguments, returns the number of arguments; if it
+   * throws OutOfMemory, the task has failed
    * @param settle called once, when the function has ended
    * @param effects undefined for a task that is never repeated
    */
@@ -96,7 +97,14 @@ export class Scheduler implements CoroutineWatcher {
     lua.lua_pop(L, 1);
     const task = new Task(thread, description, effects, settle);
     this.#tasks.set(thread, task);
-    this.#resume(thread, task, push(thread, task));
+    let args: number;
+    try {
+      args = push(thread, task);
+    } catch (error) {
+      this.#finish(task, refusedMemory(error));
+      return task;
+    }
+    this.#resume(thread, task, args);
     return task;
   }
 
@@ -263,18 +271,34 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   #describe(thread: LuaState): ScriptFailure {
-    const message = luaErrorText(thread);
     const L = this.#mainState();
-    lauxlib.luaL_traceback(L, thread, null, 0);
-    const traceback = bytesOfLatin1(toText(L, -1) ?? "");
-    lua.lua_pop(L, 1);
-    return { message, traceback };
+    const top = lua.lua_gettop(L);
+    try {
+      const message = luaErrorText(thread);
+      lauxlib.luaL_traceback(L, thread, null, 0);
+      const traceback = bytesOfLatin1(toText(L, -1) ?? "");
+      return { message, traceback };
+    } catch (error) {
+      return refusedMemory(error);
+    } finally {
+      lua.lua_settop(L, top);
+    }
   }
 
   #mainState(): LuaState {
     if (this.#main === undefined) throw new Error("the scheduler has no state");
     return this.#main;
   }
+}
+
+/**
+ * Returns the failure of a task for which we ourselves were refused memory. Only in functions that
+ * Lua calls does this error become an error of the script.
+ * @throws any other error
+ */
+function refusedMemory(error: unknown): ScriptFailure {
+  if (!(error instanceof OutOfMemory)) throw error;
+  return { message: bytesOfText(error.message) };
 }
 
 /** Returns `file:line: ` of the innermost function that is written in Lua. */
