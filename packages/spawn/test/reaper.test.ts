@@ -69,9 +69,22 @@ function usageOf(name: string): number {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Returns the log lines of reaped cgroups, without their figures. */
-const reaped = (program: ReaperProgram) =>
+const reapedSoFar = (program: ReaperProgram) =>
   program.log.filter((line) => / cpu=/.test(line)).map((line) => line.replace(/: .*/, ""));
+
+/**
+ * Returns the log lines of reaped cgroups, without their figures, once there are `count`: the log
+ * comes through a pipe of its own, and may lag behind everything else.
+ */
+const reaped = (program: ReaperProgram, count: number) =>
+  until(`${count} cgroups to be logged`, () => {
+    const names = reapedSoFar(program);
+    return names.length >= count && names;
+  });
+
+/** Returns the log once it has `count` lines. */
+const logged = (program: ReaperProgram, count: number) =>
+  until(`${count} lines of the log`, () => program.log.length >= count && program.log);
 
 describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
   beforeAll(buildReaperProgram);
@@ -90,8 +103,9 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     scratch.make("bp.scope/used");
     await scratch.runToEnd("bp.scope/used");
     await gone("bp.scope/used");
-    expect(program.log).toHaveLength(1);
-    expect(program.log[0]).toMatch(
+    const log = await logged(program, 1);
+    expect(log).toHaveLength(1);
+    expect(log[0]).toMatch(
       // As in the original daemon, figures that the kernel does not provide are left out.
       statSync(scratch.path, { bigint: true }).birthtimeNs > 0n
         ? /^used: since=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ cpu=0\.0s\/0\.0s\/0\.0s(\[\d+%\])?$/
@@ -117,7 +131,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await pause(100);
     expect(exists("other.slice/x")).toBe(true);
     expect(exists("bp.scope")).toBe(true);
-    expect(reaped(program)).toEqual(["a"]);
+    expect(await reaped(program, 1)).toEqual(["a"]);
   });
 
   it("reaps what it finds empty at its start, at any depth, bottom-up in one go", async () => {
@@ -126,7 +140,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const program = await start();
     // Even without accounting, these cgroups are reported, since there may be records of them.
     await program.journalUntil("them to be deleted", () => !exists("bp.scope/a"));
-    const order = reaped(program);
+    const order = await reaped(program, 4);
     expect([...order].sort()).toEqual(["a", "a/b", "a/b/c", "a/d"]);
     expect(order.indexOf("a/b/c")).toBeLessThan(order.indexOf("a/b"));
     expect(order.at(-1)).toBe("a");
@@ -137,7 +151,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const program = await start();
     await scratch.runToEnd("bp.scope/a/b/c/d/e", "sleep 0.05");
     await gone("bp.scope/a");
-    expect(reaped(program)).toEqual(["a/b/c/d/e", "a/b/c/d", "a/b/c", "a/b", "a"]);
+    expect(await reaped(program, 5)).toEqual(["a/b/c/d/e", "a/b/c/d", "a/b/c", "a/b", "a"]);
   });
 
   it("finds a cgroup that became empty before its creation was noticed", async () => {
@@ -234,7 +248,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.runToEnd("bp.scope/b");
     await until("the release", () => program.releases.length === 1);
     expect(program.releases[0]?.record.snapshot.path).toBe("/bp.scope/b");
-    expect(reaped(program)).toEqual(["a", "b"]);
+    expect(await reaped(program, 2)).toEqual(["a", "b"]);
   });
 
   it("reports that another program removed a released cgroup, even if the release is not journalled", async () => {
@@ -322,7 +336,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
         async () => (await program.status()).inotifyWatches === 1,
       );
     }
-    expect(reaped(program)).toEqual(["a", "a", "a"]);
+    expect(await reaped(program, 3)).toEqual(["a", "a", "a"]);
   });
 
   it("reports a cgroup that another program removed before it could be measured", async () => {
@@ -347,7 +361,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       vanished: true,
       record: { snapshot: { path: "/bp.scope/a", report: 1 } },
     });
-    expect(program.log).toEqual(["a: removed by others before it was measured"]);
+    expect(await logged(program, 1)).toEqual(["a: removed by others before it was measured"]);
     expect(await program.status()).toMatchObject({
       watchedCgroups: 0,
       vanishedCgroups: 1,
@@ -420,8 +434,9 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(next.releases.map(({ record }) => record.snapshot.path).sort()).toEqual(
       names.map((name) => `/bp.scope/${name}`).sort(),
     );
-    expect(next.log.filter((line) => line.startsWith("a\\x09b: cpu=1.0s: cpu="))).toHaveLength(1);
-    expect(next.log).toHaveLength(names.length);
+    const log = await logged(next, names.length);
+    expect(log.filter((line) => line.startsWith("a\\x09b: cpu=1.0s: cpu="))).toHaveLength(1);
+    expect(log).toHaveLength(names.length);
     next.journalled(next.releases);
     await until(
       "them to be deleted",
@@ -435,8 +450,9 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     scratch.make("bp.scope/a");
     scratch.make("bp.scope/b");
     await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
-    expect(program.log).toHaveLength(1);
-    expect(program.log[0]).toContain("sysctl fs.inotify.max_user_watches is reached");
+    const log = await logged(program, 1);
+    expect(log).toHaveLength(1);
+    expect(log[0]).toContain("sysctl fs.inotify.max_user_watches is reached");
     expect(await program.status()).toMatchObject({ inotifyWatches: 4, unwatchedDirectories: 1 });
     await scratch.runToEnd("bp.scope/b");
     await gone("bp.scope/b");
@@ -449,7 +465,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
 
   it("goes on without inotify, too", async () => {
     const program = await start({ checkIntervalMs: 300 }, limited("max_inotify_instances", 0));
-    expect(program.log[0]).toContain("sysctl fs.inotify.max_user_instances");
+    expect((await logged(program, 1))[0]).toContain("sysctl fs.inotify.max_user_instances");
     await scratch.runToEnd("bp.scope/a");
     await gone("bp.scope/a");
     expect((await program.status()).missedChanges).toBeGreaterThan(0);
@@ -460,8 +476,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const pid = String(program.process.pid);
     execFileSync("prlimit", ["--pid", pid, "--nofile=3:"]);
     await scratch.runToEnd("bp.scope/a");
-    await until("the complaint", () => program.log.length > 0);
-    expect(program.log[0]).toContain("RLIMIT_NOFILE (LimitNOFILE= of the service)");
+    expect((await logged(program, 1))[0]).toContain("RLIMIT_NOFILE (LimitNOFILE= of the service)");
     expect(exists("bp.scope/a")).toBe(true);
     execFileSync("prlimit", ["--pid", pid, "--nofile=1024:"]);
     await gone("bp.scope/a");
@@ -513,8 +528,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       vanishedCgroups: 0,
       missedChanges: 0,
     });
-    // The log comes through a separate pipe, which may lag behind the status.
-    await until("all to be logged", () => new Set(reaped(program)).size === count + 50);
+    await until("all to be logged", () => new Set(reapedSoFar(program)).size === count + 50);
   });
 
   it("loses nothing when it is killed at random moments", async () => {

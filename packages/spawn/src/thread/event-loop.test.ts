@@ -16,9 +16,17 @@ describe("timers", () => {
   it("run in the order in which they are due, and only once", () => {
     const startMs = monotonicMs();
     const notes = run((loop, note) => {
-      loop.after(30, () => note("late"));
-      loop.after(10, () => note("early"));
-      loop.after(0, () => note("at once"));
+      for (let isRight = false; !isRight; ) {
+        const fromMs = monotonicMs();
+        const timers = [
+          loop.after(30, () => note("late")),
+          loop.after(10, () => note("early")),
+          loop.after(0, () => note("at once")),
+        ];
+        // If the machine pauses between two of these calls, the later timer may be due later.
+        isRight = monotonicMs() - fromMs < 10;
+        if (!isRight) for (const timer of timers) timer.cancel();
+      }
       loop.after(50, () => loop.stop());
     });
     expect(notes).toEqual(["at once", "early", "late"]);
