@@ -11,9 +11,9 @@ CREATE TABLE IF NOT EXISTS customer_usage (
 );
 
 -- For each cgroup, the figures that customer_usage already includes, and the day on which they were
--- measured. A row may be deleted when its cgroup cannot be reported again: without interim_seconds,
--- when the row is older than every cgroup on every host; with interim_seconds, when the row is
--- older than the longest time for which a host may be cut off from the database.
+-- measured. A row may be deleted when its cgroup cannot be reported again: when the row is older
+-- than the longest time for which a host may be cut off from the database and, without
+-- interim_seconds, also older than every cgroup that still exists on its host.
 CREATE TABLE IF NOT EXISTS customer_cgroup (
   host text NOT NULL,
   id text NOT NULL,

@@ -1,12 +1,12 @@
 -- The tables of fleet.sql on several servers. Hosts are divided among shards: each shard is a
 -- PostgreSQL server with fleet.sql, and each host reports to one shard (host= in fleet.lua). A
--- coordinator has the bills of all hosts. A call by a host concerns only that host's shard, so twice
--- as many shards accept twice as many rows, and the loss of a shard affects only its own hosts.
+-- coordinator has the bills of all hosts. A host's reports concern only its shard, so twice as many
+-- shards accept twice as many rows, and the loss of a shard affects only its own hosts.
 --
 -- Run this file on the coordinator, as a superuser, once for each new shard (it may be run again):
 --   psql -d accounting -v shard=shard1 -v host=db1.example -v port=5432 -f fleet-distributed.sql
--- fleet-views.sql has to be in the same directory. For each other role that reads on the
--- coordinator, run:
+-- fleet-views.sql has to be in the same directory. For each other role that reads the tables on the
+-- coordinator, run the following statement; the user is a member of fleet_reader on the shard:
 --   CREATE USER MAPPING FOR ... SERVER shard1 OPTIONS (user 'fleet_reports', password '...')
 --
 -- docs/fleet.md describes what would be different with the extension Citus.
@@ -63,8 +63,8 @@ SELECT format('CREATE FOREIGN TABLE IF NOT EXISTS %I () INHERITS (%I) SERVER %I
     OPTIONS (table_name %L)', name || '_' || :'shard', name, :'shard', name)
 FROM unnest(ARRAY['fleet_bill', 'fleet_bill_host', 'fleet_host_day']) AS name \gexec
 
--- Query a day by its date. A condition with now() is not sent to the shards, which then send all
--- rows.
+-- In queries of these views, write a day as a date: a condition with now() is not sent to the
+-- shards, so they send the rows of all days.
 \ir fleet-views.sql
 
 COMMIT;

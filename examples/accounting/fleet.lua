@@ -1,8 +1,8 @@
--- Many hosts write their figures to one PostgreSQL server; fleet.sql has the tables, with
--- one partition for each day, and the views for reports.
+-- Many hosts write their figures to one PostgreSQL server; fleet.sql has the tables, with one
+-- partition for each day, and the views of the bills.
 --
--- Each host has one session with the server, and sends its cgroups in lists. A second pg:new()
--- would open a second session.
+-- Each host has one session with the server, and sends the figures of its cgroups in lists. A
+-- second pg:new() would open a second session.
 
 handlers_bear_repetition = true
 

@@ -4,8 +4,8 @@
 --   psql -d accounting -f fleet-daily.sql       every day: partitions and bills
 --   psql -d accounting -c 'CALL bill_fleet()'   more often: only bills
 -- Run this file as a superuser the first time, because it creates roles; later, run it as a member
--- of fleet_owner. Hosts may report at the same time: they wait only while columns are added to the
--- table of an earlier version. fleet-views.sql has to be in the same directory.
+-- of fleet_owner. Hosts may report meanwhile: they wait only while columns are added to the table
+-- of an earlier version. fleet-views.sql has to be in the same directory.
 
 \set ON_ERROR_STOP on
 BEGIN;
@@ -13,11 +13,11 @@ SET LOCAL client_min_messages = warning;
 -- Fail rather than wait for a long query, because all hosts would wait for this transaction.
 SET LOCAL lock_timeout = '5s';
 
--- fleet_owner owns the tables, fleet_reader reads them, fleet_host may only report. Each host has a
--- role of the same name, which is a member of fleet_host and reports only for this host. Members of
--- fleet_every_host report for any host. One of them is cm4all-spawn-reaper, the role of the user
--- that runs scripts. So on the server's own machine, with Debian's pg_hba.conf, the script needs
--- neither a password nor another role. Nobody connects from elsewhere without a password.
+-- fleet_owner owns the tables, fleet_reader reads them, fleet_host may only report. The role of a
+-- host has the host's name, is a member of fleet_host, and may report only for that host. Members
+-- of fleet_every_host may report for any host. One of them is cm4all-spawn-reaper, the role of the
+-- user that runs scripts. So on the server's own machine, with Debian's pg_hba.conf, the script
+-- needs neither a password nor another role. Nobody connects from elsewhere without a password.
 DO $$
 DECLARE
   role text;
@@ -128,8 +128,8 @@ CREATE TABLE IF NOT EXISTS fleet_bill_host (
   PRIMARY KEY (day, host, is_nobodys)
 ) WITH (fillfactor = 70);
 
--- Computes the sums of a day for all hosts, because computing them for a few hosts would read as
--- many rows.
+-- Computes the sums of a day for all hosts, because computing them for only a few hosts would read
+-- just as many rows.
 CREATE OR REPLACE FUNCTION sum_fleet_bills(one date) RETURNS void LANGUAGE sql
 SET search_path = public, pg_temp AS $$
   INSERT INTO fleet_bill_host (day, host, is_nobodys, cgroups, cpu_seconds, io_bytes,
@@ -176,9 +176,9 @@ DO $$ BEGIN
     DROP PROCEDURE IF EXISTS keep_fleet_days;
     INSERT INTO fleet_host_day (host, day, reports, last_report)
     SELECT DISTINCT host, day, 1, now() FROM fleet_usage;
-    -- The usage that was counted on days that were dropped becomes a row of the day before the
-    -- first remaining day. That day has no reports, so the row is on no bill, and the bills of
-    -- later days subtract it.
+    -- The usage that a cgroup had on days that were dropped becomes a row of the day before the
+    -- cgroup's first remaining row. If the host has no reports for the new row's day, the row is on
+    -- no bill. The bills of later days subtract it.
     PERFORM make_fleet_day(day) FROM (
       SELECT DISTINCT min(day) - 1 AS day FROM fleet_usage GROUP BY host, id
     ) AS before;
@@ -229,7 +229,7 @@ BEGIN
     )
     SELECT statement FROM known, LATERAL (VALUES
       (1, 'ALTER TABLE fleet_usage DETACH PARTITION ' || name ||
-        -- true: the DETACH was interrupted before. NULL: the partition is already detached.
+        -- true: an earlier DETACH was interrupted. NULL: the partition is already detached.
         CASE inhdetachpending WHEN true THEN ' FINALIZE' WHEN false THEN ' CONCURRENTLY' END),
       (2, 'DROP TABLE ' || name)
     ) AS steps (step, statement)

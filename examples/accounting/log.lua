@@ -1,4 +1,4 @@
--- Prints one line for each cgroup to the standard output, which under systemd is the system's
+-- Prints one line for each cgroup to the standard output, which under systemd goes to systemd's
 -- journal:
 --
 --   path="/bp-spawn.scope/shop" cpu_total=1.84 memory_peak=52428800 pids_peak=5
@@ -11,7 +11,8 @@ local FIGURES = {
   "pids_peak", "pids_events_max", "io_read_bytes", "io_write_bytes",
 }
 
--- The names are not trusted: none may look like another line of the log or be unreadable.
+-- Names of cgroups are not trusted: they must not look like another line of the log or be
+-- unreadable.
 local function quote(text)
   local escaped = text:gsub('[%c"\\\128-\255]', function(c) return ("\\x%02x"):format(c:byte()) end)
   return '"' .. escaped .. '"'

@@ -1,7 +1,7 @@
 -- One row in PostgreSQL for each cgroup and day; postgres.sql has the table.
 --
--- Figures count from the cgroup's creation, so a later report of a day replaces an earlier one,
--- and the same report may come again.
+-- Figures count from the cgroup's creation, so a later report replaces an earlier one of the same
+-- day, and a repeated report changes nothing.
 
 handlers_bear_repetition = true
 

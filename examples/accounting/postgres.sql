@@ -33,8 +33,8 @@ CREATE TABLE IF NOT EXISTS cgroup_usage (
 
 CREATE INDEX IF NOT EXISTS cgroup_usage_day ON cgroup_usage (day);
 
--- The usage of each cgroup on each day: its figures, less those of the last earlier day on which it
--- was measured. Without interim_seconds, all usage is on the day on which the cgroup became
+-- The usage of each cgroup on each day: its figures, less those of the latest earlier day on which
+-- it was measured. Without interim_seconds, all usage is on the day on which the cgroup became
 -- empty.
 --
 --   SELECT path, sum(cpu_seconds) FROM cgroup_day WHERE day = '2026-01-31' GROUP BY path
