@@ -66,7 +66,9 @@ describe("formatReport", () => {
 
   it("states that nothing was used, or which bills will change", () => {
     expect(format({ customers: [] })).toContain("Nothing was used");
-    expect(format({ unbilledDays: ["2026-01-02"] })).toMatch(/no bill yet: the figures of 2026-01-02/);
+    expect(format({ unbilledDays: ["2026-01-02"] })).toMatch(
+      /no bill yet: the figures of 2026-01-02/,
+    );
     expect(format()).not.toContain("no bill yet");
   });
 
