@@ -1,11 +1,11 @@
 -- Asks the web server to replace a customer's processes after the kernel has killed one of them for
 -- lack of memory, or has refused to start one: the remaining processes may hang.
 --
--- The spawner names the customer of a cgroup in the extended attribute `user.account` of its
--- directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
+-- The spawner names the customer of a cgroup in the extended attribute `user.account` of the
+-- cgroup's directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
 -- "192.0.2.1:5478".
 
--- A command that is sent twice does no harm.
+-- The handler may be called again: a command that is sent twice does no harm.
 handlers_bear_repetition = true
 
 local CONTROL = os.getenv("CONTROL") or "@bp-control"
