@@ -209,9 +209,11 @@ export class Kernel implements Executor {
       return;
     }
     allowForwarding(name, host, this.#hostLinks.get(link), families, (settings) => {
-      this.#holdings.settings = [...this.#holdings.settings, ...settings];
+      const known = new Set(this.#holdings.settings.map(({ path }) => path));
+      const added = settings.filter(({ path }) => !known.has(path));
+      this.#holdings.settings = [...this.#holdings.settings, ...added];
       this.#writeRecord("unfinished");
-      for (const { path } of settings)
+      for (const { path } of added)
         console.error(`${path.replaceAll("/", ".")} = 1, until no namespace needs it`);
     });
   }
