@@ -13,7 +13,9 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
+  type Stats,
   statSync,
   writeFileSync,
   writeSync,
@@ -142,6 +144,39 @@ export function peekRecord(name: string): NamespaceRecord | undefined {
     if (isErrno(error, "ENOENT")) return undefined;
     throw fileFailure(`cannot read ${recordPath(name)}`, error);
   }
+}
+
+/**
+ * Returns the pid of the process that has locked the record of a name; undefined if none has. Takes
+ * no lock, because that would make a concurrent `up` fail.
+ */
+export function recordOwner(name: string): number | undefined {
+  for (;;) {
+    const file = statRecord(name);
+    if (file === undefined) return undefined;
+    const pid = flockOwner(file, readFileSync("/proc/locks", "utf8"));
+    // A write replaces the file, and the new file is locked in place of the former one.
+    if (pid !== undefined || file.ino === statRecord(name)?.ino) return pid;
+  }
+}
+
+const statRecord = (name: string): Stats | undefined =>
+  statSync(recordPath(name), { throwIfNoEntry: false });
+
+/**
+ * Finds the pid of the process that has a lock of flock(2) on a file; undefined if none has.
+ * @param locks the content of /proc/locks
+ * @see proc_locks(5); makedev(3) for the encoding of a device number
+ */
+function flockOwner({ dev, ino }: Pick<Stats, "dev" | "ino">, locks: string): number | undefined {
+  const device = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)]
+    .map((number) => number.toString(16).padStart(2, "0"))
+    .join(":");
+  for (const line of locks.split("\n")) {
+    const [, pid, where] = /^\d+: FLOCK +\S+ +\S+ +(\d+) (\S+) /.exec(line) ?? [];
+    if (where === `${device}:${ino}`) return Number(pid);
+  }
+  return undefined;
 }
 
 /** Returns the records of this boot, by name. */
