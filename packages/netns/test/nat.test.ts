@@ -392,6 +392,18 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect([sandbox.state(), tables(), forwarding("eth0")]).toEqual([before, "", "0"]);
     });
 
+    it("Control-C reaches neither the nft that loads the table nor the one that deletes it", () => {
+      sandbox.writeDescription("web", ends);
+      // As the terminal does it: to all processes of the group.
+      const interrupt = '[ "$1" != -f ] || kill -s INT -- -$(($(ps -o pgid= -p $PPID)))';
+      sandbox.write("/run/bin/nft", `#!/bin/sh\n${interrupt}\nexec /usr/sbin/nft "$@"\n`, "755");
+      const before = sandbox.state();
+      const up = "PATH=/run/bin:$PATH exec setsid --wait node";
+      const { status, stderr } = sandbox.run("sh", "-c", `${up} ${program.program} up web`);
+      expect(stderr).toContain("ended by SIGINT; everything has been undone\n");
+      expect([status, sandbox.state(), tables()]).toEqual([130, before, ""]);
+    });
+
     it("list reports what somebody has removed", () => {
       sandbox.writeDescription("web", '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", "web");
