@@ -34,8 +34,7 @@ interface Target {
   readonly directory: UnitDirectory;
 }
 
-function openTarget({ root, unitDir }: TargetOptions): Target {
-  const tree = openTree(root);
+function targetIn(tree: Tree, { unitDir }: TargetOptions): Target {
   const path = tree.resolve(unitDir);
   return { tree, path, directory: new UnitDirectory(tree, path) };
 }
@@ -45,8 +44,9 @@ export async function install(
   name: string | undefined,
   options: TargetOptions & SourceOptions,
 ): Promise<void> {
-  const units = await makeUnits(name, options);
-  const target = openTarget(options);
+  using tree = openTree(options.root);
+  const units = await makeUnits(name, options, tree);
+  const target = targetIn(tree, options);
   const { directory } = target;
   carryOut(planInstall(directory, units, { force: options.force ?? false }), target, options);
   if (name !== undefined) return;
@@ -60,7 +60,8 @@ export async function install(
 /** Removes the unit of one slice, or all generated units. @throws CommandFailure */
 export function remove(name: string | undefined, options: TargetOptions): void {
   const unit = checkUsage(() => sliceUnit(name));
-  const target = openTarget(options);
+  using tree = openTree(options.root);
+  const target = targetIn(tree, options);
   const { directory } = target;
   const units = name === undefined ? [unit, ...listGenerated(directory)] : [unit];
   carryOut(planRemove(directory, units, { force: options.force ?? false }), target, options);
