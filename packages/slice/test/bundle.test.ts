@@ -117,6 +117,27 @@ describe("output that cannot be written", () => {
     expect(redirected("| true", args)).toEqual({ status: 0, stderr: "" });
   });
 
+  it.each([["directives"], ["--help"], ["--version"], ["status", "--cgroup-root", ".", "--json"]])(
+    "is reported if there is room for a part of the last line of %s",
+    (...args) => {
+      const whole = slice(...args.map((arg) => (arg === "." ? root : arg))).stdout;
+      // The limit of the file's size leaves two bytes less than the output needs.
+      const begin = 'head -c "$1" /dev/zero >full; shift; ulimit -f "$1"; shift';
+      const size = Math.ceil(whole.length / 1024) + 1;
+      const used = size * 1024 - whole.length + 2;
+      const command = ["-c", `${begin}; "$@" >>full`, "bash", `${used}`, `${size}`];
+      const { status, stderr } = spawnSync(
+        "bash",
+        [...command, process.execPath, bundle.program, ...args],
+        { encoding: "utf8", cwd: root, timeout: 20_000 },
+      );
+      expect({ status, stderr }).toEqual({
+        status: EX_IOERR,
+        stderr: "cm4all-slice: cannot write the output: EFBIG: file too large, write\n",
+      });
+    },
+  );
+
   it.each([
     [EX_IOERR, ["directives"]],
     [EX_USAGE, ["--bogus"]],
