@@ -15,7 +15,9 @@ import { checkUsage, makeUnits, type SourceOptions } from "./sources.ts";
 import {
   ADMIN_UNIT_DIR,
   findOverridden,
+  forgetUnread,
   isReadByRunningSystemd,
+  noteUnread,
   reloadSystemd,
 } from "./systemd.ts";
 
@@ -68,6 +70,8 @@ export function remove(name: string | undefined, options: TargetOptions): void {
 }
 
 function carryOut(plan: readonly Change[], target: Target, options: TargetOptions): void {
+  const isRead = !options.dryRun && isReadByRunningSystemd(options.root, target.path);
+  const unread = isRead ? noteUnread(plan.filter(isChange).map(({ unit }) => unit)) : [];
   for (const change of plan) {
     // The standard output of a dry run is a diff and nothing else.
     if (!isChange(change)) (options.dryRun ? console.error : console.log)(tellUnchanged(change));
@@ -79,10 +83,9 @@ function carryOut(plan: readonly Change[], target: Target, options: TargetOption
         process.stdout.write(diffOf(change));
     }
   }
-  const changed = plan.filter(isChange).map(({ unit }) => unit);
-  if (options.dryRun || changed.length === 0) return;
-  if (!isReadByRunningSystemd(options.root, target.path)) return;
-  reloadSystemd(changed);
+  if (unread.length === 0) return;
+  reloadSystemd(unread);
+  forgetUnread();
   console.log("reloaded systemd");
 }
 

@@ -364,6 +364,26 @@ set-property --runtime system-cm4all.slice Markers=-needs-restart
 `);
   });
 
+  it("makes systemd read a change again if it failed to do so, until it succeeds", () => {
+    const { status, stdout } = onSystem(
+      `slice install --no-config && exit 1
+slice install --no-config && exit 1
+slice install --no-config
+slice install --no-config
+test ! -e /run/cm4all-slice.unread`,
+      // The first reload fails, and so does the first change of a property.
+      'echo "$1" >>"$LOG"; test "$1" = is-active || test "$(grep -c "^$1" "$LOG")" -gt 1',
+    );
+    expect(status).toBe(0);
+    expect(log().split("\n")).toEqual([
+      "daemon-reload",
+      ...["daemon-reload", "is-active", "set-property"],
+      ...["daemon-reload", "is-active", "set-property"],
+      "",
+    ]);
+    expect(stdout).toMatch(/\nreloaded systemd\nunchanged .*\n$/);
+  });
+
   it.each(["daemon-reload", "set-property"])("reports that systemctl %s fails", (command) => {
     const result = onSystem(
       "slice install --no-config",
