@@ -154,7 +154,7 @@ describe("a place", () => {
 });
 
 describe("a tree", () => {
-  it("stays the same, whatever happens to its path", () => {
+  it("keeps its root directory, whatever happens to its path", () => {
     renameSync(root, join(directory, "moved"));
     symlinkSync(join(directory, "outside"), root);
     mkdirSync(join(directory, "moved/made"));
