@@ -1,4 +1,5 @@
 /** Formats rows of cells as a table for a terminal. Pure. */
+import { fitting, padEnd, padStart, widthOf } from "./width.ts";
 
 /** For names, `left`; for figures, `right`, so that their last digits line up. */
 export type Alignment = "left" | "right";
@@ -12,10 +13,10 @@ export function wrapRows(
   rows: readonly (readonly [title: string, text: string])[],
   columns: number | undefined,
 ): string[] {
-  const indent = Math.max(0, ...rows.map(([title]) => title.length)) + 2;
+  const indent = Math.max(0, ...rows.map(([title]) => widthOf(title))) + 2;
   return rows.flatMap(([title, text]) =>
     wrapText(text, columns === undefined ? Infinity : Math.max(columns - indent, 1)).map(
-      (line, index) => ((index === 0 ? title : "").padEnd(indent) + line).trimEnd(),
+      (line, index) => (padEnd(index === 0 ? title : "", indent) + line).trimEnd(),
     ),
   );
 }
@@ -27,14 +28,22 @@ export function wrapRows(
 export function wrapText(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
+  let width = 0;
   for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > columns) {
+    const wordWidth = widthOf(word);
+    if (line !== "" && width + 1 + wordWidth > columns) {
       lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-    while (line.length > columns) {
-      lines.push(line.slice(0, columns));
-      line = line.slice(columns);
+      line = "";
+    }
+    width = line === "" ? wordWidth : width + 1 + wordWidth;
+    line = line === "" ? word : `${line} ${word}`;
+    while (width > columns) {
+      // A line has at least one character, even if that is too wide.
+      const begin = fitting(line, columns) || String.fromCodePoint(line.codePointAt(0) ?? 0);
+      if (begin === line) break;
+      lines.push(begin);
+      line = line.slice(begin.length);
+      width = widthOf(line);
     }
   }
   lines.push(line);
@@ -51,12 +60,12 @@ export function alignColumns(
 ): string[] {
   const count = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: count }, (_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+    Math.max(...rows.map((row) => widthOf(row[column] ?? ""))),
   );
   const align = (cell: string, column: number) => {
     const width = widths[column] ?? 0;
     const alignment = alignments[column] ?? alignments.at(-1);
-    return alignment === "right" ? cell.padStart(width) : cell.padEnd(width);
+    return alignment === "right" ? padStart(cell, width) : padEnd(cell, width);
   };
   return rows.map((row) => row.map(align).join("  ").trimEnd());
 }

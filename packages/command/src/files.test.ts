@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
+  constants,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -13,12 +15,13 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CommandFailure } from "./failure.ts";
 import { fileFailure, isErrno, replaceFile } from "./files.ts";
-import { readRegularFile } from "./regular-file.ts";
+import { openRegularFile, readRegularFile } from "./regular-file.ts";
 import { EX_DATAERR, EX_NOINPUT } from "./sysexits.ts";
 
 let directory: string;
@@ -140,6 +143,26 @@ describe("readRegularFile", () => {
       message: "cannot read it: it is not a regular file",
       exitStatus: EX_DATAERR,
     });
+  });
+
+  it("does not even open anything else, because that has an effect on some devices", async () => {
+    // The kernel does not open sockets: it would report ENXIO.
+    const path = join(directory, "socket");
+    const server = createServer().listen(path);
+    await once(server, "listening");
+    expect(() => readRegularFile(path, 1000)).toThrow(`${path}: it is not a regular file`);
+    server.close();
+  });
+
+  it("names the path in the error of a call", () => {
+    const path = join(directory, "missing");
+    expect(() => readRegularFile(path, 1000)).toThrow(
+      `ENOENT: no such file or directory, open '${path}'`,
+    );
+    symlinkSync("missing", join(directory, "link"));
+    expect(() => openRegularFile(join(directory, "link"), constants.O_NOFOLLOW)).toThrow(
+      `ELOOP: too many symbolic links encountered, open '${join(directory, "link")}'`,
+    );
   });
 });
 

@@ -8,6 +8,10 @@ describe("encodeFrame", () => {
     );
   });
 
+  it("cuts wide characters off before the edge", () => {
+    expect(encodeFrame(["日本語"], { columns: 5, rows: 2 })).toBe("\x1b[H日本\x1b[K\x1b[J");
+  });
+
   it("shows in the last row which lines are visible if there are more lines than rows", () => {
     const lines = ["a", "b", "c", "d", "e"];
     const size = { columns: 30, rows: 3 };

@@ -1,4 +1,5 @@
 /** Encodes lines as a frame that fits a terminal, and scrolls if there are too many. Pure. */
+import { fitting } from "./width.ts";
 
 const HOME = "\x1b[H";
 const CLEAR_LINE = "\x1b[K";
@@ -23,7 +24,7 @@ export function encodeFrame(
   first = 0,
   hint = "",
 ): string {
-  const cut = (line: string) => [...line].slice(0, columns).join("");
+  const cut = (line: string) => fitting(line, columns);
   if (lines.length <= rows)
     return HOME + lines.map(cut).join(END_OF_LINE) + CLEAR_LINE + CLEAR_REST;
   const shown = lines.slice(first, first + rows - 1);

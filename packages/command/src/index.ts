@@ -4,3 +4,4 @@ export { CommandFailure, explainDefect, explainFailure } from "./failure.ts";
 export { inOneLine, printable, printableLines } from "./printable.ts";
 export { didYouMean } from "./suggest.ts";
 export * from "./sysexits.ts";
+export { padEnd, widthOf } from "./width.ts";

@@ -1,4 +1,5 @@
 /** Handles output that cannot be written, for lack of space or of a reader. */
+import { fstatSync, writeSync } from "node:fs";
 import { isErrno } from "./files.ts";
 import { EX_IOERR } from "./sysexits.ts";
 
@@ -11,6 +12,7 @@ import { EX_IOERR } from "./sysexits.ts";
  */
 export function watchOutput(name: string): void {
   const { stdout } = process;
+  if (fstatSync(STDOUT).isFile()) writeWholeChunks(stdout);
   let isTold = false;
   stdout.on("error", (error) => {
     // Each write fails anew, because Node does not destroy this stream.
@@ -18,6 +20,25 @@ export function watchOutput(name: string): void {
     isTold = true;
     tellLostOutput(name, error.message);
   });
+}
+
+const STDOUT = 1;
+
+/**
+ * Makes a standard output that is a file write each chunk to its end, or fail. Node calls write(2)
+ * once, and ignores how much was written: on a disk with room for a part of the last chunk, the rest
+ * would be lost without an error.
+ */
+function writeWholeChunks(stdout: NodeJS.WriteStream): void {
+  stdout._write = (chunk: Buffer, _encoding, done) => {
+    let failure: Error | undefined;
+    try {
+      for (let from = 0; from < chunk.length; ) from += writeSync(STDOUT, chunk, from);
+    } catch (error) {
+      failure = error instanceof Error ? error : new Error(String(error));
+    }
+    done(failure);
+  };
 }
 
 /**

@@ -3,6 +3,8 @@
  * could block on a FIFO, never end on a device, and run out of memory on a very large file.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { CommandFailure } from "./failure.ts";
+import { EX_OSERR } from "./sysexits.ts";
 
 /**
  * The limit, in bytes, for files that people and packages write, such as configuration files and
@@ -32,22 +34,40 @@ export interface OpenFile {
   readonly stats: Stats;
 }
 
+/** Node does not export this flag. @see the kernel's include/uapi/asm-generic/fcntl.h */
+const O_PATH = 0o10000000;
+
 /**
- * Opens a regular file for reading; the caller closes it. Never waits, even if `path` is a FIFO.
+ * Opens a regular file for reading; the caller closes it. Never waits, even if `path` is a FIFO, and
+ * never opens a device: that alone starts a watchdog or winds a tape back.
  * @param flags in addition to O_RDONLY
- * @throws UnsuitableFileError for anything but a regular file, or the error of the failed system
- * call
+ * @throws UnsuitableFileError for anything but a regular file, CommandFailure if /proc is not
+ * mounted, or the error of the failed system call
  */
 export function openRegularFile(path: string, flags = 0): OpenFile {
-  // Without O_NONBLOCK, opening a FIFO would wait for a writer.
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | flags);
+  // This descriptor only marks what is at the path now; nothing is opened for reading yet.
+  const found = openSync(path, O_PATH | flags);
   try {
-    const stats = fstatSync(fd);
-    if (!stats.isFile()) throw new UnsuitableFileError(path, "it is not a regular file");
-    return { fd, path, stats };
+    const stats = fstatSync(found);
+    // With O_NOFOLLOW, a symbolic link is found; to open it for reading fails with ELOOP.
+    if (!stats.isFile() && !stats.isSymbolicLink())
+      throw new UnsuitableFileError(path, "it is not a regular file");
+    return { fd: openFound(found, path), path, stats };
+  } finally {
+    closeSync(found);
+  }
+}
+
+function openFound(found: number, path: string): number {
+  const place = `/proc/self/fd/${found}`;
+  try {
+    return openSync(place, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    closeSync(fd);
-    throw error;
+    if (!(error instanceof Error)) throw error;
+    // Callers take ENOENT for a file that does not exist.
+    if ("code" in error && error.code === "ENOENT")
+      throw new CommandFailure("/proc is not mounted", EX_OSERR, { cause: error });
+    throw Object.assign(error, { path, message: error.message.replace(place, path) });
   }
 }
 

@@ -11,9 +11,7 @@ import {
   readdirSync,
   readlinkSync,
   readSync,
-  realpathSync,
   type Stats,
-  statSync,
   unlinkSync,
 } from "node:fs";
 import { resolve } from "node:path";
@@ -26,7 +24,7 @@ import {
   UnsuitableFileError,
 } from "./regular-file.ts";
 import { EX_NOINPUT, EX_OSERR, EX_USAGE } from "./sysexits.ts";
-import { child, failedCall, join, type Step, walk } from "./walk.ts";
+import { child, failedCall, join, openDirectory, openPath, type Step, walk } from "./walk.ts";
 
 /** The end of a path: a name in a directory that is held open. */
 export class Place implements Disposable {
@@ -98,7 +96,7 @@ export class TreeDirectory implements Disposable {
   }
 
   names(): string[] {
-    return readdirSync(`/proc/self/fd/${this.#step.fd}`);
+    return readdirSync(openPath(this.#step.fd));
   }
 
   /**
@@ -141,14 +139,27 @@ export type Found =
   | { readonly kind: "file"; readonly content: Buffer }
   | { readonly kind: "special"; readonly what: string };
 
-/** A directory tree that is treated as the root file system of a system. */
-export class Tree {
-  /** The path of the tree on this system. */
+/**
+ * A directory tree that is treated as the root file system of a system. Its root directory is held
+ * open, so it stays the same if somebody exchanges the directory at its path.
+ */
+export class Tree implements Disposable {
+  readonly #fd: number;
+  /** The path that the tree had on this system when it was opened. */
   readonly root: string;
 
-  /** @param root an existing directory, without a slash at the end unless it is `/` */
+  /**
+   * Opens the tree. The owner disposes of it.
+   * @param root an existing directory
+   * @throws the error of the failed system call
+   */
   constructor(root: string) {
-    this.root = root;
+    this.#fd = openDirectory(root);
+    this.root = readlinkSync(openPath(this.#fd));
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
   }
 
   /** Returns the path on this system for a path in the tree. */
@@ -167,7 +178,7 @@ export class Tree {
    * @throws the error of the failed system call
    */
   locate(path: string): Place {
-    const { step, last } = walk(this.root, path);
+    const { step, last } = walk(this.#fd, path);
     if (last !== undefined) return new Place(step, last);
     closeSync(step.fd);
     throw failedCall("EISDIR", path);
@@ -203,7 +214,7 @@ export class Tree {
 
   /** Does the same, but creates missing directories. @throws the error of the failed system call */
   makeDirectory(path: string): TreeDirectory {
-    return new TreeDirectory(walk(this.root, path, "make").step);
+    return new TreeDirectory(walk(this.#fd, path, "make").step);
   }
 
   /**
@@ -248,7 +259,7 @@ export class Tree {
 
   #tryStep(path: string): Step | undefined {
     try {
-      const { step, last } = walk(this.root, path);
+      const { step, last } = walk(this.#fd, path);
       if (last === undefined) return step;
       closeSync(step.fd);
       return undefined;
@@ -260,7 +271,8 @@ export class Tree {
 }
 
 /**
- * Opens the tree that the option `--root` names; without it, that of the running system.
+ * Opens the tree that the option `--root` names; without it, that of the running system. The caller
+ * disposes of it.
  * @throws CommandFailure if it cannot be used
  */
 export function openTree(root: string | undefined): Tree {
@@ -268,13 +280,11 @@ export function openTree(root: string | undefined): Tree {
   if (root === "") throw new CommandFailure("--root: the name is empty", EX_USAGE);
   if (!existsSync("/proc/self/fd")) throw new CommandFailure("/proc is not mounted", EX_OSERR);
   if (root === undefined) return new Tree("/");
-  let path: string;
   try {
-    path = realpathSync(root);
+    return new Tree(root);
   } catch (error) {
+    if (isErrno(error, "ENOTDIR"))
+      throw new CommandFailure(`${root}: is not a directory`, EX_NOINPUT, { cause: error });
     throw fileFailure(`cannot use the root directory ${root}`, error);
   }
-  if (!statSync(path).isDirectory())
-    throw new CommandFailure(`${root}: is not a directory`, EX_NOINPUT);
-  return new Tree(path);
 }

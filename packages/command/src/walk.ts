@@ -26,9 +26,14 @@ export function failedCall(code: "ENOENT" | "EISDIR" | "ELOOP" | "ENOTDIR", path
   return Object.assign(new Error(`${code}: ${path}`), { code, errno, path });
 }
 
+/** Returns a path that leads to an open file or directory, for system calls. */
+export function openPath(fd: number): string {
+  return `/proc/self/fd/${fd}`;
+}
+
 /** Returns the path of a name in an open directory, for system calls. */
 export function child(fd: number, name: string): string {
-  return `/proc/self/fd/${fd}/${name}`;
+  return `${openPath(fd)}/${name}`;
 }
 
 /** Returns the path of an entry of a directory, without checking that either exists. */
@@ -37,18 +42,18 @@ export function join(directory: string, name: string): string {
 }
 
 /**
- * Walks `path` below `root`.
+ * Walks `path` below `root`, an open directory.
  * @param missing `make` to create missing directories with mode 0755, including the last name
  * @returns the last name, which is not a symbolic link and need not exist, and its directory, which
  * the caller closes; if `path` leads to a directory, that directory and no name
  * @throws the error of the failed system call
  */
 export function walk(
-  root: string,
+  root: number,
   path: string,
   missing: "keep" | "make" = "keep",
 ): { step: Step; last: string | undefined } {
-  let top: Step = { fd: openDirectory(root), path: "/" };
+  let top: Step = { fd: openDirectory(openPath(root)), path: "/" };
   const above: Step[] = [];
   const leave = (): void => {
     const parent = above.pop();
@@ -97,7 +102,11 @@ export function walk(
   }
 }
 
-function openDirectory(path: string): number {
+/**
+ * Opens a directory; the caller closes it.
+ * @throws the error of the failed system call
+ */
+export function openDirectory(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
 }
 

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Found, Tree } from "../src/tree.ts";
+import { type Found, openTree, Tree } from "../src/tree.ts";
 
 /** Holds the tree, `inside`, and what must not be touched, `outside`. */
 let directory: string;
@@ -33,6 +33,7 @@ beforeEach(() => {
   tree = new Tree(root);
 });
 afterEach(() => {
+  tree[Symbol.dispose]();
   expect(readdirSync(join(directory, "outside"))).toEqual(["conf"]);
   expect(readFileSync(join(directory, "outside/conf"), "utf8")).toBe("outside");
   expect(openFiles()).toEqual([]);
@@ -152,6 +153,27 @@ describe("a place", () => {
   });
 });
 
+describe("a tree", () => {
+  it("keeps its root directory, whatever happens to its path", () => {
+    renameSync(root, join(directory, "moved"));
+    symlinkSync(join(directory, "outside"), root);
+    mkdirSync(join(directory, "moved/made"));
+    expect(look("/etc/conf")).toEqual(["/etc/conf", "inside"]);
+    expect(tree.tryList("/")?.names.sort()).toEqual(["etc", "made", "usr"]);
+    using made = tree.makeDirectory("/made/here");
+    made.replace("f", "new", 0o644);
+    expect(readFileSync(join(directory, "moved/made/here/f"), "utf8")).toBe("new");
+  });
+
+  it("has the path of the directory, even if it was named by a link", () => {
+    symlinkSync("inside", join(directory, "link"));
+    using linked = openTree(join(directory, "link/"));
+    expect(linked.root).toBe(root);
+    expect(() => openTree(join(root, "etc/conf"))).toThrow("conf: is not a directory");
+    expect(() => openTree(join(root, "none"))).toThrow(/cannot use the root directory .*ENOENT/);
+  });
+});
+
 describe("tryList", () => {
   it("lists a directory under its real path", () => {
     link("usr/lib", "lib");
@@ -210,6 +232,7 @@ describe("a directory of the tree", () => {
 describe("show", () => {
   it("gives the path on this system", () => {
     expect(tree.show("/etc/conf")).toBe(join(root, "etc/conf"));
-    expect(new Tree("/").show("/etc/conf")).toBe("/etc/conf");
+    using system = new Tree("/");
+    expect(system.show("/etc/conf")).toBe("/etc/conf");
   });
 });

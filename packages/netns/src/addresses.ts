@@ -40,7 +40,7 @@ export async function awaitAddresses(
   index: number,
   interruption: () => Promise<void>,
 ): Promise<void> {
-  for (const deadline = Date.now() + WAIT_MS; ; ) {
+  for (const deadline = performance.now() + WAIT_MS; ; ) {
     const addresses = socket
       .dump(getAddresses())
       .map(parseLinkAddress)
@@ -53,7 +53,7 @@ export async function awaitAddresses(
         EX_CANTCREAT,
       );
     if (addresses.every(({ flags }) => (flags & IFA_F_TENTATIVE) === 0)) return;
-    if (Date.now() > deadline) return;
+    if (performance.now() > deadline) return;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     await interruption();
   }

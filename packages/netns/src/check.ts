@@ -1,14 +1,13 @@
 /** The command `check`: shows the steps of `up`, or all mistakes. Changes nothing. */
 
 import { CommandFailure, EX_CANTCREAT, EX_TEMPFAIL } from "@cm4all/command";
-import { errorText, isErrno, RtnetlinkSocket } from "@cm4all/linux";
+import { errorText, RtnetlinkSocket } from "@cm4all/linux";
 import { checkName } from "./claim.ts";
 import { findExisting } from "./existing.ts";
 import { asFailure, requireRoot } from "./failures.ts";
 import { planUp, type UpRequest } from "./plan.ts";
 import { describeStep } from "./plan-text.ts";
-import { peekRecord } from "./record.ts";
-import type { NamespaceRecord } from "./record-text.ts";
+import { peekRecord, recordOwner } from "./record.ts";
 import { rehearse } from "./rehearse.ts";
 import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } from "./request.ts";
 import { needsReservation, reserve } from "./shared.ts";
@@ -25,7 +24,7 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
   const all = [...prepared.problems];
   const record = peekRecord(name);
   const lines: string[] = [];
-  const busy = workingProcess(record);
+  const busy = record?.state === "complete" ? undefined : recordOwner(name);
   if (busy === undefined) {
     const { remains, problem } = findExisting(name, host, record, hostNames(prepared.request));
     using _namespace = remains.namespace;
@@ -62,20 +61,5 @@ function fillIn({ request, pools }: PreparedUp, host: RtnetlinkSocket): UpReques
     return { ...request, description: findResolver(reserved) };
   } catch (error) {
     throw asFailure(error);
-  }
-}
-
-/**
- * Returns the pid of the process that is making or removing the namespace; undefined if there
- * is none.
- */
-function workingProcess(record: NamespaceRecord | undefined): number | undefined {
-  if (record === undefined || record.state === "complete") return undefined;
-  try {
-    process.kill(record.pid, 0);
-    return record.pid;
-  } catch (error) {
-    if (isErrno(error, "ESRCH")) return undefined;
-    throw error;
   }
 }

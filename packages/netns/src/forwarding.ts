@@ -6,7 +6,8 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isErrno } from "@cm4all/linux";
+import { isErrno, type Link, type RtnetlinkSocket } from "@cm4all/linux";
+import { tryGetLinkByIndex } from "./holdings.ts";
 import { peekAllRecords, withSharedLock } from "./record.ts";
 import type { ChangedSetting } from "./record-text.ts";
 
@@ -45,69 +46,94 @@ export function ipv6ForwardingProblem(): string | undefined {
   );
 }
 
+/** Returns the path of the same setting of another link; `all` stands for all links. */
+const withLink = (path: string, link: string): string =>
+  path.replace(/(?<=^net\/ipv[46]\/conf\/)[^/]+/, () => link);
+
 /** Returns the settings that have to be changed, with their present values. */
-export function closedSettings(link: string, families: readonly Family[]): ChangedSetting[] {
+function closedSettings(link: Link, families: readonly Family[]): ChangedSetting[] {
   const settings: ChangedSetting[] = [];
   for (const family of families) {
-    const path = settingPath(link, family);
+    const path = settingPath(link.name, family);
     if (path === undefined || (family === "ipv6" && read(IPV6_ALL) === "1")) continue;
     const value = read(path);
-    if (value === "0") settings.push({ path, value });
+    if (value === "0")
+      settings.push({ path, value, linkIndex: link.index, ofAll: read(withLink(path, "all")) });
   }
   return settings;
 }
 
 /**
  * Makes the host forward packets that come in on `link`.
+ * @param host a socket of the host's network namespace
  * @param record called before anything changes, with the settings that are to be given to
  * `restoreForwarding` later
  */
 export function allowForwarding(
   name: string,
-  link: string,
+  host: RtnetlinkSocket,
+  link: Link,
   families: readonly Family[],
   record: (settings: readonly ChangedSetting[]) => void,
 ): void {
   withSharedLock(() => {
     const closed = closedSettings(link, families);
+    const paths = families.map((family) => settingPath(link.name, family));
     // Settings that other namespaces have changed; the last namespace that needs a setting restores
     // it.
-    const inherited = othersSettings(name).filter(({ path }) =>
-      families.some((family) => path === settingPath(link, family)),
-    );
+    const inherited = othersSettings(name, host).filter(({ path }) => paths.includes(path));
     record([...closed, ...inherited]);
     for (const { path } of closed) writeFileSync(join(SYS, path), "1", { flag: "r+" });
   });
 }
 
 /**
- * Restores those of the settings that no other namespace needs.
+ * Restores those of the settings that no other namespace needs. If somebody has enabled forwarding
+ * for all links meanwhile, as Docker does at its start, the settings stay enabled: enabling it for
+ * all links would have enabled them, too.
+ * @param host a socket of the host's network namespace
  * @param forget records that this namespace needs none of the settings any more; called before the
  * shared lock is released, because the next process that takes it reads the record
  */
 export function restoreForwarding(
   name: string,
+  host: RtnetlinkSocket,
   settings: readonly ChangedSetting[],
   forget: () => void,
 ): void {
   if (settings.length === 0) return;
   withSharedLock(() => {
-    const needed = new Set(othersSettings(name).map(({ path }) => path));
-    for (const { path, value } of settings)
+    const needed = new Set(othersSettings(name, host).map(({ path }) => path));
+    for (const { path, value, ofAll } of presentSettings(settings, host))
       if (!needed.has(path))
         try {
+          if (ofAll !== "1" && read(withLink(path, "all")) === "1") continue;
           writeFileSync(join(SYS, path), value, { flag: "r+" });
         } catch (error) {
-          // The link was removed or renamed.
+          // The link was removed just now; or by its former name, in a record of an earlier version.
           if (!isErrno(error, "ENOENT")) throw error;
         }
     forget();
   });
 }
 
-function othersSettings(name: string): ChangedSetting[] {
+/** Returns the settings that the records of other namespaces list, with their present paths. */
+function othersSettings(name: string, host: RtnetlinkSocket): ChangedSetting[] {
   const found = new Map<string, ChangedSetting>();
   for (const [other, { settings }] of peekAllRecords())
-    if (other !== name) for (const setting of settings) found.set(setting.path, setting);
-  return [...found.values()];
+    if (other !== name)
+      for (const setting of settings) found.set(`${setting.path} ${setting.linkIndex}`, setting);
+  return presentSettings([...found.values()], host);
+}
+
+/** Returns the settings with the present names of their links, without those of removed links. */
+function presentSettings(
+  settings: readonly ChangedSetting[],
+  host: RtnetlinkSocket,
+): ChangedSetting[] {
+  return settings.flatMap((setting) => {
+    if (setting.linkIndex === undefined) return [setting];
+    const link = tryGetLinkByIndex(host, setting.linkIndex);
+    return link === undefined ? [] : [{ ...setting, path: withLink(setting.path, link.name) }];
+  });
 }

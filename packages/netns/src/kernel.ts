@@ -203,15 +203,17 @@ export class Kernel implements Executor {
   }
 
   #forward({ link, families }: StepOf<"forward">): void {
-    const { name } = this.#holdings;
+    const { name, host } = this.#holdings;
     if (this.#hostLinks.isMade(link)) {
       this.#forwardOwn(link, families);
       return;
     }
-    allowForwarding(name, link, families, (settings) => {
-      this.#holdings.settings = [...this.#holdings.settings, ...settings];
+    allowForwarding(name, host, this.#hostLinks.get(link), families, (settings) => {
+      const known = new Set(this.#holdings.settings.map(({ path }) => path));
+      const added = settings.filter(({ path }) => !known.has(path));
+      this.#holdings.settings = [...this.#holdings.settings, ...added];
       this.#writeRecord("unfinished");
-      for (const { path } of settings)
+      for (const { path } of added)
         console.error(`${path.replaceAll("/", ".")} = 1, until no namespace needs it`);
     });
   }
@@ -223,8 +225,8 @@ export class Kernel implements Executor {
   #forwardOwn(made: string, families: StepOf<"forward">["families"]): void {
     for (let tries = 1; ; tries++)
       try {
-        const link = this.#hostLinks.get(made).name;
-        allowForwarding(this.#holdings.name, link, families, () => {});
+        const { name, host } = this.#holdings;
+        allowForwarding(name, host, this.#hostLinks.get(made), families, () => {});
         return;
       } catch (error) {
         if (!isErrno(error, "ENOENT") || tries === RENAME_TRIES) throw error;

@@ -21,7 +21,7 @@ import {
 } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
 import { NETNS_DIRECTORY, namespacePath } from "./paths.ts";
-import { processesByNetns } from "./processes.ts";
+import { lookAtNetns, processesByNetns } from "./processes.ts";
 
 const NSFS_MAGIC = 0x6e736673;
 
@@ -74,13 +74,8 @@ export class NetworkNamespace {
    */
   static tryFind(inode: number, cookie: string): NetworkNamespace | undefined {
     for (const pid of processesByNetns().get(inode) ?? []) {
-      let fd: Fd;
-      try {
-        fd = new Fd(openSync(`/proc/${pid}/ns/net`, "r"));
-      } catch (error) {
-        if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) continue;
-        throw error;
-      }
+      const fd = lookAtNetns(pid, (path) => new Fd(openSync(path, "r")));
+      if (fd === undefined) continue;
       const namespace = new NetworkNamespace(fd);
       if (namespace.cookie === cookie) return namespace;
       namespace[Symbol.dispose]();

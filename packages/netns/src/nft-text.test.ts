@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
+import { plainVeth } from "./description.ts";
 import { formatRules } from "./nft-text.ts";
-import { TABLE_PREFIX } from "./rules.ts";
+import { outsideRules, TABLE_PREFIX } from "./rules.ts";
 
 const filter = {
   place: "outside",
@@ -12,7 +13,7 @@ const filter = {
 } as const;
 
 it("filters nothing on the host that does not pass through a link of the namespace", () => {
-  const link = { link: "web", masquerade: [], publish: [] };
+  const link = { link: "web", vlans: [], masquerade: [], publish: [] };
   for (const links of [[], [link]]) {
     const rules = { table: `${TABLE_PREFIX}web`, side: "outside", links, filter } as const;
     const text = formatRules(rules, () => 7);
@@ -21,4 +22,21 @@ it("filters nothing on the host that does not pass through a link of the namespa
     const set = links.length > 0 ? "{ 7 }" : "{  }";
     for (const jump of jumps) expect(jump).toMatch(new RegExp(`^\\t\\t[io]if ${set} jump `));
   }
+});
+
+it("filters what the host receives and sends over a VLAN on its end of a pair", () => {
+  const vlan = { id: 7, name: "web.7", addresses: [], routes: [], origin: "f:2" };
+  const outside = { addresses: [], routes: [], vlans: [vlan] };
+  const rules = outsideRules(
+    { links: [{ ...plainVeth, outside }], sysctl: [], firewall: filter },
+    "web",
+  );
+  const indexes: Readonly<Record<string, number>> = { web: 7, "web.7": 8 };
+  const text = rules === undefined ? "" : formatRules(rules, (link) => indexes[link] ?? 0);
+  expect(text.match(/[io]if .* jump/g)).toEqual([
+    "iif { 7, 8 } jump",
+    "oif { 7, 8 } jump",
+    "iif { 7, 8 } jump",
+    "oif { 7, 8 } jump",
+  ]);
 });

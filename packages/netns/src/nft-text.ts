@@ -20,7 +20,7 @@ export function formatRules(rules: RuleSet, indexOf: (link: string) => number): 
   const nat = links.filter(({ masquerade, publish }) => masquerade.length + publish.length > 0);
   if (nat.length > 0) chains.push(...natChains(nat, indexOf));
   if (filter !== undefined) {
-    const indexes = links.map(({ link }) => indexOf(link));
+    const indexes = links.flatMap(({ link, vlans }) => [link, ...vlans].map(indexOf));
     const published = links.some(({ publish }) => publish.length > 0);
     chains.push(...(side === "outside" ? outsideHooks(indexes) : insideHooks()));
     chains.push(

@@ -1,4 +1,5 @@
 /** Runs the program nft(8). */
+import type { SpawnSyncOptionsWithStringEncoding } from "node:child_process";
 import { CommandFailure, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
 import { isErrno, withNamespace } from "@cm4all/linux";
 import type { NetworkNamespace } from "./namespace.ts";
@@ -16,19 +17,24 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 function nft(args: readonly string[], input?: string, lock?: number): string {
   // The module is loaded only here: most namespaces have no table, and are made faster without it.
   const { spawnSync } = process.getBuiltinModule("node:child_process");
-  const { error, status, stdout, stderr } = spawnSync("nft", args, {
+  const options: SpawnSyncOptionsWithStringEncoding & { detached: boolean } = {
     ...(input === undefined ? {} : { input }),
     stdio: ["pipe", "pipe", "pipe", ...(lock === undefined ? [] : [lock])],
     encoding: "utf8",
     maxBuffer: OUTPUT_BYTES_MAX,
-  });
+    // A session of its own: the terminal sends SIGINT for Control-C to every process of our group,
+    // and nft, which does not hold the signal back as we do, would end in the middle of an undo.
+    detached: true,
+  };
+  const { error, status, signal, stdout, stderr } = spawnSync("nft", args, options);
   if (error !== undefined) {
     if (isErrno(error, "ENOENT"))
       throw new CommandFailure("nft(8) is missing: install nftables", EX_UNAVAILABLE);
     throw error;
   }
   if (status === 0) return stdout;
-  const [first = `status ${status}`] = stderr.trim().split("\n");
+  const end = signal === null ? `status ${status}` : `ended by ${signal}`;
+  const first = stderr.trim().split("\n")[0] || end;
   throw new CommandFailure(`nft ${args.join(" ")}: ${first}`, EX_OSERR);
 }
 

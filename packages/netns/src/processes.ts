@@ -8,20 +8,40 @@ export function processesByNetns(): Map<number, number[]> {
   for (const entry of readdirSync("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
-    let link: string;
-    try {
-      link = readlinkSync(`/proc/${pid}/ns/net`);
-    } catch (error) {
-      // The process has ended, is a zombie, or is one that we may not inspect.
-      if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) continue;
-      throw error;
-    }
+    const link = lookAtNetns(pid, (path) => readlinkSync(path));
+    if (link === undefined) continue;
     const inode = parseNamespaceLink(link);
     const pids = found.get(inode);
     if (pids === undefined) found.set(inode, [pid]);
     else pids.push(pid);
   }
   return found;
+}
+
+/**
+ * Returns the result of `look` for the network namespace of a process; undefined if the process has
+ * ended or may not be inspected. If the first thread of the process has ended, as after
+ * pthread_exit(3) in main(), the namespace is that of another thread.
+ * @param look gets the path of the namespace
+ * @throws the error of `look`, unless that means that there is no such thread (any more)
+ */
+export function lookAtNetns<T>(pid: number, look: (path: string) => T): T | undefined {
+  const found = orGone(() => look(`/proc/${pid}/ns/net`));
+  if (found !== undefined) return found;
+  for (const thread of orGone(() => readdirSync(`/proc/${pid}/task`)) ?? []) {
+    const ofThread = orGone(() => look(`/proc/${pid}/task/${thread}/ns/net`));
+    if (ofThread !== undefined) return ofThread;
+  }
+  return undefined;
+}
+
+function orGone<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) return undefined;
+    throw error;
+  }
 }
 
 /** How long killed processes may take to end. */
@@ -36,10 +56,14 @@ const END_POLL_MS = 2;
  */
 export function endProcesses(netnsInode: number): void {
   const clock = new Int32Array(new SharedArrayBuffer(4));
-  for (const deadline = Date.now() + END_TIMEOUT_MS; ; Atomics.wait(clock, 0, 0, END_POLL_MS)) {
+  for (
+    const deadline = performance.now() + END_TIMEOUT_MS;
+    ;
+    Atomics.wait(clock, 0, 0, END_POLL_MS)
+  ) {
     const pids = processesByNetns().get(netnsInode) ?? [];
     if (pids.length === 0) return;
-    if (Date.now() > deadline) throw new Error(`processes do not end: ${pids.join(" ")}`);
+    if (performance.now() > deadline) throw new Error(`processes do not end: ${pids.join(" ")}`);
     for (const pid of pids)
       try {
         process.kill(pid, "SIGKILL");

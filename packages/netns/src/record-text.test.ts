@@ -18,7 +18,10 @@ const record: NamespaceRecord = {
     { name: "net0", insideIndex: 2, outsideIndex: 7 },
     { name: "net1", original: { name: "eth1", up: true, mtuBytes: 1500 } },
   ],
-  settings: [{ path: "net/ipv4/conf/eth0/forwarding", value: "0" }],
+  settings: [
+    { path: "net/ipv4/conf/eth0/forwarding", value: "0", linkIndex: 3, ofAll: "0" },
+    { path: "net/ipv4/conf/eth1/forwarding", value: "0" },
+  ],
   pool: ["10.213.0.4/30"],
   publish: [{ hostPort: 8080, insidePort: 80, protocol: "tcp" }],
 };
@@ -59,6 +62,7 @@ describe("encodeRecord and parseRecord", () => {
     { settings: [{ path: "../../etc/passwd", value: "x" }] },
     { settings: [{ path: "net/ipv4/conf/../forwarding", value: "x" }] },
     { settings: [{ path: "net/ipv4/ip_forward", value: "1" }] },
+    { settings: [{ path: "net/ipv4/conf/eth0/forwarding", value: "0", linkIndex: "3" }] },
     { pool: [1] },
     { publish: [{ hostPort: "80" }] },
   ])("refuse a record that was tampered with: %j", (change) => {

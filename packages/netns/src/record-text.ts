@@ -24,9 +24,13 @@ export interface OriginalLink {
 
 /** A setting of the host, with the value that it had before the first namespace changed it. */
 export interface ChangedSetting {
-  /** The path relative to /proc/sys. */
+  /** The path relative to /proc/sys, with the name that the link had when the record was written. */
   readonly path: string;
   readonly value: string;
+  /** The link's index, by which it is found if it is renamed. */
+  readonly linkIndex?: number | undefined;
+  /** The value of the same setting for all links, before the first namespace changed this one. */
+  readonly ofAll?: string | undefined;
 }
 
 export interface NamespaceRecord {
@@ -98,9 +102,11 @@ const isLink = ({ name, insideIndex, outsideIndex, original }: Json): boolean =>
  * Returns true if a setting is a forwarding setting of a link: a record must not make us write to
  * any other file.
  */
-const isSetting = ({ path, value }: Json): boolean =>
+const isSetting = ({ path, value, linkIndex, ofAll }: Json): boolean =>
   typeof path === "string" &&
   typeof value === "string" &&
+  maybe(linkIndex, "number") &&
+  maybe(ofAll, "string") &&
   /^net\/ipv[46]\/conf\/(?!\.{1,2}\/)[^/]+\/(force_)?forwarding$/.test(path);
 
 const isPort = ({ address, hostPort, insidePort, protocol }: Json): boolean =>

@@ -13,15 +13,16 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readSync,
+  readFileSync,
   renameSync,
+  type Stats,
   statSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import { CommandFailure, EX_DATAERR } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
-import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
+import { readRegularFile } from "@cm4all/command/regular-file";
 import { Fd, flock, isErrno, readBootId, tryFlock } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
 import { newRecordPath, RECORD_DIRECTORY, recordName, recordPath } from "./paths.ts";
@@ -29,8 +30,8 @@ import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.t
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW, O_TRUNC } = constants;
 
-/** Far more than most records need: enough for some 5000 published ports. */
-const RECORD_BYTES_MAX = 256 * 1024;
+/** Larger than any record: a description has at most 1 MiB, and its record a few times as much. */
+const RECORD_BYTES_MAX = 16 * 1024 * 1024;
 
 /** The record's file, open and locked. The owner closes it, which unlocks it. */
 export class RecordFile {
@@ -67,9 +68,13 @@ export class RecordFile {
 
   /** Returns the record; undefined if the file has none. */
   read(): NamespaceRecord | undefined {
-    const buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX);
-    const length = readSync(this.#fd.number, buffer, 0, buffer.length, 0);
-    return parseRecord(buffer.toString("utf8", 0, length));
+    try {
+      // Opened anew, because the descriptor that has the lock may be at the end of the file.
+      const path = `/proc/self/fd/${this.#fd.number}`;
+      return parseRecord(readRegularFile(path, RECORD_BYTES_MAX).toString());
+    } catch (error) {
+      throw fileFailure(`cannot read ${this.#path}`, error);
+    }
   }
 
   /**
@@ -134,11 +139,44 @@ function isSameFile(fd: number, path: string): boolean {
  */
 export function peekRecord(name: string): NamespaceRecord | undefined {
   try {
-    return parseRecord(readRegularFile(recordPath(name), MAX_TEXT_FILE).toString());
+    return parseRecord(readRegularFile(recordPath(name), RECORD_BYTES_MAX).toString());
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
     throw fileFailure(`cannot read ${recordPath(name)}`, error);
   }
+}
+
+/**
+ * Returns the pid of the process that has locked the record of a name; undefined if none has. Takes
+ * no lock, because that would make a concurrent `up` fail.
+ */
+export function recordOwner(name: string): number | undefined {
+  for (;;) {
+    const file = statRecord(name);
+    if (file === undefined) return undefined;
+    const pid = flockOwner(file, readFileSync("/proc/locks", "utf8"));
+    // A write replaces the file, and the new file is locked in place of the former one.
+    if (pid !== undefined || file.ino === statRecord(name)?.ino) return pid;
+  }
+}
+
+const statRecord = (name: string): Stats | undefined =>
+  statSync(recordPath(name), { throwIfNoEntry: false });
+
+/**
+ * Finds the pid of the process that has a lock of flock(2) on a file; undefined if none has.
+ * @param locks the content of /proc/locks
+ * @see proc_locks(5); makedev(3) for the encoding of a device number
+ */
+function flockOwner({ dev, ino }: Pick<Stats, "dev" | "ino">, locks: string): number | undefined {
+  const device = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)]
+    .map((number) => number.toString(16).padStart(2, "0"))
+    .join(":");
+  for (const line of locks.split("\n")) {
+    const [, pid, where] = /^\d+: FLOCK +\S+ +\S+ +(\d+) (\S+) /.exec(line) ?? [];
+    if (where === `${device}:${ino}`) return Number(pid);
+  }
+  return undefined;
 }
 
 /** Returns the records of this boot, by name. */

@@ -17,6 +17,11 @@ export interface Forwarding extends PublishedPort {
 export interface LinkRules {
   /** The link on the host. */
   readonly link: string;
+  /**
+   * The VLANs on that link. The firewall needs their names, because the hooks see a packet of a VLAN
+   * only as one of the VLAN's own link.
+   */
+  readonly vlans: readonly string[];
   readonly masquerade: readonly ("ipv4" | "ipv6")[];
   readonly publish: readonly Forwarding[];
 }
@@ -69,6 +74,7 @@ export const hasNat = ({ masquerade, publish }: LinkRules): boolean =>
 function linkRules(link: VethDescription, namespace: string): LinkRules {
   return {
     link: hostNameOf(link, namespace),
+    vlans: (link.outside.vlans ?? []).map((vlan) => vlan.name),
     masquerade: link.masquerade?.value ?? [],
     publish: link.publish.map(({ value }) => ({ ...value, to: publishedTargets(link, value) })),
   };

@@ -37,7 +37,7 @@ export function undoOne(holdings: Holdings, undo: Undo): void {
       deleteTable(tableName(name), holdings.lock?.());
       return;
     case "restore-forwarding":
-      restoreForwarding(name, holdings.settings, () => {
+      restoreForwarding(name, holdings.host, holdings.settings, () => {
         holdings.settings = [];
         holdings.save?.();
       });

@@ -175,6 +175,37 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("1");
     });
 
+    it("leaves forwarding enabled if another program has enabled it for all links meanwhile", () => {
+      sandbox.writeDescription("a", '[outside]\nmasquerade = "ipv4"\n');
+      succeed("up", "a");
+      sandbox.output("sysctl", "-w", "net.ipv4.ip_forward=1");
+      succeed("down", "a");
+      expect(forwarding("eth0")).toBe("1");
+      // A link that the administrator has closed in spite of that is closed again.
+      sandbox.output("sysctl", "-w", "net.ipv4.conf.eth0.forwarding=0");
+      succeed("up", "a");
+      expect(forwarding("eth0")).toBe("1");
+      succeed("down", "a");
+      expect(forwarding("eth0")).toBe("0");
+    });
+
+    it("restores the settings of an uplink that was renamed, and not those of another link", () => {
+      for (const name of ["a", "b"])
+        sandbox.writeDescription(
+          name,
+          `[outside]\nmasquerade = "ipv4"\nuplinks = ["${name === "a" ? "eth0" : "wan9"}"]\n`,
+        );
+      succeed("up", "a");
+      sandbox.output("ip", "link", "set", "eth0", "name", "wan9");
+      sandbox.output("ip", "link", "add", "eth0", "type", "bridge");
+      sandbox.output("sysctl", "-w", "net.ipv4.conf.eth0.forwarding=1");
+      succeed("up", "b");
+      succeed("down", "a");
+      expect(forwarding("wan9")).toBe("1");
+      succeed("down", "b");
+      expect([forwarding("wan9"), forwarding("eth0")]).toEqual(["0", "1"]);
+    });
+
     it("restores the host's settings even if the record of a removed namespace still exists", () => {
       for (const name of ["a", "b"]) {
         sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
@@ -359,6 +390,18 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       const before = sandbox.state();
       expect(run("up", "web").status).toBe(1);
       expect([sandbox.state(), tables(), forwarding("eth0")]).toEqual([before, "", "0"]);
+    });
+
+    it("Control-C reaches neither the nft that loads the table nor the one that deletes it", () => {
+      sandbox.writeDescription("web", ends);
+      // As the terminal does it: to all processes of the group.
+      const interrupt = '[ "$1" != -f ] || kill -s INT -- -$(($(ps -o pgid= -p $PPID)))';
+      sandbox.write("/run/bin/nft", `#!/bin/sh\n${interrupt}\nexec /usr/sbin/nft "$@"\n`, "755");
+      const before = sandbox.state();
+      const up = "PATH=/run/bin:$PATH exec setsid --wait node";
+      const { status, stderr } = sandbox.run("sh", "-c", `${up} ${program.program} up web`);
+      expect(stderr).toContain("ended by SIGINT; everything has been undone\n");
+      expect([status, sandbox.state(), tables()]).toEqual([130, before, ""]);
     });
 
     it("list reports what somebody has removed", () => {

@@ -35,6 +35,27 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
     });
   });
 
+  it("check names the process that is at work, and ends with 75", async () => {
+    sandbox.writeScript("web", waiting);
+    const started = sandbox.start("sh", "-c", `echo $$; exec node ${program.program} up web`);
+    const [pid] = (await started.printed(/^\d+\nstarted/)).split("\n");
+    const check = () => sandbox.run("node", program.program, "check", "web");
+    expect(check()).toMatchObject({
+      status: 75,
+      stderr: `cm4all-spawn-netns: process ${pid} is at work on web now\n`,
+    });
+    sandbox.output("kill", "-KILL", String(pid));
+    await started.exited();
+    // The pid of the killed process now belongs to another process.
+    sandbox.output("sed", "-i", `s/"pid":${pid},/"pid":1,/`, "/run/cm4all-spawn-netns/web.json");
+    expect(check()).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining("remove what an unfinished up or down has left behind\n"),
+    });
+    sandbox.output("touch", "/run/go-on");
+    expect((await start("down", "web").end()).status).toBe(0);
+  });
+
   it("one of many runs for the same name wins, each time", async () => {
     sandbox.writeScript("web", "#!/bin/sh\n");
     for (let round = 0; round < 5; round++) {

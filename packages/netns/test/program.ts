@@ -19,7 +19,7 @@ export function copyProgram(): BundleCopy {
   return copy;
 }
 
-/** Builds a program of this directory. @param name `driver` or `writer` */
+/** Builds a program of this directory. @param name `driver`, `leaderless` or `writer` */
 export async function buildTestProgram(name: string): Promise<BundleCopy> {
   const directory = mkdtempSync(join(tmpdir(), `${name}-`));
   const program = join(directory, `${name}.js`);

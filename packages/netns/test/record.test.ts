@@ -40,6 +40,20 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)("the record
     }
   });
 
+  it("is read as a whole, however large it is", () => {
+    sandbox.writeScript("web", "#!/bin/sh\n");
+    expect(run("up", "web")).toMatchObject({ status: 0 });
+    const enlarge = `const { readFileSync, writeFileSync } = require("node:fs");
+const record = JSON.parse(readFileSync("${RECORD}", "utf8"));
+record.pool = Array(100_000).fill("10.213.0.4/30");
+writeFileSync("${RECORD}", JSON.stringify(record) + "\\n");`;
+    sandbox.output("node", "-e", enlarge);
+    expect(run("up", "web").stderr).toContain('"down web" deletes it');
+    expect(run("list").stdout).toContain("complete");
+    expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
+    expect(run("list").stdout).not.toContain("web");
+  });
+
   it("lets `down` remove the namespace even if /run is full", () => {
     sandbox.writeScript("web", "#!/bin/sh\n");
     expect(run("up", "web")).toMatchObject({ status: 0 });

@@ -4,7 +4,7 @@
  */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { copyProgram } from "./program.ts";
+import { buildTestProgram, copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
 
 const DNS = '[dns]\nservers = ["10.0.5.1"]\n';
@@ -72,6 +72,36 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       );
       succeed("down", "web");
       expect(links()).toBe("lo");
+    });
+
+    it("up that fails ends a process whose first thread has ended, and list counts it", async () => {
+      using leaderless = await buildTestProgram("leaderless");
+      const script = (status: number) => `#!/bin/sh
+setsid node ${leaderless.program} >/dev/null 2>&1 &
+until grep -q "State:.Z" /proc/$!/status; do sleep 0.05; done
+echo $!
+exit ${status}
+`;
+      const gone = (pid: string) =>
+        sandbox.output(
+          "timeout",
+          "5",
+          "sh",
+          "-c",
+          `while [ -e /proc/${pid} ]; do sleep 0.05; done`,
+        );
+      sandbox.writeScript("web", script(1));
+      gone(run("up", "web").stdout.trim());
+      sandbox.writeScript("web", script(0));
+      const pid = succeed("up", "web").trim();
+      const listed = () => JSON.parse(succeed("list", "--json"));
+      expect(listed()).toMatchObject([{ name: "web", processes: 1 }]);
+      // The namespace is found through its process.
+      sandbox.output("ip", "netns", "delete", "web");
+      succeed("down", "web");
+      expect(links()).toBe("lo");
+      sandbox.output("kill", "-KILL", pid);
+      gone(pid);
     });
 
     it("down removes a link that has no host's end from a namespace that has lost its name", () => {

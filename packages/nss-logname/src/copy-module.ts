@@ -78,7 +78,8 @@ function readSource(path: string): Source {
 
 /** Returns this system's modules: one beside this program, as after a build, and installed ones. */
 function findSources(): Source[] {
-  const paths = findLibraries(new Tree("/")).modules.map(({ path }) => path);
+  using system = new Tree("/");
+  const paths = findLibraries(system).modules.map(({ path }) => path);
   const program = process.argv[1];
   if (program !== undefined) paths.unshift(`${dirname(realpathSync(program))}/${moduleName}`);
   return paths.flatMap((path) => trySource(path) ?? []);

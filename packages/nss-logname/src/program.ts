@@ -66,7 +66,7 @@ export function makeProgram(): Command {
 }
 
 function install({ root, copyModule: wantsModule = false, module }: Options): void {
-  const tree = openTree(root);
+  using tree = openTree(root);
   // The steps that may be refused come first, then the module, then the line that makes glibc
   // load it.
   using change = new ConfigurationChange(tree, addService);
@@ -89,7 +89,8 @@ function warnWithoutModule(tree: Tree): void {
 }
 
 function remove({ root }: Options): void {
-  using change = new ConfigurationChange(openTree(root), removeService);
+  using tree = openTree(root);
+  using change = new ConfigurationChange(tree, removeService);
   if (change.isNeeded) change.write();
   console.log(
     change.isNeeded
@@ -99,7 +100,8 @@ function remove({ root }: Options): void {
 }
 
 function status({ root }: Options): void {
-  const sections = readStatus(openTree(root));
+  using tree = openTree(root);
+  const sections = readStatus(tree);
   console.log(formatSections(sections));
   if (!sections.every((section) => section.isGood)) process.exitCode = EX_UNAVAILABLE;
 }

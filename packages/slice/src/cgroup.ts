@@ -4,13 +4,20 @@
  * @see the kernel's Documentation/admin-guide/cgroup-v2.rst
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 // Only these modules are imported, because @cm4all/cgroup and @cm4all/linux as a whole load the
 // ffi-rs addon.
 import { tryFindCgroup2 } from "@cm4all/cgroup/mount";
 import { parseFlatKeyed, parseSingleValue } from "@cm4all/cgroup/parse";
 import { isErrno } from "@cm4all/command/files";
-import { textOf } from "@cm4all/linux/byte-string";
+import {
+  type ByteString,
+  bytesOf,
+  bytesOfText,
+  joinPath,
+  latin1Of,
+  nodePathOf,
+  textOf,
+} from "@cm4all/linux/byte-string";
 
 /** A limit of the kernel; its `max` becomes `infinity`, as in systemd's units. */
 export type Limit = number | "infinity";
@@ -50,18 +57,29 @@ export function parseLimit(text: string): Limit | undefined {
 }
 
 /** Reads and parses a file of the cgroup; returns undefined if there is no such file. */
-function tryRead<T>(directory: string, file: string, parse: (text: string) => T): T | undefined {
+function tryRead<T>(
+  directory: ByteString,
+  file: string,
+  parse: (text: string) => T,
+): T | undefined {
   try {
-    return parse(readFileSync(join(directory, file), "utf8"));
+    return parse(readFileSync(nodePathOf(joinPath(directory, bytesOfText(file))), "utf8"));
   } catch (error) {
-    // ENODEV: the cgroup was removed after its file was opened.
-    if (isErrno(error, "ENOENT", "ENODEV")) return undefined;
+    if (isOutOfReach(error)) return undefined;
     throw error;
   }
 }
 
+/**
+ * Returns true for the error of a call with a path that does not exist; with ENODEV, the cgroup was
+ * removed after its file was opened; with ENAMETOOLONG, cgroups are nested so deeply that the path
+ * is longer than PATH_MAX.
+ */
+const isOutOfReach = (error: unknown): boolean =>
+  isErrno(error, "ENOENT", "ENODEV", "ENAMETOOLONG");
+
 /** Reads the usage of the cgroup `directory`. */
-export function readUsage(directory: string): CgroupUsage {
+export function readUsage(directory: ByteString): CgroupUsage {
   return {
     cpuUsec: tryRead(directory, "cpu.stat", parseFlatKeyed)?.get("usage_usec"),
     memoryBytes: tryRead(directory, "memory.current", parseSingleValue),
@@ -80,28 +98,27 @@ export function readUsage(directory: string): CgroupUsage {
 /**
  * Reads the cgroup `directory` and the cgroups below it.
  * @param descend returns true if the children of a cgroup with the given name are to be read
- * @returns undefined if there is no such cgroup (any more)
+ * @returns undefined if there is no such cgroup (any more), or if its path is longer than PATH_MAX
  */
 export function tryReadTree(
-  directory: string,
+  directory: ByteString,
   name: string,
   descend: (name: string) => boolean,
 ): CgroupNode | undefined {
-  let names: string[];
+  let names: ByteString[];
   try {
-    names = readdirSync(directory, { withFileTypes: true })
+    names = readdirSync(nodePathOf(directory), { withFileTypes: true, encoding: "buffer" })
       .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name);
+      .map((entry) => bytesOf(entry.name));
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENODEV")) return undefined;
+    if (isOutOfReach(error)) return undefined;
     throw error;
   }
-  const children = descend(name)
-    ? names.sort().map((child) => tryReadTree(join(directory, child), child, descend))
-    : [];
-  return {
-    name,
-    usage: readUsage(directory),
-    children: children.filter((child) => child !== undefined),
-  };
+  const children: CgroupNode[] = [];
+  if (descend(name))
+    for (const child of names.sort((a, b) => (latin1Of(a) < latin1Of(b) ? -1 : 1))) {
+      const node = tryReadTree(joinPath(directory, child), textOf(child), descend);
+      if (node !== undefined) children.push(node);
+    }
+  return { name, usage: readUsage(directory), children };
 }

@@ -15,7 +15,9 @@ import { checkUsage, makeUnits, type SourceOptions } from "./sources.ts";
 import {
   ADMIN_UNIT_DIR,
   findOverridden,
+  forgetUnread,
   isReadByRunningSystemd,
+  noteUnread,
   reloadSystemd,
 } from "./systemd.ts";
 
@@ -34,8 +36,7 @@ interface Target {
   readonly directory: UnitDirectory;
 }
 
-function openTarget({ root, unitDir }: TargetOptions): Target {
-  const tree = openTree(root);
+function targetIn(tree: Tree, { unitDir }: TargetOptions): Target {
   const path = tree.resolve(unitDir);
   return { tree, path, directory: new UnitDirectory(tree, path) };
 }
@@ -45,8 +46,9 @@ export async function install(
   name: string | undefined,
   options: TargetOptions & SourceOptions,
 ): Promise<void> {
-  const units = await makeUnits(name, options);
-  const target = openTarget(options);
+  using tree = openTree(options.root);
+  const units = await makeUnits(name, options, tree);
+  const target = targetIn(tree, options);
   const { directory } = target;
   carryOut(planInstall(directory, units, { force: options.force ?? false }), target, options);
   if (name !== undefined) return;
@@ -60,13 +62,16 @@ export async function install(
 /** Removes the unit of one slice, or all generated units. @throws CommandFailure */
 export function remove(name: string | undefined, options: TargetOptions): void {
   const unit = checkUsage(() => sliceUnit(name));
-  const target = openTarget(options);
+  using tree = openTree(options.root);
+  const target = targetIn(tree, options);
   const { directory } = target;
   const units = name === undefined ? [unit, ...listGenerated(directory)] : [unit];
   carryOut(planRemove(directory, units, { force: options.force ?? false }), target, options);
 }
 
 function carryOut(plan: readonly Change[], target: Target, options: TargetOptions): void {
+  const isRead = !options.dryRun && isReadByRunningSystemd(options.root, target.path);
+  const unread = isRead ? noteUnread(plan.filter(isChange).map(({ unit }) => unit)) : [];
   for (const change of plan) {
     // The standard output of a dry run is a diff and nothing else.
     if (!isChange(change)) (options.dryRun ? console.error : console.log)(tellUnchanged(change));
@@ -78,10 +83,9 @@ function carryOut(plan: readonly Change[], target: Target, options: TargetOption
         process.stdout.write(diffOf(change));
     }
   }
-  const changed = plan.filter(isChange).map(({ unit }) => unit);
-  if (options.dryRun || changed.length === 0) return;
-  if (!isReadByRunningSystemd(options.root, target.path)) return;
-  reloadSystemd(changed);
+  if (unread.length === 0) return;
+  reloadSystemd(unread);
+  forgetUnread();
   console.log("reloaded systemd");
 }
 

@@ -33,13 +33,16 @@ const gently = { force: false };
 
 let directory: string;
 let path: string;
+let tree: Tree;
 let units: UnitDirectory;
 beforeEach(() => {
   directory = join(mkdtempSync(join(tmpdir(), "slice-install-")), "etc/systemd/system");
   path = join(directory, SLICE_UNIT);
-  units = new UnitDirectory(new Tree("/"), directory);
+  tree = new Tree("/");
+  units = new UnitDirectory(tree, directory);
 });
 afterEach(() => {
+  tree[Symbol.dispose]();
   rmSync(join(directory, "../../.."), { recursive: true });
 });
 

@@ -1,4 +1,5 @@
 import { runCommand } from "@cm4all/command/run";
+import { openTree } from "@cm4all/command/tree";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { directives } from "./directives.ts";
 import { install, remove, type TargetOptions } from "./install-command.ts";
@@ -50,7 +51,8 @@ addSourceOptions(program.command("generate"))
   .description("print the unit of the slice")
   .argument(NAME, NAME_HELP)
   .action(async (name: string | undefined, options: SourceOptions) => {
-    for (const unit of (await makeUnits(name, options)).values()) {
+    using tree = openTree(options.config === undefined ? options.root : undefined);
+    for (const unit of (await makeUnits(name, options, tree)).values()) {
       process.stdout.write(unit);
       return;
     }

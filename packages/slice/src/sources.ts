@@ -2,7 +2,7 @@
 import { CommandFailure, EX_CONFIG, EX_USAGE } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
-import { openTree } from "@cm4all/command/tree";
+import type { Tree } from "@cm4all/command/tree";
 import type { SliceConfig } from "./config.ts";
 import { DirectiveError } from "./directives.ts";
 import { SliceNameError, sliceUnit } from "./name.ts";
@@ -23,11 +23,10 @@ export interface SourceOptions {
 const EMPTY_CONFIG: SliceConfig = { settings: new Map(), nested: new Map() };
 
 /** Returns the configuration file's text and its path on this system; undefined without a file. */
-function readConfigFile({
-  config,
-  root,
-}: SourceOptions): { file: string; text: Buffer } | undefined {
-  const tree = openTree(config === undefined ? root : undefined);
+function readConfigFile(
+  { config }: SourceOptions,
+  tree: Tree,
+): { file: string; text: Buffer } | undefined {
   const file = typeof config === "string" ? config : tree.show(CONFIG_FILE);
   try {
     if (typeof config === "string") return { file, text: readRegularFile(file, MAX_TEXT_FILE) };
@@ -40,8 +39,8 @@ function readConfigFile({
 }
 
 /** Reads the configuration. @throws CommandFailure */
-async function readConfig(options: SourceOptions): Promise<SliceConfig> {
-  const found = options.config === false ? undefined : readConfigFile(options);
+async function readConfig(options: SourceOptions, tree: Tree): Promise<SliceConfig> {
+  const found = options.config === false ? undefined : readConfigFile(options, tree);
   if (found === undefined) return EMPTY_CONFIG;
   // Loaded only here, because loading the TOML parser takes time.
   const { ConfigError, parseConfig } = await import("./config.ts");
@@ -85,17 +84,19 @@ function makeUnit(settings: Settings, name: string | undefined): string {
 /**
  * Returns the texts of units by their names: the unit of the slice `name`; without a name, that
  * of the slice itself and then those of all slices that the configuration file nests in it.
+ * @param tree holds the default configuration file
  * @throws CommandFailure
  */
 export async function makeUnits(
   name: string | undefined,
   options: SourceOptions,
+  tree: Tree,
 ): Promise<Map<string, string>> {
   const { unit, assigned } = checkUsage(() => ({
     unit: sliceUnit(name),
     assigned: parseAssignments(options.property),
   }));
-  const config = await readConfig(options);
+  const config = await readConfig(options, tree);
   const units = new Map([[unit, makeUnit(settingsOf(config, name, assigned), name)]]);
   if (name === undefined)
     for (const [child, settings] of config.nested)

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { watch } from "@cm4all/command/screen";
+import { bytesOfText } from "@cm4all/linux/byte-string";
 import { type CgroupNode, findCgroup2, tryReadTree } from "./cgroup.ts";
 import { cgroupOf, sliceUnit } from "./name.ts";
 import { checkUsage } from "./sources.ts";
@@ -27,7 +28,7 @@ export async function status(name: string | undefined, options: StatusOptions): 
   const descend = (child: string) => options.all === true || child.endsWith(".slice");
   const read = () => {
     try {
-      return tryReadTree(directory, unit, descend);
+      return tryReadTree(bytesOfText(directory), unit, descend);
     } catch (error) {
       throw fileFailure(`cannot read ${directory}`, error);
     }

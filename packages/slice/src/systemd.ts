@@ -1,9 +1,12 @@
 /** The parts of systemd that the installation deals with. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
+import { fileFailure, isErrno, replaceFile } from "@cm4all/command/files";
+import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import type { Tree } from "@cm4all/command/tree";
+import { isNestedUnit, SLICE_UNIT } from "./name.ts";
 
 /** The directory of an administrator's units, which override those of packages. */
 export const ADMIN_UNIT_DIR = "/etc/systemd/system";
@@ -36,6 +39,47 @@ export function findOverridden(tree: Tree, unit: string): string | undefined {
 export function isReadByRunningSystemd(root: string | undefined, directory: string): boolean {
   const ours = root === undefined && READ_BY_SYSTEMD.includes(directory);
   return ours && existsSync("/run/systemd/system");
+}
+
+/**
+ * Lists the units of changed files that systemd has not read yet, a line for each. So a change that
+ * systemctl has failed to apply, or before which the command was killed, is applied by the next
+ * command. After a boot, systemd has read everything.
+ */
+const UNREAD_FILE = "/run/cm4all-slice.unread";
+
+/**
+ * Notes that units are about to be changed. Returns them, and those that were noted earlier and
+ * have not been read by systemd since.
+ * @throws CommandFailure
+ */
+export function noteUnread(units: readonly string[]): string[] {
+  try {
+    const all = [...new Set([...readUnread(), ...units])];
+    if (units.length > 0) replaceFile(UNREAD_FILE, all.map((unit) => `${unit}\n`).join(""), 0o644);
+    return all;
+  } catch (error) {
+    throw fileFailure(`cannot read or write ${UNREAD_FILE}`, error);
+  }
+}
+
+function readUnread(): string[] {
+  try {
+    const lines = readRegularFile(UNREAD_FILE, MAX_TEXT_FILE).toString().split("\n");
+    return lines.filter((unit) => unit === SLICE_UNIT || isNestedUnit(unit));
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+/** Notes that systemd has read all units. @throws CommandFailure */
+export function forgetUnread(): void {
+  try {
+    rmSync(UNREAD_FILE, { force: true });
+  } catch (error) {
+    throw fileFailure(`cannot remove ${UNREAD_FILE}`, error);
+  }
 }
 
 function systemctl(...args: string[]): { succeeded: boolean; reason: string } {

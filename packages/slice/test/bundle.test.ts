@@ -117,6 +117,27 @@ describe("output that cannot be written", () => {
     expect(redirected("| true", args)).toEqual({ status: 0, stderr: "" });
   });
 
+  it.each([["directives"], ["--help"], ["--version"], ["status", "--cgroup-root", ".", "--json"]])(
+    "is reported if there is room for a part of the last line of %s",
+    (...args) => {
+      const whole = slice(...args.map((arg) => (arg === "." ? root : arg))).stdout;
+      // The limit of the file's size leaves two bytes less than the output needs.
+      const begin = 'head -c "$1" /dev/zero >full; shift; ulimit -f "$1"; shift';
+      const size = Math.ceil(whole.length / 1024) + 1;
+      const used = size * 1024 - whole.length + 2;
+      const command = ["-c", `${begin}; "$@" >>full`, "bash", `${used}`, `${size}`];
+      const { status, stderr } = spawnSync(
+        "bash",
+        [...command, process.execPath, bundle.program, ...args],
+        { encoding: "utf8", cwd: root, timeout: 20_000 },
+      );
+      expect({ status, stderr }).toEqual({
+        status: EX_IOERR,
+        stderr: "cm4all-slice: cannot write the output: EFBIG: file too large, write\n",
+      });
+    },
+  );
+
   it.each([
     [EX_IOERR, ["directives"]],
     [EX_USAGE, ["--bogus"]],
@@ -341,6 +362,26 @@ slice remove`,
 is-active --quiet system-cm4all.slice
 set-property --runtime system-cm4all.slice Markers=-needs-restart
 `);
+  });
+
+  it("makes systemd read a change again if it failed to do so, until it succeeds", () => {
+    const { status, stdout } = onSystem(
+      `slice install --no-config && exit 1
+slice install --no-config && exit 1
+slice install --no-config
+slice install --no-config
+test ! -e /run/cm4all-slice.unread`,
+      // The first reload fails, and so does the first change of a property.
+      'echo "$1" >>"$LOG"; test "$1" = is-active || test "$(grep -c "^$1" "$LOG")" -gt 1',
+    );
+    expect(status).toBe(0);
+    expect(log().split("\n")).toEqual([
+      "daemon-reload",
+      ...["daemon-reload", "is-active", "set-property"],
+      ...["daemon-reload", "is-active", "set-property"],
+      "",
+    ]);
+    expect(stdout).toMatch(/\nreloaded systemd\nunchanged .*\n$/);
   });
 
   it.each(["daemon-reload", "set-property"])("reports that systemctl %s fails", (command) => {

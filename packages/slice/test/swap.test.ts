@@ -49,7 +49,8 @@ it.each(["etc", "etc/systemd", "etc/systemd/system"])(
     });
     try {
       await once(swapper.stdout, "data");
-      const units = new UnitDirectory(openTree(join(directory, "image")), "/etc/systemd/system");
+      using tree = openTree(join(directory, "image"));
+      const units = new UnitDirectory(tree, "/etc/systemd/system");
       let written = 0;
       const attempt = (action: () => void) => {
         try {

@@ -1,6 +1,7 @@
 /** Runs the daemon's main thread: starts the parts of the daemon, and ends them on a signal. */
 import type { Server } from "node:net";
 import {
+  amount,
   CommandFailure,
   EX_CONFIG,
   EX_OSERR,
@@ -311,7 +312,7 @@ class Daemon {
   }
 
   #statusLine(): string {
-    return `STATUS=${this.#names} names`;
+    return `STATUS=${amount(this.#names, "name")}`;
   }
 
   /** Keeps the service manager's watchdog from expiring as long as the other threads answer. */

@@ -258,7 +258,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
       expect(manager.lines.find((line) => line.startsWith("MONOTONIC_USEC="))).toBeDefined();
       using client = daemon.connect();
       client.inodes("counted", { ipc: true });
-      await until(() => manager.lines.includes("STATUS=1 names"), "the status is reported");
+      await until(() => manager.lines.includes("STATUS=1 name"), "the status is reported");
     } finally {
       await daemon.stop();
       await until(() => manager.lines.includes("STOPPING=1"), "the stop is reported");

@@ -16,6 +16,8 @@ interface Common {
   readonly row: string;
   /** The text in the row; `{}` stands for the value. */
   readonly text: string;
+  /** The text if the value is 1; undefined if it is the same. */
+  readonly textOfOne?: string;
 }
 
 interface Numeric extends Common {

@@ -6,7 +6,7 @@ import { emptyHistogram, observe } from "./histogram.ts";
 describe("formatMetrics", () => {
   const common = { help: "", row: "row" } as const;
   const declarations = {
-    number: { ...common, kind: "counter", text: "{} numbers" },
+    number: { ...common, kind: "counter", text: "{} numbers", textOfOne: "{} number" },
     known: { ...common, kind: "gauge", label: "kind", values: ["a", "b"], text: "{}" },
     open: { ...common, kind: "counter", unit: "seconds", label: "scope", text: "{} in all" },
     peaks: {
@@ -36,6 +36,14 @@ describe("formatMetrics", () => {
       ["row", "3 numbers, 1 a, 2 b, 1.5 s in all"],
       ["other", "1.5 MiB on average, it is up"],
     ]);
+  });
+
+  it("has a singular for the value 1, and only for it", () => {
+    const { number } = declarations;
+    const texts = [0, 1, 2, 11].map(
+      (value) => formatMetrics({ number }, { number: value })[0]?.[1],
+    );
+    expect(texts).toEqual(["0 numbers", "1 number", "2 numbers", "11 numbers"]);
   });
 
   it("shows the mean of no values as 0", () => {

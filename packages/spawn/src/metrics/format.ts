@@ -14,7 +14,9 @@ export function formatMetrics(
   const rows = new Map<string, string[]>();
   for (const [key, declaration] of Object.entries(declarations)) {
     const texts = rows.get(declaration.row) ?? [];
-    texts.push(declaration.text.replace("{}", () => formatValue(declaration, values[key])));
+    const value = formatValue(declaration, values[key]);
+    const { text, textOfOne = text } = declaration;
+    texts.push((value === "1" ? textOfOne : text).replace("{}", () => value));
     rows.set(declaration.row, texts);
   }
   // A text that begins with "of " is a limit, which belongs to the number before it.

@@ -115,18 +115,21 @@ export const NAMESPACE_METRICS = {
     help: "Names that ended because they had expired or because of purge-namespaces.",
     row: "ended",
     text: "{} names",
+    textOfOne: "{} name",
   },
   sparedNames: {
     kind: "counter",
     help: "Number of times that a name was not ended because processes were running in its PID namespace.",
     row: "ended",
     text: "{} times spared because of processes",
+    textOfOne: "{} time spared because of processes",
   },
   initDeaths: {
     kind: "counter",
     help: "Inits of PID namespaces that ended by themselves.",
     row: "inits",
     text: "{} ended by themselves",
+    textOfOne: "{} ended by itself",
   },
   turnSeconds: {
     kind: "histogram",

@@ -11,6 +11,7 @@ export const REAPER_METRICS = {
     help: "Scopes that exist; without a scope, nothing can be accounted.",
     row: "cgroups",
     text: "{} scopes",
+    textOfOne: "{} scope",
   },
   watchedCgroups: {
     kind: "gauge",
@@ -23,6 +24,7 @@ export const REAPER_METRICS = {
     help: "Cgroups that have become empty and are kept until their records are in the journal.",
     row: "cgroups",
     text: "{} wait for the journal",
+    textOfOne: "{} waits for the journal",
   },
   releasedCgroups: {
     kind: "counter",
@@ -99,6 +101,7 @@ export const REAPER_METRICS = {
     label: "scope",
     row: "at limits",
     text: "{} processes killed for lack of memory",
+    textOfOne: "{} process killed for lack of memory",
   },
   scopeRefusedForks: {
     kind: "counter",
@@ -106,12 +109,14 @@ export const REAPER_METRICS = {
     label: "scope",
     row: "at limits",
     text: "{} forks refused",
+    textOfOne: "{} fork refused",
   },
   inotifyWatches: {
     kind: "gauge",
     help: "Inotify watches that are in use.",
     row: "watching",
     text: "{} watches",
+    textOfOne: "{} watch",
   },
   unwatchedDirectories: {
     kind: "gauge",
@@ -124,12 +129,14 @@ export const REAPER_METRICS = {
     help: "Number of times that the kernel lost events and all directories were scanned again.",
     row: "watching",
     text: "{} rescans",
+    textOfOne: "{} rescan",
   },
   missedChanges: {
     kind: "counter",
     help: "Changes to cgroups that only the periodic check found, because events were missed.",
     row: "watching",
     text: "{} changes missed",
+    textOfOne: "{} change missed",
   },
   turnSeconds: {
     kind: "histogram",

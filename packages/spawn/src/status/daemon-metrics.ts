@@ -15,6 +15,7 @@ export const DAEMON_METRICS = {
     help: "Reloads that failed, so that the old configuration stayed in force.",
     row: "main thread",
     text: "{} failed reloads",
+    textOfOne: "{} failed reload",
   },
   configuration: {
     kind: "state",

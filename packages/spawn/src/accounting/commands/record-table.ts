@@ -1,6 +1,6 @@
 /** Formats records of the journal for a terminal. */
 import { scriptAttributes } from "@cm4all/cgroup";
-import { alignColumns, printable } from "@cm4all/command";
+import { alignColumns, padEnd, printable, widthOf } from "@cm4all/command";
 import { textOf } from "@cm4all/linux";
 import { formatReport } from "../../reaper/report.ts";
 import type { FoundRecord, RecordCondition, RecordSummary } from "../terms/records.ts";
@@ -30,11 +30,11 @@ export class RecordTable {
     if (!this.#isBegun) rows.unshift(TITLES);
     this.#isBegun = true;
     for (const [column, width] of this.#widths.entries())
-      this.#widths[column] = Math.max(width, ...rows.map((row) => row[column]?.length ?? 0));
+      this.#widths[column] = Math.max(width, ...rows.map((row) => widthOf(row[column] ?? "")));
     // The reason is the last column and needs no padding.
     return rows.map((row) =>
       row
-        .map((cell, column) => cell.padEnd(this.#widths[column] ?? 0))
+        .map((cell, column) => padEnd(cell, this.#widths[column] ?? 0))
         .join("  ")
         .trimEnd(),
     );

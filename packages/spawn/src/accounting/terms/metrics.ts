@@ -81,6 +81,7 @@ export const ACCOUNTING_METRICS = {
     help: "Waiting cgroups whose handlers fail while other handlers succeed; they are called again after pauses.",
     row: "handlers",
     text: "{} cgroups fail",
+    textOfOne: "{} cgroup fails",
   },
   failedHandlers: {
     kind: "counter",
@@ -112,12 +113,14 @@ export const ACCOUNTING_METRICS = {
     help: "Reports of cgroups in use that were passed to the script.",
     row: "handlers",
     text: "{} interim reports",
+    textOfOne: "{} interim report",
   },
   hostRestarts: {
     kind: "counter",
     help: "Number of times that the script host ended by itself and was started again.",
     row: "handlers",
     text: "{} restarts of the script host",
+    textOfOne: "{} restart of the script host",
   },
   journal: {
     kind: "state",
@@ -137,6 +140,7 @@ export const ACCOUNTING_METRICS = {
     help: "Records in the journal that are still needed.",
     row: "journal",
     text: "{} records",
+    textOfOne: "{} record",
   },
   unreadableRecords: {
     kind: "gauge",
@@ -149,6 +153,7 @@ export const ACCOUNTING_METRICS = {
     help: "Journal files that are partly damaged; they are kept, and their other records are used.",
     row: "journal",
     text: "{} damaged files",
+    textOfOne: "{} damaged file",
   },
   journalBytes: {
     kind: "gauge",
