@@ -125,7 +125,8 @@ export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
  * Runs `work` with the calling thread in a mount namespace of its own, and then returns the
  * thread to the old one. Mounts in the old namespace still propagate to the new one, but not the
  * other way round. From then on, the thread shares its root, working directory and umask with no
- * other thread; once it has returned, the first two are the root of the old namespace.
+ * other thread. When it has returned, its root and working directory are the root of the old
+ * namespace.
  * @param work must be synchronous
  */
 export function withNewMountNamespace<T>(work: () => T): T {

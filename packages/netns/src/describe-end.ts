@@ -77,7 +77,7 @@ function readMac(table: TomlTable): Buffer | undefined {
     );
   const bytes = Buffer.from(text.replaceAll(":", ""), "hex");
   if (((bytes[0] ?? 0) & 1) !== 0) throw table.error("mac", `${text} is a multicast address`);
-  if (bytes.every((byte) => byte === 0)) throw table.error("mac", "is all zeros");
+  if (bytes.every((byte) => byte === 0)) throw table.error("mac", `${text} is all zeros`);
   return bytes;
 }
 

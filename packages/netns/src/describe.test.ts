@@ -132,7 +132,7 @@ options = ["edns0"]
       '[inside]\nmac = "03:00:00:00:00:01"',
       "2: inside.mac: 03:00:00:00:00:01 is a multicast address",
     ],
-    ['[inside]\nmac = "00:00:00:00:00:00"', "2: inside.mac: is all zeros"],
+    ['[inside]\nmac = "00:00:00:00:00:00"', "2: inside.mac: 00:00:00:00:00:00 is all zeros"],
     ['[inside]\nup = "yes"', "2: inside.up: expected true or false, found a string"],
     [
       '[inside]\nup = false\nroutes = [{ to = "10.9.0.0/16" }]',

@@ -386,7 +386,7 @@ describe("on the files of a journal", () => {
 describe("on a daemon", () => {
   let server: Server | undefined;
 
-  /** Answers requests like the daemon's main thread. */
+  /** Answers requests as the daemon's main thread does. */
   async function serve(accounting: OfflineRecords | undefined): Promise<void> {
     const parts: Partial<DaemonParts> = { accounting };
     server = await listenForControl(

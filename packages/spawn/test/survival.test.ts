@@ -22,8 +22,8 @@ function initsOf(cgroup: ScratchCgroup): Map<string, number> {
 }
 
 /**
- * Waits for the inits of these names, and returns all inits: an init's command line can only be
- * read a moment after its start.
+ * Waits for the inits of these names, and returns all inits: an init's command line cannot be
+ * read until a moment after its start.
  */
 async function initsWith(
   cgroup: ScratchCgroup,

@@ -1,4 +1,4 @@
-/** Lets a handler have effects outside the process only after its beginning has been recorded. */
+/** Keeps a handler from having effects until the daemon has recorded that the handler has begun. */
 import type { EffectGate } from "../compat/index.ts";
 import { lua, raiseError } from "../lua.ts";
 import type { Scheduler } from "./scheduler.ts";

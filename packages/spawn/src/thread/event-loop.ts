@@ -9,7 +9,7 @@ import { type Histogram, observe } from "../metrics/histogram.ts";
 
 type Handler = (events: number) => void;
 
-/** A call that is planned for a point in time. */
+/** A call that is scheduled for a point in time. */
 export interface Timer {
   /** Cancels the call. Has no effect once the call has run. */
   cancel(): void;

@@ -58,7 +58,7 @@ describe("records", () => {
     expect(take()).toEqual([7, 8]);
   });
 
-  it("of a cgroup with another running handler are left where they are", () => {
+  it("of a cgroup that already has a running handler are left where they are", () => {
     add(entryOf(1), entryOf(2), entryOf(3));
     expect(take(10, ["boot:1", "boot:2"])).toEqual([3]);
     expect(take()).toEqual([1, 2]);

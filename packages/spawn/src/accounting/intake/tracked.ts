@@ -12,8 +12,8 @@ export interface Tracked {
   /** True if it is on the disk, and any record that it replaces is marked as gone. */
   isWritten: boolean;
   /**
-   * Resolves when it is written or will not be. If another record was to follow it, it resolves
-   * when the same holds for that record.
+   * Resolves when the record is written, or when it is certain that it will not be. If another
+   * record of the cgroup follows, resolves when this holds for that record.
    */
   written: Promise<void>;
   /** The record itself, until it is given to the journal. */

@@ -31,7 +31,7 @@ describe("known requests", () => {
     expect(prepared?.request.user).toEqual(user);
   });
 
-  it("have their namespaces in the order of the answer's descriptors, and room for these", () => {
+  it("list their namespaces in the order of the answer's descriptors, and have room for the descriptors", () => {
     const prepare = (request: Parameters<typeof encodeRequest>[0]) => {
       const bytes = Buffer.from(encodeRequest(request));
       return new KnownRequests().decode(bytes, bytes.length).prepared;
@@ -90,7 +90,7 @@ describe("known requests", () => {
     expect(() => decode(known, new Uint8Array(3))).toThrow("too short");
   });
 
-  /** Returns whether the result is kept: whether decoding the bytes again returns the first one. */
+  /** Returns whether the result is kept: whether decoding again returns the same object. */
   const isKept = (known: KnownRequests, bytes: Uint8Array) => {
     const first = decode(known, bytes);
     return decode(known, bytes) === first;

@@ -39,7 +39,7 @@ export class Responder {
     this.#refusals = new LogOnce(log);
   }
 
-  /** Answers the requests of a new connection, unless the connection waits or was closed. */
+  /** Answers the requests of a new connection, unless it has to wait or has been closed. */
   serve(connection: Connection): Accepted {
     const client = this.#clients.tryAdd(connection);
     return typeof client === "string" ? client : this.#ownerOf(client);
@@ -54,8 +54,9 @@ export class Responder {
     return {
       isStranger: client.isStranger,
       fellSilent: () => this.#clients.fellSilent(client),
-      // The messages of a client that seems capable are not inspected: its rights are checked when
-      // it makes a request, and it is then either privileged or refused.
+      // The messages of a client that seems to have CAP_SYS_ADMIN, and so is no stranger, are not
+      // inspected: its rights are checked when it makes a request, and it is then either privileged
+      // or refused.
       //
       // This is not a getter, because V8 makes a long-lived hidden class for each object with one.
       isWary: () => client.isStranger || (client.state === "allowed" && !client.isPrivileged),
