@@ -21,8 +21,8 @@ export interface LuaStream {
   readonly isStandard: boolean;
   /** True if writing has an effect outside the process: other processes may read the output. */
   readonly takesEffect: boolean;
-  /** The number of bytes that were written to the system through this stream. */
-  readonly bytesWritten: number;
+  /** Grows whenever the stream writes to the system, or runs a command. */
+  readonly effectCount: number;
   /** Reads up to `count` bytes; returns undefined at the end of the file. */
   read(count: number): string | undefined;
   readAll(): string;
@@ -81,8 +81,8 @@ export class LuaFile implements LuaStream {
     return this.opened.isClosed;
   }
 
-  get bytesWritten(): number {
-    return this.opened.bytesWritten;
+  get effectCount(): number {
+    return this.opened.effectCount;
   }
 
   get takesEffect(): boolean {
