@@ -148,8 +148,9 @@ export class LuaFile implements LuaStream {
   readNumber(): number | undefined {
     do this.#ahead = this.#ahead.replace(/^[ \t\n\v\f\r]+/, "");
     while (this.#ahead === "" && this.#fill());
-    // No number is expected to be longer than 200 characters.
-    while (this.#ahead.length < 200 && this.#fill());
+    // Any other character ends the number: waiting for more of a pipe might take for ever. No
+    // number is expected to be longer than 200 characters.
+    while (this.#ahead.length < 200 && /^[+\-.0-9A-Za-z]*$/.test(this.#ahead) && this.#fill());
     const match =
       /^[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)/.exec(
         this.#ahead,
