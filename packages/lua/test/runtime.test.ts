@@ -55,6 +55,22 @@ describe("loading", () => {
     expect(await script.handle()).toBe("");
   });
 
+  it("puts the default path in place of each ;; of $LUA_PATH_5_1", () => {
+    const pathWith = (value: string | undefined) => {
+      if (value === undefined) delete process.env["LUA_PATH_5_1"];
+      else process.env["LUA_PATH_5_1"] = value;
+      using script = new TestScript("print(package.path)");
+      return script.printed.trim();
+    };
+    const before = process.env["LUA_PATH_5_1"];
+    try {
+      const usual = pathWith(undefined);
+      expect(pathWith("/a/?.lua;;/b/?.lua;;")).toBe(`/a/?.lua;${usual};/b/?.lua;${usual};`);
+    } finally {
+      pathWith(before);
+    }
+  });
+
   it("keeps the handler that was defined when the script was loaded", async () => {
     using script = new TestScript(
       "function cgroup_released() print('first') cgroup_released = function() print('second') end end",
