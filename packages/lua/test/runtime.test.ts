@@ -284,6 +284,16 @@ describe("handlers", () => {
     expect(await script.handle()).toMatch(/^false\t.*script\.lua:1: Stale object\n$/);
   });
 
+  it("leave no coroutine that runs after the script has been closed", async () => {
+    const code =
+      "function cgroup_released() coroutine.wrap(function() wait(1) print('late') end)() end";
+    using script = new TestScript(code, { open: openWait });
+    await script.handle();
+    script.runtime.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(script.printed).toBe("");
+  });
+
   it("can be resumed by other Lua code, which completes them", async () => {
     using script = new TestScript(`
       function cgroup_released(c)
