@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { decodeRequest, encodeDatagram, encodeError, encodeResponse } from "@cm4all/spawn-protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -112,6 +112,24 @@ describe("SpawnClient", () => {
       "unavailable",
       "@nobody-listens-here: no spawn daemon listens there",
     ]);
+  });
+
+  it("counts as unavailable whatever the reason why connecting fails", async () => {
+    const directory = mkdtempSync("/tmp/spawn-client-");
+    try {
+      symlinkSync("loop", `${directory}/loop`);
+      for (const [socket, errno] of [
+        ["/dev/null/socket", "ENOTDIR"],
+        [`${directory}/loop`, "ELOOP"],
+        ["/dev/null", "ECONNREFUSED"],
+      ] as const)
+        expect(await failure(connect({ socket }))).toEqual([
+          "unavailable",
+          expect.stringMatching(errno === "ECONNREFUSED" ? /no spawn daemon/ : errno),
+        ]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 

@@ -11,6 +11,7 @@ import {
   MSG_TRUNC,
   SOCK_NONBLOCK,
   SOCK_SEQPACKET,
+  SyscallError,
   send,
   socket,
 } from "@cm4all/linux";
@@ -135,7 +136,7 @@ function tryConnect(fd: Fd, address: string): true | undefined {
       throw new SpawnError("unavailable", `${address}: no spawn daemon listens there`, {
         cause: error,
       });
-    if (isErrno(error, "EACCES", "EPERM", "EPROTOTYPE"))
+    if (error instanceof SyscallError)
       throw new SpawnError("unavailable", `${address}: cannot connect: ${errorText(error)}`, {
         cause: error,
       });

@@ -2,7 +2,17 @@
  * Runs the cases, one after the other on one system, and prints a line for each. If a case needs a
  * reboot, the run continues after the reboot.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
 import type { Case, Context } from "./case.ts";
 import { cases } from "./cases/index.ts";
 import { attempt, limitCommands, log, logTo } from "./tools/shell.ts";
@@ -35,9 +45,13 @@ function readState(): State {
   throw new Error(`the machine restarted by itself during ${name}; see its console`);
 }
 
-/** Saves the state so that it survives a crash of the machine. */
+/** Saves the state so that after a crash of the machine, either it or the last state is there. */
 function saveState(state: State): void {
-  writeFileSync(STATE, JSON.stringify(state), { flush: true });
+  writeFileSync(`${STATE}.new`, JSON.stringify(state), { flush: true });
+  renameSync(`${STATE}.new`, STATE);
+  const directory = openSync(dirname(STATE), "r");
+  fsyncSync(directory);
+  closeSync(directory);
 }
 
 async function run(name: string, item: Case, state: State, plan: Plan): Promise<void> {

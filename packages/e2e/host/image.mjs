@@ -2,8 +2,8 @@
 /** Makes the root tree and the disk image, which are kept in a cache directory. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const treeScript = fileURLToPath(new URL("tree.sh", import.meta.url));
@@ -28,15 +28,24 @@ export function cacheDirectory() {
  * @returns the tree's directory
  */
 export function rootTree(suite, architecture) {
+  const scripts = treeScripts(suite, architecture);
+  return cached(`tree-${suite}-${architecture}`, scripts, (path) => [
+    ...scripts.slice(0, -1),
+    ...[suite, architecture, path],
+  ]);
+}
+
+/**
+ * Returns the scripts that make a root tree; the last one is the one to run.
+ * @param {string} suite @param {string} architecture
+ */
+function treeScripts(suite, architecture) {
   const around = [
     ...(architecture === ours() ? [] : [foreignScript]),
     ...(suite === "bookworm" ? [nodeScript] : []),
   ];
   if (around.length > 1) throw new Error(`no tree of ${suite} for ${architecture}`);
-  return cached(`tree-${suite}-${architecture}`, [treeScript, ...around], (path) => [
-    ...(around.length === 0 ? [] : [treeScript]),
-    ...[suite, architecture, path],
-  ]);
+  return [treeScript, ...around];
 }
 
 /** Returns Debian's name for this machine's architecture. */
@@ -52,7 +61,8 @@ export function ours() {
  */
 export function diskImage(suite, architecture, tree) {
   const name = `disk-${suite}-${architecture}`;
-  return cached(name, [treeScript, diskScript], (path) => [tree, path]);
+  const scripts = [...treeScripts(suite, architecture), diskScript];
+  return cached(name, scripts, (path) => [tree, path]);
 }
 
 /**
@@ -71,13 +81,11 @@ export function cached(name, scripts, args) {
   if (existsSync(path)) return path;
   console.log(`making ${path}`);
   mkdirSync(cacheDirectory(), { recursive: true });
-  for (const old of readdirSync(cacheDirectory()))
-    if (old.startsWith(`${name}-`) && !old.startsWith(basename(path)))
-      rmSync(join(cacheDirectory(), old), { recursive: true, force: true });
   const unfinished = `${path}.new`;
-  // If another run is already making it, this run waits, and uses the result.
-  const make = '[ -e "$1" ] || { rm -rf "$2" && "${@:3}" && mv "$2" "$1"; }';
-  const command = [path, unfinished, script, ...args(unfinished)];
+  // If another run is already making it, this run waits, and uses the result. The others of this
+  // name are old, and are deleted.
+  const make = '[ -e "$1" ] || { rm -rf "$2"-* && "${@:4}" && mv "$3" "$1"; }';
+  const command = [path, join(cacheDirectory(), name), unfinished, script, ...args(unfinished)];
   const { status, error } = spawnSync(
     "flock",
     [join(cacheDirectory(), "lock"), "bash", "-c", make, "bash", ...command],

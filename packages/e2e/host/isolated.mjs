@@ -60,18 +60,37 @@ function makeCgroups(name) {
  */
 function below(directory) {
   const options = /** @type {const} */ ({ withFileTypes: true, encoding: "latin1" });
-  const children = readdirSync(bytes(directory), options).filter((entry) => entry.isDirectory());
+  const entries = ifThere(() => readdirSync(bytes(directory), options)) ?? [];
+  const children = entries.filter((entry) => entry.isDirectory());
   return [...children.flatMap(({ name }) => below(`${directory}/${name}`)), directory];
 }
 
 /** @param {string} path in latin1 */
 const bytes = (path) => Buffer.from(path, "latin1");
 
-/** @param {string} cgroup */
+/**
+ * Kills all processes in a cgroup and below it, some of which may remove cgroups meanwhile.
+ * @param {string} cgroup
+ */
 function killBelow(cgroup) {
-  for (const directory of below(cgroup))
-    for (const pid of readFileSync(bytes(`${directory}/cgroup.procs`), "utf8").split("\n"))
-      if (pid !== "") tryKill(Number(pid));
+  for (const directory of below(cgroup)) {
+    const pids = ifThere(() => readFileSync(bytes(`${directory}/cgroup.procs`), "utf8")) ?? "";
+    for (const pid of pids.split("\n")) if (pid !== "") tryKill(Number(pid));
+  }
+}
+
+/**
+ * Returns what `read` returns; undefined if the cgroup that it reads has been removed.
+ * @template T @param {() => T} read @returns {T | undefined}
+ */
+function ifThere(read) {
+  try {
+    return read();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT" || code === "ENODEV") return undefined;
+    throw error;
+  }
 }
 
 /** Ends the processes in a cgroup, and removes the cgroup when they have ended. @param {string} cgroup */

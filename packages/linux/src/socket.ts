@@ -329,7 +329,12 @@ export class MessageBuffer {
   }
 
   #send(fd: number, dataBytes: number, controlBytes: number, flags: number): number {
-    return libc.sendmsg(fd, this.#prepare(dataBytes, controlBytes), flags | MSG_NOSIGNAL);
+    const header = this.#prepare(dataBytes, controlBytes);
+    let result: number;
+    // A signal interrupts a call that waits with a timeout (SO_SNDTIMEO).
+    do result = libc.sendmsg(fd, header, flags | MSG_NOSIGNAL);
+    while (result === -EINTR);
+    return result;
   }
 }
 

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { closeSync, fstatSync, readSync, writeSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import * as linux from "../src/index.ts";
@@ -83,6 +84,24 @@ describe("AF_UNIX seqpacket sockets", () => {
     // If the descriptor were still open anywhere, this would wait for ever.
     expect(readSync(readEnd.number, Buffer.alloc(1))).toBe(0);
     for (const fd of [client, server, readEnd]) fd.close();
+  });
+
+  it("wait on if a signal interrupts a call with a timeout", () => {
+    const { client, server } = seqpacketPair();
+    const buffer = new linux.MessageBuffer(1024, 64);
+    const send = () => buffer.send(client.number, Buffer.alloc(1024), Buffer.alloc(0));
+    linux.setTimeoutOption(client.number, linux.SO_SNDTIMEO, 1);
+    while (send() !== undefined);
+    linux.setTimeoutOption(client.number, linux.SO_SNDTIMEO, 400);
+    const ignore = () => {};
+    process.on("SIGUSR2", ignore);
+    spawn("sh", ["-c", `sleep 0.1; kill -s USR2 ${process.pid}`], { stdio: "ignore" });
+    const startMs = performance.now();
+    expect(send()).toBeUndefined();
+    expect(performance.now() - startMs).toBeGreaterThan(390);
+    process.off("SIGUSR2", ignore);
+    client.close();
+    server.close();
   });
 
   it("report who connected", () => {

@@ -44,14 +44,18 @@ export function mostMiB(memoryMiB: number): number {
   return memoryMiB + OVERHEAD_MIB;
 }
 
-const PAGE_BYTES = 4096;
-
-/** Returns the memory that a process uses; undefined if it has ended. @see proc_pid_statm(5) */
+/**
+ * Returns the memory that a process uses, in bytes; undefined if it has ended. The figure of
+ * proc_pid_statm(5) would be in pages, whose size depends on the kernel.
+ * @see proc_pid_status(5) VmRSS
+ */
 export function residentBytes(pid: number | undefined): number | undefined {
   if (pid === undefined) return undefined;
   try {
-    const [, resident] = readFileSync(`/proc/${pid}/statm`, "latin1").split(" ");
-    return Number(resident) * PAGE_BYTES;
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    const [, resident] = /^VmRSS:\s*(\d+) kB$/m.exec(status) ?? [];
+    // A zombie has no memory, and no such line.
+    return resident === undefined ? undefined : Number(resident) * 1024;
   } catch {
     // The process has ended.
     return undefined;

@@ -94,6 +94,11 @@ export const EFFECTS: Readonly<Record<string, EffectCase>> = {
     code: "assert(pipe:close())",
     isSeen: (outside) => outside.exists("new"),
   },
+  "closing a pipe of the main chunk whose input was written there": {
+    main: "pipe = io.popen('cat > ' .. DIR .. '/new', 'w') pipe:write('x') pipe:flush()",
+    code: "assert(pipe:close())",
+    isSeen: (outside) => outside.exists("new"),
+  },
   "os.execute": {
     code: "os.execute('echo x > ' .. DIR .. '/new; exit 3')",
     isSeen: (outside) => outside.exists("new"),

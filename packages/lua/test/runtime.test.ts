@@ -55,6 +55,22 @@ describe("loading", () => {
     expect(await script.handle()).toBe("");
   });
 
+  it("puts the default path in place of each ;; of $LUA_PATH_5_1", () => {
+    const pathWith = (value: string | undefined) => {
+      if (value === undefined) delete process.env["LUA_PATH_5_1"];
+      else process.env["LUA_PATH_5_1"] = value;
+      using script = new TestScript("print(package.path)");
+      return script.printed.trim();
+    };
+    const before = process.env["LUA_PATH_5_1"];
+    try {
+      const usual = pathWith(undefined);
+      expect(pathWith("/a/?.lua;;/b/?.lua;;")).toBe(`/a/?.lua;${usual};/b/?.lua;${usual};`);
+    } finally {
+      pathWith(before);
+    }
+  });
+
   it("keeps the handler that was defined when the script was loaded", async () => {
     using script = new TestScript(
       "function cgroup_released() print('first') cgroup_released = function() print('second') end end",
@@ -266,6 +282,16 @@ describe("handlers", () => {
       "the handler of /system.slice/test.scope/a did not end within 0.05 s",
     );
     expect(await script.handle()).toMatch(/^false\t.*script\.lua:1: Stale object\n$/);
+  });
+
+  it("leave no coroutine that runs after the script has been closed", async () => {
+    const code =
+      "function cgroup_released() coroutine.wrap(function() wait(1) print('late') end)() end";
+    using script = new TestScript(code, { open: openWait });
+    await script.handle();
+    script.runtime.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(script.printed).toBe("");
   });
 
   it("can be resumed by other Lua code, which completes them", async () => {

@@ -137,7 +137,7 @@ export class Started {
   /** Waits until the command's output matches, and returns the output. */
   async printed(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.#stdout)) {
-      if (this.#process.exitCode !== null) throw new Error(`it ended: ${this.#stderr}`);
+      if (this.#hasEnded) throw new Error(`it ended: ${this.#stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     return this.#stdout;
@@ -150,8 +150,12 @@ export class Started {
 
   /** Waits until the command has ended; its output may still be open. */
   async exited(): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null)
-      await once(this.#process, "exit");
+    if (!this.#hasEnded) await once(this.#process, "exit");
+  }
+
+  /** True if the command has ended, by itself or by a signal. */
+  get #hasEnded(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
   }
 
   /** Waits until the command and all its output have ended. */

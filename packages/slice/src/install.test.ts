@@ -149,6 +149,8 @@ describe("listGenerated", () => {
     writeFileSync(join(directory, sliceUnit("foreign")), "[Unit]\n");
     writeFileSync(join(directory, "other.slice"), PLAIN);
     symlinkSync("/dev/null", join(directory, sliceUnit("masked")));
+    writeFileSync(join(directory, sliceUnit("huge")), "");
+    truncateSync(join(directory, sliceUnit("huge")), 2 * 1024 ** 2);
     expect(listGenerated(units)).toEqual([sliceUnit("ours")]);
   });
 });

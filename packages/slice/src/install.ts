@@ -5,7 +5,7 @@
  */
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
-import { MAX_TEXT_FILE } from "@cm4all/command/regular-file";
+import { MAX_TEXT_FILE, UnsuitableFileError } from "@cm4all/command/regular-file";
 import type { Found, Tree, TreeDirectory } from "@cm4all/command/tree";
 import { isNestedUnit } from "./name.ts";
 import { isGenerated } from "./unit.ts";
@@ -140,9 +140,20 @@ export function listGenerated(directory: UnitDirectory): string[] {
     .names()
     .filter(isNestedUnit)
     .filter((name) => {
-      const found = directory.look(name);
+      const found = lookForOurs(directory, name);
       return found.kind === "file" && isGenerated(found.content.toString());
     });
+}
+
+/** Looks at a unit that need not be ours. A file that is too large to be read is not ours. */
+function lookForOurs(directory: UnitDirectory, unit: string): Found {
+  try {
+    return directory.look(unit);
+  } catch (error) {
+    if (error instanceof CommandFailure && error.cause instanceof UnsuitableFileError)
+      return { kind: "special", what: "too large" };
+    throw error;
+  }
 }
 
 /** Returns true if the change has an effect. */

@@ -64,12 +64,17 @@ export function checkUsage<T>(make: () => T): T {
   }
 }
 
+/** Returns the name of a slice as a key of TOML, in quotes if it has a dot or a backslash. */
+function tomlKey(name: string): string {
+  return /^[\w-]+$/.test(name) ? name : `'${name}'`;
+}
+
 function settingsOf(config: SliceConfig, name: string | undefined, options: Settings): Settings {
   if (name === undefined) return mergeSettings(config.settings, options);
   const settings = config.nested.get(name);
   if (settings === undefined && options.size === 0)
     throw new CommandFailure(
-      `${sliceUnit(name)} is not configured: there is neither a [slice.${name}] in the configuration file nor a --property`,
+      `${sliceUnit(name)} is not configured: there is neither a [slice.${tomlKey(name)}] in the configuration file nor a --property`,
       EX_CONFIG,
     );
   return mergeSettings(settings ?? new Map(), options);

@@ -171,6 +171,7 @@ describe("generate", () => {
     fails(slice("generate", "-p", "ExecStart=x"), EX_USAGE, /: ExecStart: not a known directive/);
     fails(slice("generate", "a b"), EX_USAGE, /: "a b" is not a name/);
     fails(slice("generate", "web", "--no-config"), EX_CONFIG, /-web\.slice is not configured/);
+    fails(slice("generate", "a.b", "--no-config"), EX_CONFIG, / a \[slice\.'a\.b'\] in /);
     fails(slice("generate", "--config", inRoot("none")), EX_NOINPUT, /cannot read .*ENOENT/);
     configure("\nMemoryMax = 1.5\n");
     fails(slice("generate", "--root", root), EX_CONFIG, /slice\.toml:2: MemoryMax: expected/);

@@ -21,8 +21,8 @@ export interface LuaStream {
   readonly isStandard: boolean;
   /** True if writing has an effect outside the process: other processes may read the output. */
   readonly takesEffect: boolean;
-  /** The number of bytes that were written to the system through this stream. */
-  readonly bytesWritten: number;
+  /** Grows whenever the stream writes to the system, or runs a command. */
+  readonly effectCount: number;
   /** Reads up to `count` bytes; returns undefined at the end of the file. */
   read(count: number): string | undefined;
   readAll(): string;
@@ -81,8 +81,8 @@ export class LuaFile implements LuaStream {
     return this.opened.isClosed;
   }
 
-  get bytesWritten(): number {
-    return this.opened.bytesWritten;
+  get effectCount(): number {
+    return this.opened.effectCount;
   }
 
   get takesEffect(): boolean {
@@ -148,8 +148,9 @@ export class LuaFile implements LuaStream {
   readNumber(): number | undefined {
     do this.#ahead = this.#ahead.replace(/^[ \t\n\v\f\r]+/, "");
     while (this.#ahead === "" && this.#fill());
-    // No number is expected to be longer than 200 characters.
-    while (this.#ahead.length < 200 && this.#fill());
+    // Any other character ends the number: waiting for more of a pipe might take for ever. No
+    // number is expected to be longer than 200 characters.
+    while (this.#ahead.length < 200 && /^[+\-.0-9A-Za-z]*$/.test(this.#ahead) && this.#fill());
     const match =
       /^[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)/.exec(
         this.#ahead,

@@ -110,7 +110,7 @@ function runPrelude(L: LuaState): void {
 function searchPath(): string {
   const variable = (name: string) => environmentVariable(bytesOfLatin1(name));
   const path = variable("LUA_PATH_5_1") ?? variable("LUA_PATH");
-  return path === undefined ? DEFAULT_PATH : latin1Of(path).replace(";;", `;${DEFAULT_PATH};`);
+  return path === undefined ? DEFAULT_PATH : latin1Of(path).replaceAll(";;", `;${DEFAULT_PATH};`);
 }
 
 function exists(L: LuaState): number {

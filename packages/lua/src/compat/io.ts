@@ -185,9 +185,9 @@ function change(
   operation: (isWatched: boolean) => void,
 ): number {
   const perform = (taken?: () => void) => {
-    const before = file.bytesWritten;
+    const before = file.effectCount;
     const count = pushFileResult(L, undefined, () => operation(taken !== undefined));
-    if (file.bytesWritten > before) taken?.();
+    if (file.effectCount > before) taken?.();
     return count;
   };
   return file.takesEffect ? gate(L, perform) : perform();

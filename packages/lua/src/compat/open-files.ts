@@ -18,7 +18,8 @@ export class OpenFile {
   #pending = "";
   /** The position of the next byte to read or write; undefined if this is not a regular file. */
   position: number | undefined;
-  bytesWritten = 0;
+  /** Grows with each byte that is written to the system, and when a command is run. */
+  effectCount = 0;
   /** Called once, when closing begins. */
   onClosed: (() => void) | undefined;
 
@@ -63,7 +64,7 @@ export class OpenFile {
       const isPlaced = this.position !== undefined && !this.#append;
       const count = writeSome(this.fd, rest, isPlaced ? this.position : undefined);
       if (isPlaced && this.position !== undefined) this.position += count;
-      this.bytesWritten += count;
+      this.effectCount += count;
       rest = rest.subarray(count);
     }
   }
@@ -78,7 +79,10 @@ export class OpenFile {
     this.onClosed?.();
     try {
       this.flush();
-      this.#beforeClose?.(fd);
+      if (this.#beforeClose !== undefined) {
+        this.#beforeClose(fd);
+        this.effectCount++;
+      }
     } finally {
       this.#fd = undefined;
       closeSync(fd);

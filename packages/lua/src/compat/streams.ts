@@ -19,7 +19,7 @@ export class OutputStream implements LuaStream {
   readonly isStandard = true;
   /** Output does not count as an effect: it does no harm if a line is in the log twice. */
   readonly takesEffect = false;
-  readonly bytesWritten = 0;
+  readonly effectCount = 0;
 
   constructor(output: LineOutput) {
     this.#output = output;

@@ -216,6 +216,8 @@ export class Runtime {
   /** Drops all runs, and closes everything that is open. */
   close(): void {
     this.drop();
+    // Closing a connection ends the waits for its answers.
+    this.scheduler.forgetWaits();
     for (const closable of this.#closables) closable.close();
     endStreams(this.output, this.#files);
   }

@@ -169,6 +169,14 @@ export class Scheduler implements CoroutineWatcher {
     task.finish(failure);
   }
 
+  /**
+   * Forgets all waits, so that no coroutine is resumed by a result any more, not even if its task
+   * has ended. What was begun is not abandoned: its owner closes it.
+   */
+  forgetWaits(): void {
+    this.#waits.clear();
+  }
+
   /** The tasks that have not ended. */
   get tasks(): Iterable<Task> {
     return [...this.#tasks.values()];

@@ -35,7 +35,8 @@ export interface PosixRule {
   daylight: Side;
 }
 
-const NEVER: Change = { day: { kind: "day", day: 0 }, time: 0 };
+/** A change that cannot be parsed happens at the beginning of the year. */
+const YEAR_START: Change = { day: { kind: "day", day: 0 }, time: 0 };
 /** The days on which the time changes in the United States; the default for a rule without days. */
 const SPRING: Day = { kind: "weekday", month: 3, week: 2, weekday: 0 };
 const AUTUMN: Day = { kind: "weekday", month: 11, week: 1, weekday: 0 };
@@ -54,8 +55,8 @@ const TIME = /\/(-?)(?:(\d+)(?::(\d+)(?::(\d+))?)?)?/y;
 export function parsePosixRule(text: string): PosixRule {
   const reader = new Reader(text);
   const rule: PosixRule = {
-    standard: { offset: 0, isDst: false, abbreviation: "", change: NEVER },
-    daylight: { offset: 0, isDst: true, abbreviation: "", change: NEVER },
+    standard: { offset: 0, isDst: false, abbreviation: "", change: YEAR_START },
+    daylight: { offset: 0, isDst: true, abbreviation: "", change: YEAR_START },
   };
   const name = readName(reader);
   if (name === undefined) return rule;
@@ -71,7 +72,7 @@ export function parsePosixRule(text: string): PosixRule {
   const spring = readChange(reader, SPRING);
   if (spring === undefined) return rule;
   rule.standard = { ...rule.standard, change: spring };
-  rule.daylight = { ...rule.daylight, change: readChange(reader, AUTUMN) ?? NEVER };
+  rule.daylight = { ...rule.daylight, change: readChange(reader, AUTUMN) ?? YEAR_START };
   return rule;
 }
 
