@@ -20,7 +20,10 @@ export interface Visitor {
   junk(bytes: Buffer, offset: number, isCutOff: boolean): void;
 }
 
-/** Reads a file to its end. Returns its size. @throws system errors of reading */
+/**
+ * Reads a file to its end. Returns its size, including zeros that are missing from the last frame.
+ * @throws system errors of reading
+ */
 export async function scan(source: PatientReader, visitor: Visitor): Promise<number> {
   // The buffer is reused: while a gigabyte is read, new buffers would occupy memory until the
   // garbage collector frees them.
@@ -41,8 +44,8 @@ export async function scan(source: PatientReader, visitor: Visitor): Promise<num
 }
 
 /**
- * Visits the frames and the junk in the window. Returns the number of visited bytes: all of them if
- * the window reaches the end of the file.
+ * Visits the frames and the junk in the window. Returns the number of visited bytes, including zeros
+ * that are missing from the last frame. If the window reaches the end of the file, all are visited.
  */
 function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visitor): number {
   let offset = 0;

@@ -5,10 +5,10 @@
  *     numbers                          -> the numbers of the calls that it makes, by name
  *
  * It makes the calls on the list below and no others. A call belongs on the list if it is made
- * often and if libc's function does nothing but make the call: no clone, vfork or exec, no signal
- * handlers or masks, and no set*id, for which libc does work of its own. A double has to hold each
- * integer exactly. The caller is responsible for the meaning of the integers, above all for
- * addresses.
+ * often, or together with such calls, and if libc's function does nothing but make the call: no
+ * clone, vfork or exec, no signal handlers or masks, and no set*id, for which libc does work of
+ * its own. A double has to hold each integer exactly. The caller is responsible for the meaning of
+ * the integers, above all for addresses.
  *
  * The list has only calls that exist on both x86-64 and arm64: epoll_pwait, not epoll_wait.
  */

@@ -227,7 +227,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["started"]);
   });
 
-  it("starts without a directory that is refused for a reason other than a shortage", () => {
+  it("starts without a directory that cannot be looked at for a reason other than a shortage", () => {
     make("a");
     root.withDirectory = () => {
       throw Object.assign(new Error(), { code: "EACCES" });
@@ -344,7 +344,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["*/a/b", "*/a"]);
   });
 
-  it("reads ahead which attributes have changed, before it handles the events", () => {
+  it("finds out by reading ahead which attributes have changed, before it handles the events", () => {
     make("a/b");
     const tree = open();
     start(tree);

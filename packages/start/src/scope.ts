@@ -68,8 +68,8 @@ export class Scope implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the daemon watches the scope, which shows when it deletes the empty cgroup that
-   * the constructor has made.
+   * Resolves when the daemon watches the scope: when it has deleted the empty cgroup that the
+   * constructor made.
    */
   async untilWatched(): Promise<void> {
     while (existsSync(`${this.path}/${LEFTOVER.name}`)) await delay(LOOK_MS);

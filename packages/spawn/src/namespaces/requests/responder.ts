@@ -55,8 +55,8 @@ export class Responder {
       isStranger: client.isStranger,
       fellSilent: () => this.#clients.fellSilent(client),
       // The messages of a client that seems to have CAP_SYS_ADMIN, and so is no stranger, are not
-      // inspected: its rights are checked when it makes a request, and it is then either privileged
-      // or refused.
+      // inspected for descriptors: the client's rights are checked when it makes a request, and the
+      // client is then either privileged or refused.
       //
       // This is not a getter, because V8 makes a long-lived hidden class for each object with one.
       isWary: () => client.isStranger || (client.state === "allowed" && !client.isPrivileged),
