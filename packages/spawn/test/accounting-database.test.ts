@@ -212,14 +212,12 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     }
     await untilDone();
     const { count, cpu } = await plainRows();
-    const used = [...host.daemon.log.matchAll(/ same: .*?cpu=([0-9.]+)s/g)].map(([, s]) =>
-      Number(s),
-    );
     expect(count).toBe(5);
-    expect(used).toHaveLength(5);
-    const sum = used.reduce((total, seconds) => total + seconds, 0);
-    // The log has only one decimal.
-    expect(Math.abs(cpu - sum)).toBeLessThan(0.3);
+    // Not the log: it has two lines for a cgroup whose last moments the kernel has charged late.
+    const used = Object.values((await host.reaping()).reaper?.scopeCpuSeconds ?? {});
+    expect(used).toHaveLength(1);
+    expect(cpu).toBeGreaterThan(0);
+    expect(cpu).toBeCloseTo(used[0] ?? 0, 5);
   });
 
   it("does not book again what a plain script inserted before its handler failed", async () => {
