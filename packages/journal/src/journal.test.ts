@@ -282,6 +282,10 @@ describe("a damaged journal", () => {
     }
   });
 
+  it("writes no note behind a zero byte, because the two could look like a frame", () => {
+    expect(markFrame(1, RecordState.WAITING, "note").payload).toEqual(Buffer.from([0]));
+  });
+
   it("finds no frame in the note of a damaged mark", async () => {
     const disk = new SimulatedDisk(seeded(11));
     let journal = await Journal.open(disk, OPTIONS);

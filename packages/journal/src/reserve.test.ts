@@ -109,6 +109,14 @@ describe("on a full disk", () => {
     await open();
     expect([...disk.files().keys()]).toEqual([]);
   });
+  it("a record that is appended again as soon as it was refused does not go into the reserve", async () => {
+    await append(1);
+    fillDisk();
+    await expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
+    const again = journal.append(record(3)).catch(() => journal.append(record(4)));
+    await expect(again).rejects.toThrow(/ENOSPC/);
+    expect(disk.files().get("reserve")?.cached.length).toBe(OPTIONS.reserveBytes);
+  });
   it.each(["reopen", "rename"])("the reserve stays if %s fails", async (call) => {
     const [first = 0] = await append(1);
     fillDisk();

@@ -12,7 +12,7 @@ import {
 } from "./frame.ts";
 import { Gap } from "./gap.ts";
 import { PatientReader } from "./patient-reader.ts";
-import { type RecordState, tryRecordState } from "./record-table.ts";
+import { RecordState, tryRecordState } from "./record-table.ts";
 import { scan } from "./scan.ts";
 
 /** The version of the format that this program writes, and the newest version that it reads. */
@@ -32,10 +32,11 @@ export function encodeHeader(sequence: number): Buffer {
 /**
  * Returns the frame that gives a record a state.
  * @param note the reason, for people; zero bytes in it are replaced, because an untrusted process
- *   may have chosen it, and it must not look like frames
+ *   may have chosen it, and it must not look like frames. For the same reason, WAITING, which is a
+ *   zero byte, takes no note.
  */
 export function markFrame(number: number, state: RecordState, note = ""): Frame {
-  const text = note.replaceAll("\0", "\uFFFD");
+  const text = state === RecordState.WAITING ? "" : note.replaceAll("\0", "\uFFFD");
   const payload = Buffer.concat([Buffer.from([state]), Buffer.from(text)]);
   return { kind: FrameKind.MARK, number, payload };
 }

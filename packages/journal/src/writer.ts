@@ -131,7 +131,10 @@ export class Writer {
    * in the queue
    */
   async tryWrite(): Promise<boolean> {
-    if (this.#fullError !== undefined && !this.hasMarksAlone) await this.#lookForRoom();
+    // Nothing may come between the refusal and the batch: a caller that appends its record again as
+    // soon as it is refused would have the record written to the reserve.
+    if (this.#fullError !== undefined && !this.hasMarksAlone && !(await this.#tryFindRoom()))
+      this.#refuseRecords();
     const batch = this.#takeBatch();
     if (batch.length === 0) return true;
     if (await this.#tryWriteBatch(batch)) return true;
@@ -139,15 +142,16 @@ export class Writer {
     return this.#fullError !== undefined && this.#reserve.isThere && !this.isIdle;
   }
 
-  /** Checks whether a full disk has room again. If not, waiting records are rejected. */
-  async #lookForRoom(): Promise<void> {
+  /** Returns whether a full disk has room again; if so, no more is written to the reserve. */
+  async #tryFindRoom(): Promise<boolean> {
     const { isThere } = this.#reserve;
     // Without room, records would be tried in vain, and would delay the marks in their batch.
     const hasRoom = isThere ? await this.#reserve.hasRoomBeside() : await this.#reserve.tryMake();
-    if (!hasRoom) return this.#refuseRecords();
+    if (!hasRoom) return false;
     // Only marks are written to a reserve, so the records need a new segment.
     if (this.#active?.isReserve === true) await this.leave();
     this.#fullError = undefined;
+    return true;
   }
 
   /** Makes a reserve if there is none; called when there is nothing to write. */

@@ -132,14 +132,17 @@ it("the reaper reports its scan only after it has opened all cgroups, and report
   });
   const told: string[] = [];
   const releases: Release[] = [];
+  let wasOpened = false;
   const { log } = run(({ reaper }) => ({
     post: (name, ...[value]) => {
       told.push(name);
+      if (name === "scanned") wasOpened = refusals < 0;
       if (name === "released") releases.push(...(value as readonly Release[]));
       if (told.includes("scanned") && told.includes("released")) reaper.handlers.commands.stop();
     },
   }));
   expect(told.sort()).toEqual(["released", "scanned"]);
+  expect(wasOpened).toBe(true);
   expect(releases).toEqual([expect.objectContaining({ isFound: true, vanished: false })]);
   expect(log.filter((line) => line.includes("accounting waits until they can be"))).toHaveLength(1);
 });

@@ -21,7 +21,7 @@ import {
   tryLockJournal,
 } from "@cm4all/journal";
 import { bytesOfLatin1, bytesOfText } from "@cm4all/linux";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { OfflineRecords } from "../src/accounting/commands/offline-records.ts";
 import { answerRequest, type DaemonParts } from "../src/control/commands.ts";
 import { listenForControl } from "../src/control/server.ts";
@@ -347,6 +347,22 @@ describe("on the files of a journal", () => {
       expect(status).toBe(74);
     }
     expect(await states()).toEqual([[number, RecordState.WAITING]]);
+  });
+
+  it("counts all records that are left undecided, however many there are", async () => {
+    const opened = await Journal.open(new DiskDirectory(journal), DEFAULT_OPTIONS);
+    const payloads = Array.from({ length: 100_001 }, () => opened.append(Buffer.from("x")));
+    const numbers = await Promise.all(payloads);
+    await opened.close();
+    const create = vi.spyOn(DiskDirectory.prototype, "create");
+    create.mockRejectedValue(Object.assign(new Error("broken"), { code: "EIO" }));
+    try {
+      const options = { directory: journal, limitBytes: DEFAULT_OPTIONS.limitBytes };
+      await using records = await OfflineRecords.open(options, () => {});
+      await expect(records.drop(numbers)).rejects.toThrow("the last 100001 records are still");
+    } finally {
+      create.mockRestore();
+    }
   });
 
   it("drop uses the reserve if the disk is full", async () => {

@@ -100,12 +100,18 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
       await crowd.end();
     }
   });
+});
 
+describe.skipIf(cannotRun)("a client", () => {
   it("at the control socket gets an answer after it has shut down its writing side", async () => {
-    await start("127.0.0.1:10469");
-    const socket = connect({ path: daemon.controlSocket, allowHalfOpen: true });
-    socket.end('{"command":"status"}\n');
-    expect(JSON.parse(await text(socket))).toMatchObject({ pid: daemon.pid });
-    socket.destroy();
+    const daemon = await TestDaemon.start();
+    try {
+      const socket = connect({ path: daemon.controlSocket, allowHalfOpen: true });
+      socket.end('{"command":"status"}\n');
+      expect(JSON.parse(await text(socket))).toMatchObject({ pid: daemon.pid });
+      socket.destroy();
+    } finally {
+      await daemon.stop();
+    }
   });
 });

@@ -55,7 +55,11 @@ export class MetricsEndpoint {
 
   async #listen(address: string, signal: AbortSignal): Promise<void> {
     const { listenForMetrics } = await import("./server.ts");
-    this.#exposition ??= this.#expose();
+    this.#exposition ??= this.#expose().catch((error: unknown) => {
+      // Otherwise every later attempt would fail, too.
+      this.#exposition = undefined;
+      throw error;
+    });
     const server = await listenForMetrics(address, await this.#exposition);
     if (signal.aborted) {
       server.close();

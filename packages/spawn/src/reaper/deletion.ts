@@ -6,8 +6,9 @@
  *   reported.
  * - Right before the deletion it is checked again. If it is populated, the release is withdrawn; if
  *   it has used more than its release shows, it is released again.
- * - Each reported release is later reported as deleted or withdrawn, or another release replaces
- *   it; after that, nothing of it is left here for longer than `KEPT_MS`.
+ * - Each reported release, unless it is of a vanished cgroup, is later reported as deleted or
+ *   withdrawn, or another release replaces it; after that, nothing of it is left here for longer
+ *   than `KEPT_MS`.
  * - An unused cgroup is deleted only to make way for a cgroup above it that was used and waits for
  *   its own deletion, and not before `unusedMs` have passed since the unused cgroup was found and
  *   since the other one was released.

@@ -58,7 +58,7 @@ describe("findProblems", () => {
     ],
     [
       { reaper: { unwatchedDirectories: 7 } },
-      "the kernel refuses watches for 7 directories, see fs.inotify.max_user_watches",
+      "the kernel refuses watches for 7 directories, see the log",
     ],
     [{ namespace: { names: 9000 } }, "9000 names of at most 10000, see max_names"],
     [

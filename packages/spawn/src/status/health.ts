@@ -68,10 +68,11 @@ function accountingProblems(
   return problems;
 }
 
+/** Names no limit, because only the log has the reason: watches, descriptors or memory are short. */
 function reaperProblems({ unwatchedDirectories }: ReaperMetrics): string[] {
   if (unwatchedDirectories === 0) return [];
   const count_ = unwatchedDirectories === 1 ? "1 directory" : `${unwatchedDirectories} directories`;
-  return [`the kernel refuses watches for ${count_}, see fs.inotify.max_user_watches`];
+  return [`the kernel refuses watches for ${count_}, see the log`];
 }
 
 function namespaceProblems(metrics: NamespaceMetrics): string[] {

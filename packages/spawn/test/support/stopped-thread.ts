@@ -8,8 +8,8 @@ import { readProc } from "@cm4all/testing";
  * A Perl program that stops one thread with ptrace(PTRACE_ATTACH) for as long as the program runs.
  * It stops the thread only in epoll_wait(2), and otherwise lets it go and tries again: elsewhere
  * the thread could hold a lock of malloc or V8 for which all other threads would wait. Perl needs
- * the numbers of system calls: on x86-64, 101 is ptrace(2), and 281 is epoll_pwait(2), which the
- * addon calls for epoll_wait(2).
+ * the numbers of system calls: on x86-64, 101 is ptrace(2), 281 is epoll_pwait(2), which the addon
+ * calls for epoll_wait(2), and 232 is epoll_wait(2), which glibc calls if there is no addon.
  */
 const STOP_THREAD = `
   $| = 1;
@@ -17,7 +17,7 @@ const STOP_THREAD = `
     syscall(101, 16, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
     waitpid($ARGV[0], 0x40000000) > 0 or die "waitpid: $!";
     open my $call, "<", "/proc/$ARGV[0]/syscall" or die "/proc: $!";
-    last if <$call> =~ /^281 /;
+    last if <$call> =~ /^(?:281|232) /;
     syscall(101, 17, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
     select undef, undef, undef, 0.001;
   }

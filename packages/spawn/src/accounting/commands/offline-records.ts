@@ -80,18 +80,11 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
 
   async #retryAll(): Promise<number> {
     const outdated = await findOutdated(this.#journal);
-    let count = 0;
-    for (let after = -1; ; ) {
-      const numbers: number[] = [];
-      for (const { number, state } of this.#journal.records(after)) {
-        if (numbers.length >= CHUNK) break;
-        after = number;
-        if (isDecidable(state) && !outdated.has(number)) numbers.push(number);
-      }
-      if (numbers.length === 0) return count;
-      await this.#mark(numbers, RecordState.WAITING);
-      count += numbers.length;
-    }
+    const numbers: number[] = [];
+    for (const { number, state } of this.#journal.records())
+      if (isDecidable(state) && !outdated.has(number)) numbers.push(number);
+    await this.#mark(numbers, RecordState.WAITING);
+    return numbers.length;
   }
 
   async drop(numbers: readonly number[]): Promise<number> {
@@ -107,19 +100,21 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
    * @throws CommandFailure if the disk refuses them
    */
   async #mark(numbers: readonly number[], state: RecordState): Promise<void> {
+    /** The number of records whose marks are not on the disk, also of later chunks. */
+    let left = numbers.length;
     for (let start = 0; start < numbers.length; start += CHUNK) {
       const chunk = numbers.slice(start, start + CHUNK);
-      let left = chunk.length;
+      const leftAfter = left - chunk.length;
       // The promises of marks that the disk refuses are rejected when the journal is closed.
       const written = Promise.all(
         chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
       ).catch(() => undefined);
       await Promise.race([written, this.#trouble()]);
       // With its reserve, the journal may still be able to write the marks.
-      if (left > 0) await this.#journal.settle();
+      if (left > leftAfter) await this.#journal.settle();
       // Closing tries a last time; only then is it known how many marks are left.
-      if (left > 0) await this.#journal.close();
-      if (left > 0)
+      if (left > leftAfter) await this.#journal.close();
+      if (left > leftAfter)
         throw new CommandFailure(
           `cannot write the journal: ${this.#journal.lastError}; the last ${left} records are still undecided`,
           EX_IOERR,

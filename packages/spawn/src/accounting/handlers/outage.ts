@@ -36,11 +36,18 @@ export class Outage {
     this.#isProbing = true;
   }
 
-  /**
-   * Begins the outage, or the next pause if a probe has failed. Returns the pause in milliseconds.
-   */
-  failed(): number {
+  /** Begins the outage. Returns the first pause in milliseconds. */
+  begin(): number {
     this.#isOn = true;
+    return this.#pause();
+  }
+
+  /** Begins the next pause, unless the outage has ended since the probe that failed began. */
+  probeFailed(): void {
+    if (this.#isProbing) this.#pause();
+  }
+
+  #pause(): number {
     this.#isProbing = false;
     this.#mayProbe = false;
     const pauseMs = this.#backoff.failed();

@@ -507,6 +507,31 @@ describe("an outage", () => {
     expect(sink.running.size).toBeGreaterThan(1);
   });
 
+  it("does not begin again when a probe fails after the outage has ended", async () => {
+    await release("slow", "a", "b");
+    sink.disconnect("a#1", "b#1");
+    await pass(PROBE_PAUSES[0]);
+    expect([...sink.running.keys()]).toEqual(["slow#1", "a#1"]);
+    sink.succeed("slow#1");
+    await pass();
+    expect(queue.isFailing).toBe(false);
+    sink.fail("mistake", "a#1");
+    await pass();
+    expect(queue.isFailing).toBe(false);
+  });
+
+  it("does not begin again when a probe fails after `retry` was set to false", async () => {
+    await release("a", "b", "c");
+    sink.disconnect();
+    await pass(PROBE_PAUSES[0]);
+    expect(sink.running.size).toBe(1);
+    queue.configure({ ...DEFAULT_POLICY, retry: false });
+    sink.disconnect("a#1");
+    await pass();
+    expect(queue.isFailing).toBe(false);
+    expect(queue.counts.lostCgroups).toBe(1);
+  });
+
   it("parks nothing, however long it lasts and whatever the errors are", async () => {
     open({ maxAgeMs: 10_000, maxWaiting: 3 });
     await release(...names);

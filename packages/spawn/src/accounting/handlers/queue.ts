@@ -235,7 +235,7 @@ export class AccountingQueue {
     if (isList) this.#isListRunning = false;
     if (isAlone) this.#isAloneRunning = false;
     if (outcome.type !== "done") this.#failures.handlerFailed(group, outcome);
-    if (outcome.type !== "done" && isProbe) this.#outage.failed();
+    if (outcome.type !== "done" && isProbe) this.#outage.probeFailed();
     this.#decide(group, outcome, handlers.bearsRepetition, hasBegun);
     this.#pump();
   }

@@ -103,7 +103,7 @@ export class Repetition {
 
   #beginOutage(): void {
     if (this.outage.isOn) return;
-    const pauseMs = this.outage.failed();
+    const pauseMs = this.outage.begin();
     const next = `one is tried in ${pauseMs / 1000} s, and again later`;
     this.#parts.log(LOG_NOTICE, `no handler succeeds: ${next}`);
     this.#parts.lineup.joinParts();
