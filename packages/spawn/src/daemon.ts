@@ -300,7 +300,7 @@ class Daemon {
     this.#stopGraceMs = config.accounting.stopGraceMs;
     const left = [
       ...this.#configFile.waitsForRestart,
-      ...(this.#cgroups?.isScriptOutdated === true ? ["the changed text of the script"] : []),
+      ...(this.#cgroups?.isScriptOutdated === true ? ["the changed script"] : []),
     ];
     const rest = left.length === 0 ? "" : `; only a restart applies ${left.join(", ")}`;
     this.#log(LOG_NOTICE, `reloaded the configuration${rest}`);

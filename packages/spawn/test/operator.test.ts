@@ -637,9 +637,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       utimesSync(other, 1, 1);
       host.configure(`script = "${other}"\nuser = "root"\n`);
       expect((await ask(daemon, "reload")).stdout).toBe("reloaded the configuration\n");
-      expect(daemon.log).not.toContain("changed text");
+      expect(daemon.log).not.toContain("changed script");
       utimesSync(other, 2, 2);
-      expect((await ask(daemon, "reload")).stdout).toContain("changed text of the script");
+      expect((await ask(daemon, "reload")).stdout).toContain("changed script");
     });
 
     it("a script that hangs while it loads makes the reload fail", async () => {

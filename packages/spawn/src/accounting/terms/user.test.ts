@@ -25,11 +25,11 @@ describe("parseUser and parseGroups", () => {
     expect(parseGroups(group, "me")).toEqual([1, 2]);
     expect(parseGroups(group, "nobody")).toEqual([]);
     expect(() => parseGroups("x:x:+1:me\n", "me")).toThrow(
-      "/etc/group: the uid or the gid is not a number",
+      "/etc/group: the uid or the gid is not valid",
     );
   });
 
   it.each(["empty", "minus"])("refuse ids that are not numbers (%s)", (name) => {
-    expect(() => parseUser(passwd, name)).toThrow("the uid or the gid is not a number");
+    expect(() => parseUser(passwd, name)).toThrow("the uid or the gid is not valid");
   });
 });
