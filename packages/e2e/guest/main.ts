@@ -45,7 +45,7 @@ function readState(): State {
   throw new Error(`the machine restarted by itself during ${name}; see its console`);
 }
 
-/** Saves the state so that after a crash of the machine, either it or the last state is there. */
+/** Saves the state. After a crash of the machine, either this state or the previous one is there. */
 function saveState(state: State): void {
   writeFileSync(`${STATE}.new`, JSON.stringify(state), { flush: true });
   renameSync(`${STATE}.new`, STATE);
