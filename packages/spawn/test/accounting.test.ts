@@ -68,7 +68,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
     await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
-    await host.daemon.untilLogged(/\/a\.scope\/job: parked, .*taken effect: .*no luck/);
+    await host.daemon.untilLogged(/\/a\.scope\/job: parked, .*had an effect: .*no luck/);
     await host.crash();
     await host.start();
     await untilCounted({ parkedCgroups: 1, script: "ready" });
