@@ -13,5 +13,5 @@ CALL make_fleet_days(14);
 CALL bill_fleet();
 
 -- Rows are kept for 90 days, bills for ever. Dropping rows waits for transactions that read them.
-DELETE FROM fleet_early WHERE day < (now() AT TIME ZONE 'UTC')::date - 90;
 SELECT fleet_days_to_drop(90) \gexec
+DELETE FROM fleet_early WHERE day < (now() AT TIME ZONE 'UTC')::date - 90;

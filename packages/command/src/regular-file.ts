@@ -2,7 +2,15 @@
  * Reads files of unknown type and size; imported as `@cm4all/command/regular-file`. A plain read
  * could block on a FIFO, never end on a device, and run out of memory on a very large file.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  type Stats,
+} from "node:fs";
 import { CommandFailure } from "./failure.ts";
 import { EX_OSERR } from "./sysexits.ts";
 
@@ -65,9 +73,9 @@ function openFound(found: number, path: string): number {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     // Callers take ENOENT for a file that does not exist.
-    if ("code" in error && error.code === "ENOENT")
+    if ("code" in error && error.code === "ENOENT" && !existsSync("/proc/self/fd"))
       throw new CommandFailure("/proc is not mounted", EX_OSERR, { cause: error });
-    throw Object.assign(error, { path, message: error.message.replace(place, path) });
+    throw Object.assign(error, { path, message: error.message.replace(place, () => path) });
   }
 }
 

@@ -51,7 +51,7 @@ addSourceOptions(program.command("generate"))
   .description("print the unit of the slice")
   .argument(NAME, NAME_HELP)
   .action(async (name: string | undefined, options: SourceOptions) => {
-    using tree = openTree(options.config === undefined ? options.root : undefined);
+    using tree = options.config === undefined ? openTree(options.root) : undefined;
     for (const unit of (await makeUnits(name, options, tree)).values()) {
       process.stdout.write(unit);
       return;

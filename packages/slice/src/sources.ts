@@ -25,12 +25,13 @@ const EMPTY_CONFIG: SliceConfig = { settings: new Map(), nested: new Map() };
 /** Returns the configuration file's text and its path on this system; undefined without a file. */
 function readConfigFile(
   { config }: SourceOptions,
-  tree: Tree,
+  tree: Tree | undefined,
 ): { file: string; text: Buffer } | undefined {
-  const file = typeof config === "string" ? config : tree.show(CONFIG_FILE);
+  const file = typeof config === "string" ? config : tree?.show(CONFIG_FILE);
+  if (file === undefined) return undefined;
   try {
     if (typeof config === "string") return { file, text: readRegularFile(file, MAX_TEXT_FILE) };
-    using place = tree.tryLocate(CONFIG_FILE);
+    using place = tree?.tryLocate(CONFIG_FILE);
     const found = place?.read(MAX_TEXT_FILE);
     return found === undefined ? undefined : { file, text: found.content };
   } catch (error) {
@@ -39,7 +40,7 @@ function readConfigFile(
 }
 
 /** Reads the configuration. @throws CommandFailure */
-async function readConfig(options: SourceOptions, tree: Tree): Promise<SliceConfig> {
+async function readConfig(options: SourceOptions, tree: Tree | undefined): Promise<SliceConfig> {
   const found = options.config === false ? undefined : readConfigFile(options, tree);
   if (found === undefined) return EMPTY_CONFIG;
   // Loaded only here, because loading the TOML parser takes time.
@@ -89,13 +90,13 @@ function makeUnit(settings: Settings, name: string | undefined): string {
 /**
  * Returns the texts of units by their names: the unit of the slice `name`; without a name, that
  * of the slice itself and then those of all slices that the configuration file nests in it.
- * @param tree holds the default configuration file
+ * @param tree holds the default configuration file; needed only if no other one is given
  * @throws CommandFailure
  */
 export async function makeUnits(
   name: string | undefined,
   options: SourceOptions,
-  tree: Tree,
+  tree: Tree | undefined,
 ): Promise<Map<string, string>> {
   const { unit, assigned } = checkUsage(() => ({
     unit: sliceUnit(name),

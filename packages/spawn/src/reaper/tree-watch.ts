@@ -54,13 +54,6 @@ const DIRECTORY_EVENTS =
  */
 const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
 
-/** Events that were read at the same time. */
-interface Batch {
-  readonly events: readonly InotifyEvent[];
-  /** The value of `bytesRead` after they were read. */
-  readonly end: number;
-}
-
 export class TreeWatch<Place> {
   readonly #root: OpenRoot;
   readonly #rules: TreeRules<Place>;
@@ -78,8 +71,8 @@ export class TreeWatch<Place> {
   #work: Generator<void, void> | undefined;
   #hasEvents = false;
   /** Events that were read. Their handling has not begun. */
-  readonly #batches: Batch[] = [];
-  /** The end of the latest batch that has been handled. */
+  #unhandled: InotifyEvent[] = [];
+  /** The value that `Inotify.bytesRead` had when the events that have been handled were taken. */
   #handledBytes = 0;
   /** True once everything that existed at startup has been reported. */
   #isStarted = false;
@@ -118,7 +111,7 @@ export class TreeWatch<Place> {
 
   /** Returns whether work is under way, or events that were noted have not been handled yet. */
   get isBusy(): boolean {
-    return this.#work !== undefined || this.#hasEvents || this.#batches.length > 0;
+    return this.#work !== undefined || this.#hasEvents || this.#unhandled.length > 0;
   }
 
   /** Notes that the kernel has queued events. */
@@ -131,7 +124,10 @@ export class TreeWatch<Place> {
     if (this.#work === undefined) this.#work = this.#nextBatch();
     if (this.#work === undefined && this.#mustStartAgain) this.#work = this.#startAgain();
     if (this.#work === undefined) return false;
-    if (this.#work.next().done === true) this.#work = undefined;
+    if (this.#work.next().done === true) {
+      this.#work = undefined;
+      this.#noteIfAllIsHandled();
+    }
     return true;
   }
 
@@ -180,10 +176,12 @@ export class TreeWatch<Place> {
   tryReadAhead(): boolean {
     const inotify = this.#inotify;
     if (inotify === undefined) return true;
+    const hasTooMany = () => inotify.bytesRead - this.#handledBytes >= MAX_BACKLOG_BYTES;
+    if (hasTooMany()) return false;
     // More events may come while these are read.
     const end = inotify.bytesRead + inotify.bytesQueued;
     while (inotify.bytesRead < end) {
-      if (inotify.bytesRead - this.#handledBytes >= MAX_BACKLOG_BYTES) return false;
+      if (hasTooMany()) return false;
       this.#read();
     }
     return true;
@@ -203,11 +201,16 @@ export class TreeWatch<Place> {
     while (this.isBusy && (isUnderWay() || this.#handledBytes < end)) yield;
   }
 
-  /** Begins with the next events. Reads only one buffer of them if none have been read yet. */
+  /**
+   * Begins with all events that have been read: several changes of the same file are then handled
+   * together. Reads only one buffer of events if there are none.
+   */
   #nextBatch(): Generator<void, void> | undefined {
-    if (this.#batches.length === 0 && this.#hasEvents) this.#read();
-    const batch = this.#batches.shift();
-    return batch === undefined ? undefined : this.#handle(batch);
+    if (this.#unhandled.length === 0 && this.#hasEvents) this.#read();
+    if (this.#unhandled.length === 0) return undefined;
+    const events = this.#unhandled;
+    this.#unhandled = [];
+    return this.#handle(events, this.#inotify?.bytesRead ?? 0);
   }
 
   #read(): void {
@@ -215,14 +218,18 @@ export class TreeWatch<Place> {
     const all = inotify?.read() ?? [];
     // If events come later, the descriptor becomes ready again.
     this.#hasEvents = inotify?.hasMore === true;
-    if (inotify === undefined || all.length === 0) return;
-    const events: InotifyEvent[] = [];
     for (const event of all) {
       if ((event.mask & IN_Q_OVERFLOW) !== 0) this.#listener.overflowed();
-      if ((event.mask & IN_ATTRIB) === 0) events.push(event);
+      if ((event.mask & IN_ATTRIB) === 0) this.#unhandled.push(event);
       else this.#attributesChanged(event);
     }
-    this.#batches.push({ events, end: inotify.bytesRead });
+    this.#noteIfAllIsHandled();
+  }
+
+  /** Changes of attributes need no handling, and may be all that has been read. */
+  #noteIfAllIsHandled(): void {
+    if (this.#work === undefined && this.#unhandled.length === 0)
+      this.#handledBytes = this.#inotify?.bytesRead ?? 0;
   }
 
   #attributesChanged({ wd, name }: InotifyEvent): void {
@@ -232,7 +239,8 @@ export class TreeWatch<Place> {
       this.#listener.attributesChanged(directory);
   }
 
-  *#handle({ events, end }: Batch): Generator<void, void> {
+  /** @param end the value of `Inotify.bytesRead` when these events were taken */
+  *#handle(events: readonly InotifyEvent[], end: number): Generator<void, void> {
     for (const { wd, mask } of events) {
       const file = (mask & IN_MODIFY) === 0 ? undefined : this.#files.get(wd);
       if (file !== undefined) this.#touched.add(file);
