@@ -7,7 +7,7 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
-import { missing, readProc } from "@cm4all/testing";
+import { missing, readProc, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { STRANGERS as MOST_LOOKED_AT } from "../src/namespaces/requests/stranger-budget.ts";
 import { inodeOf, request, TestClient } from "./support/client.ts";
@@ -55,17 +55,24 @@ function trySend(client: TestClient): void {
   }
 }
 
-const cannotRun = missing("root", "catatonit", "strace", "gcc") !== undefined;
+const cannotRun = missing("root", "catatonit", "cgroup2", "strace", "gcc") !== undefined;
 
 describe.skipIf(cannotRun)("the thread that answers", () => {
+  // If a test makes the daemon fail, its inits stay, and end with the cgroup.
+  let cgroup: ScratchCgroup;
   let daemon: TestDaemon;
   let peer: Peer;
   beforeEach(async () => {
     peer = new Peer();
-    daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
+    cgroup = new ScratchCgroup();
+    daemon = await TestDaemon.start({
+      config: "[namespaces]\nallow_uids = [1001]\n",
+      cgroupProcs: `${cgroup.path}/cgroup.procs`,
+    });
   });
   afterEach(async () => {
     await daemon.stop();
+    await cgroup.remove();
     peer[Symbol.dispose]();
   });
 
