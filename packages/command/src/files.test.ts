@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CommandFailure } from "./failure.ts";
 import { fileFailure, isErrno, replaceFile } from "./files.ts";
 import { openRegularFile, readRegularFile } from "./regular-file.ts";
-import { EX_DATAERR, EX_NOINPUT } from "./sysexits.ts";
+import { EX_DATAERR, EX_NOINPUT, EX_OSERR } from "./sysexits.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -181,6 +181,11 @@ describe("fileFailure", () => {
       message: "cannot read it: ENOENT: no such file or directory",
       exitStatus: EX_NOINPUT,
     });
+  });
+
+  it("does not blame the file if descriptors are short", () => {
+    const short = Object.assign(new Error("EMFILE: too many open files"), { errno: -24 });
+    expect(fileFailure("cannot read it", short)).toMatchObject({ exitStatus: EX_OSERR });
   });
 
   it("returns a defect unchanged", () => {

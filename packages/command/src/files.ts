@@ -20,7 +20,7 @@ import { basename, dirname, join } from "node:path";
 import { getSystemErrorMap } from "node:util";
 import { CommandFailure } from "./failure.ts";
 import { UnsuitableFileError } from "./regular-file.ts";
-import { EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_NOPERM } from "./sysexits.ts";
+import { EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_OSERR } from "./sysexits.ts";
 
 /** Returns true if `error` is from a system call that failed with one of these errno names. */
 export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
@@ -40,8 +40,16 @@ export function fileFailure(doing: string, error: unknown): unknown {
   if (code === undefined) return error;
   const refused = code === "EACCES" || code === "EPERM";
   const hint = refused && process.getuid?.() !== 0 ? "; try it as root" : "";
-  const status = refused ? EX_NOPERM : code === "ENOENT" ? EX_NOINPUT : EX_IOERR;
-  return new CommandFailure(`${doing}: ${code}: ${text}${hint}`, status, { cause: error });
+  return new CommandFailure(`${doing}: ${code}: ${text}${hint}`, statusOf(code), { cause: error });
+}
+
+/** Returns the exit status for the errno of a failed file operation. */
+function statusOf(code: string): number {
+  if (code === "EACCES" || code === "EPERM") return EX_NOPERM;
+  if (code === "ENOENT") return EX_NOINPUT;
+  // Descriptors or memory are short; nothing is wrong with the file.
+  if (code === "EMFILE" || code === "ENFILE" || code === "ENOMEM") return EX_OSERR;
+  return EX_IOERR;
 }
 
 /**

@@ -1,9 +1,9 @@
 /** Reads the daemon's configuration, spawn.toml. The files in config/ read its sections. */
 import { isDeepStrictEqual } from "node:util";
-import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
+import { CommandFailure, EX_CONFIG, EX_NOINPUT, EX_OSERR } from "@cm4all/command";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
-import { errorText, isErrno } from "@cm4all/linux";
+import { errorText, isErrno, isShortage } from "@cm4all/linux";
 import { type FindUser, findUser } from "./accounting/terms/user.ts";
 import { type AccountingConfig, readAccounting } from "./config/accounting.ts";
 import { type NamespacesConfig, readNamespaces } from "./config/namespaces.ts";
@@ -94,7 +94,8 @@ export function readConfig(file: string | undefined): Config {
   } catch (error) {
     if (file === undefined && isErrno(error, "ENOENT")) return parseConfig("", path, findUser);
     const reason = errorText(error);
-    throw new CommandFailure(`cannot read the configuration: ${reason}`, EX_NOINPUT);
+    const status = isShortage(error) ? EX_OSERR : EX_NOINPUT;
+    throw new CommandFailure(`cannot read the configuration: ${reason}`, status);
   }
   try {
     return parseConfig(text, path, findUser, checkCgroupRoot);
