@@ -11,6 +11,11 @@ import { AccountingHost } from "./support/accounting.ts";
 import { kill, until } from "./support/daemon.ts";
 
 const COUNT = 1_000_000;
+/**
+ * If the daemon kept the records in memory, they would take some 500 MiB. Much less than that may
+ * be garbage that V8 has not collected yet.
+ */
+const MAX_GROWTH_MIB = 150;
 const TIMEOUT_MS = 300_000;
 
 let host: AccountingHost;
@@ -99,7 +104,7 @@ it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     console.log(
       `ready after ${readyMs.toFixed(0)} ms (${readyMsWithNone.toFixed(0)} with none), journal open after ${openMs.toFixed(0)} ms, ${withNone.toFixed(1)} MiB with none, ${withMany.toFixed(1)} MiB with a million`,
     );
-    expect(withMany - withNone).toBeLessThan(60);
+    expect(withMany - withNone).toBeLessThan(MAX_GROWTH_MIB);
     expect(readyMs).toBeLessThan(5000);
     // The daemon still does its work.
     await host.scratch.runToEnd("a.scope/job");

@@ -1,7 +1,7 @@
 /** Runs the daemon with scripts whose handlers succeed, fail, wait or hang. */
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { missing } from "@cm4all/testing";
+import { missing, stopProcess } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { kill, until } from "./support/daemon.ts";
@@ -268,7 +268,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     const job = host.scratch.run("a.scope/job");
     await until(async () => (await host.reaping()).reaper?.watchedCgroups === 1, "it is watched");
     await new Promise((resolve) => setTimeout(resolve, 100));
-    kill(host.daemon.pid, "SIGSTOP");
+    stopProcess(host.daemon.pid);
     job.kill("SIGKILL");
     await new Promise((resolve) => job.on("exit", resolve));
     await until(() => {

@@ -1,5 +1,5 @@
 /** Tests that a daemon answers all requests that were sent before it is told to end. */
-import { missing } from "@cm4all/testing";
+import { missing, stopProcess } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import { request } from "./support/client.ts";
 import { kill, TestDaemon } from "./support/daemon.ts";
@@ -16,7 +16,7 @@ it.skipIf(missing("root") !== undefined)(
       using _answer = client.ask("name", { ipc: true });
       const { pid } = daemon.child;
       if (pid === undefined) throw new Error("the daemon has not started");
-      kill(pid, "SIGSTOP");
+      stopProcess(pid);
       for (let i = 0; i < REQUESTS; i++) client.send(request("name", { ipc: true }));
       kill(pid, "SIGTERM");
       kill(pid, "SIGCONT");

@@ -13,7 +13,7 @@ import {
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { missing } from "@cm4all/testing";
+import { missing, stopProcess } from "@cm4all/testing";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { formatSchemas } from "../src/operator/schemas.ts";
@@ -412,7 +412,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     const one = await start();
     const connections = () =>
       readFileSync("/proc/net/unix", "utf8").split(one.controlSocket).length - 1;
-    process.kill(one.pid, "SIGSTOP");
+    stopProcess(one.pid);
     const before = connections();
     const asked = ask(one, "status");
     await until(() => connections() > before, "the command is connected");

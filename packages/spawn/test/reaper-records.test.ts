@@ -4,7 +4,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bytesOfText, latin1Of, setXattr, textOf } from "@cm4all/linux";
-import { missing, ScratchCgroup } from "@cm4all/testing";
+import { missing, ScratchCgroup, stopProcess } from "@cm4all/testing";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ReaperOptions } from "../src/reaper/messages.ts";
 import { buildReaperProgram, ReaperProgram, until } from "./reaper-program/program.ts";
@@ -98,7 +98,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     scratch.run("bp.scope/group/keep");
     await scratch.runToEnd("bp.scope/group/first");
     expect(await xattrs(0)).toEqual([[], ["user.account=old"]]);
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     const child = scratch.run("bp.scope/group/job");
     await until("its process", () => scratch.isPopulated("bp.scope/group/job"));
     // The reaper reads 64 KiB of events at once; these are three times as many.
@@ -116,7 +116,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     set("bp.scope/a", "user.owner", "old");
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     scratch.removeEmpty("bp.scope/a");
     await scratch.runToEnd("bp.scope/a");
     set("bp.scope/a", "user.owner", "new");
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     // the event.
     await sleep(500);
     await program.status();
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     child.kill("SIGKILL");
     await until("the end of its process", () => !scratch.isPopulated("bp.scope/a/b"));
     scratch.removeEmpty("bp.scope/a/b");
@@ -160,7 +160,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     set("bp.scope/a", "user.a", "a");
     const child = scratch.run("bp.scope/a");
     await until("an interim report of it", () => program.interim.length > 0);
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     child.kill("SIGKILL");
     await until("it to be removed", () => {
       try {

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText, textOf } from "@cm4all/linux";
-import { missing, ScratchCgroup } from "@cm4all/testing";
+import { missing, ScratchCgroup, stopProcess } from "@cm4all/testing";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ReaperOptions } from "../src/reaper/messages.ts";
 import { buildReaperProgram, ReaperProgram, until } from "./reaper-program/program.ts";
@@ -109,7 +109,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     // A reaper that was stopped sees only that the cgroups have changed and are empty again.
     [
       ", even if the child is empty again before the reaper looks",
-      () => program.process.kill("SIGSTOP"),
+      () => stopProcess(program.process.pid),
     ],
   ])("accounts a child that is used while its parent awaits deletion%s", async (_, before) => {
     // Longer than any pause of a busy machine: the child must not be deleted before it is used.
@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
 
   it("counts cgroups that were made and removed before the reaper looked", async () => {
     await start();
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     for (let i = 0; i < 10; i++) {
       mkdirSync(join(scratch.path, "bp.scope/x"));
       rmdirSync(join(scratch.path, "bp.scope/x"));

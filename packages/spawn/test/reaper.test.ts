@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText, textOf } from "@cm4all/linux";
-import { missing, ScratchCgroup } from "@cm4all/testing";
+import { missing, ScratchCgroup, stopProcess } from "@cm4all/testing";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ReaperOptions } from "../src/reaper/messages.ts";
 import {
@@ -156,7 +156,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
 
   it("finds a cgroup that became empty before its creation was noticed", async () => {
     const program = await start();
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     await scratch.runToEnd("bp.scope/a");
     scratch.make("bp.scope/unused");
     program.process.kill("SIGCONT");
@@ -203,7 +203,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
     // While the reaper is stopped, the cgroup is populated and becomes empty again.
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     await scratch.runToEnd("bp.scope/a", work(2000));
     program.process.kill("SIGCONT");
     program.journalled(program.releases.slice());
@@ -344,7 +344,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const child = scratch.run("bp.scope/a");
     await until("it to be watched", async () => (await program.status()).watchedCgroups === 1);
     await pause(50);
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     child.kill("SIGKILL");
     await exited(child);
     await until("it to be removed", () => {
@@ -402,7 +402,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const areWatched = async (count: number) => (await program.status()).watchedCgroups === count;
     await until("them to be watched", () => areWatched(levels.length));
     // When the reaper looks for the first removed level, its parent is gone as well.
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     for (const level of levels.reverse()) scratch.removeEmpty(level);
     program.process.kill("SIGCONT");
     await until("them to be forgotten", () => areWatched(0));
@@ -418,7 +418,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       "ä",
     ];
     const program = await start({ accounting: true });
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     for (const name of names) {
       const path = Buffer.from(`${scratch.path}/bp.scope/${name}`, "latin1");
       mkdirSync(path);
@@ -487,7 +487,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const before = scratch.run("bp.scope/before");
     scratch.make("bp.scope/unused");
     await until("both to be watched", async () => (await program.status()).watchedCgroups === 2);
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     for (let i = 0; i < 9000; i++) {
       scratch.make("bp.scope/x");
       scratch.removeEmpty("bp.scope/x");
@@ -513,7 +513,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       async () => (await program.status()).watchedCgroups === count + 50,
     );
     // A shell goes through all cgroups: each becomes empty as the shell leaves.
-    program.process.kill("SIGSTOP");
+    stopProcess(program.process.pid);
     await runThrough(names.map((name) => join(scratch.path, name, "cgroup.procs")));
     program.process.kill("SIGCONT");
     await until(

@@ -88,11 +88,13 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(link(answer.lease)).toMatch(/lease$/);
   });
 
-  it("place a process in a namespace whose PID 1 is the init", () => {
+  it("place a process in a namespace whose PID 1 is the init", async () => {
     using client = daemon.connect();
     using answer = client.ask("place", { pid: true });
     const script = "exec unshare --mount --mount-proc ps -e -o pid=,args=";
-    expect(inside(answer, script)).toMatch(/^ +1 init place -P$/m);
+    // The answer may come before the init has executed catatonit, which gives it its name.
+    const shown = /^ +1 init place -P$/m;
+    await until(() => shown.test(inside(answer, script)), "PID 1 is the init");
   });
 
   it("share IPC objects inside and not outside", () => {

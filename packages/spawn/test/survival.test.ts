@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MSG_DONTWAIT } from "@cm4all/linux";
-import { commandLine, isAlive, missing, ScratchCgroup } from "@cm4all/testing";
+import { commandLine, isAlive, missing, ScratchCgroup, stopProcess } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Answer, inodeOf, request, TestClient } from "./support/client.ts";
 import { kill, killGroup, type TestDaemon, until } from "./support/daemon.ts";
@@ -287,7 +287,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
     const fed = () => manager.lines.filter((line) => line === "WATCHDOG=1").length;
     await until(() => fed() > 1, "it is fed");
     // From outside, a stopped process looks like one whose threads hang.
-    daemon.child.kill("SIGSTOP");
+    stopProcess(daemon.child.pid);
     await sleep(200);
     const before = fed();
     await sleep(600);

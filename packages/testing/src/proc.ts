@@ -33,6 +33,28 @@ export function childPids(pid: number): number[] {
   );
 }
 
+/** The time limit for a process to stop, in milliseconds. */
+const STOP_MS = 30_000;
+
+/**
+ * Stops a process by SIGSTOP, and returns when all its threads have stopped; the caller continues
+ * it by SIGCONT. The kernel gives the signal to one thread, and the others run on until that one
+ * has been scheduled, which may take a while on a busy machine.
+ * @throws Error if the process does not stop
+ */
+export function stopProcess(pid: number | undefined): void {
+  if (pid === undefined || pid <= 1) throw new Error(`not the pid of a child: ${pid}`);
+  process.kill(pid, "SIGSTOP");
+  const tasks = () => readdirSync(`/proc/${pid}/task`);
+  const hasStopped = (task: string) => /^State:\t[TZX]/m.test(readProc(pid, `task/${task}/status`));
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  const untilMs = performance.now() + STOP_MS;
+  while (!tasks().every(hasStopped)) {
+    if (performance.now() > untilMs) throw new Error(`process ${pid} does not stop`);
+    Atomics.wait(pause, 0, 0, 1);
+  }
+}
+
 /** Returns whether a process exists and is not a zombie. */
 export function isAlive(pid: number): boolean {
   return /^State:\t[^Z]/m.test(readProc(pid, "status"));

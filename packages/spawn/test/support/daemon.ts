@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isErrno } from "@cm4all/linux";
-import { childPids, inTime, openProgram } from "@cm4all/testing";
+import { childPids, inTime, openProgram, stopProcess } from "@cm4all/testing";
 import { afterAll } from "vitest";
 import type { ControlRequest } from "../../src/control/commands.ts";
 import { askDaemon } from "../../src/control/server.ts";
@@ -208,13 +208,8 @@ export class TestDaemon {
 
   /** Runs `work` while the daemon is stopped by SIGSTOP. */
   async whilePaused<T>(work: () => T | Promise<T>): Promise<T> {
-    const isPaused = () =>
-      readdirSync(`/proc/${this.pid}/task`).every((task) =>
-        /^State:\tT/m.test(readFileSync(`/proc/${this.pid}/task/${task}/status`, "utf8")),
-      );
-    process.kill(this.pid, "SIGSTOP");
+    stopProcess(this.pid);
     try {
-      await until(isPaused, "all threads have stopped");
       return await inTime(
         Promise.resolve(work()),
         "the work that is done while the daemon is stopped has ended",
