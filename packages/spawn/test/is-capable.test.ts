@@ -60,15 +60,15 @@ function isThisProcessCapable(connection: Fd): boolean {
   return new CapablePeers(ownNamespaceInode("user")).isCapable(thisProcess(connection));
 }
 
-/** Returns whether the kernel has SO_PEERPIDFD. */
-function tellsPeers(): boolean {
+/** The need for SO_PEERPIDFD. Before Linux 6.5, the kernel tells only the pid of a peer. */
+function peerPidfd(): string | undefined {
   using client = socket(AF_UNIX, SOCK_STREAM);
   using connection = accepted((address) => connectUnix(client.number, address));
   try {
     new Fd(getIntOption(connection.number, SO_PEERPIDFD)).close();
-    return true;
+    return undefined;
   } catch (error) {
-    if (isErrno(error, "ENOPROTOOPT")) return false;
+    if (isErrno(error, "ENOPROTOOPT")) return "needs SO_PEERPIDFD";
     throw error;
   }
 }
@@ -79,8 +79,7 @@ it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is c
   expect(isThisProcessCapable(connection)).toBe(true);
 });
 
-// Since Linux 6.5, the kernel returns a pidfd of the peer; before that, there was only the pid.
-it.skipIf(missing("root") !== undefined || !tellsPeers())(
+it.skipIf(missing("root", peerPidfd) !== undefined)(
   "a peer that is gone is not capable, even if its pid now belongs to a capable process",
   () => {
     using connection = acceptedFromGone();
@@ -88,7 +87,7 @@ it.skipIf(missing("root") !== undefined || !tellsPeers())(
   },
 );
 
-it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
+it.skipIf(missing("root", peerPidfd) !== undefined).each([
   ["was accepted before a capable process with its pid, from the same socket", { acceptedMs: 9 }],
   ["was accepted at the same time as a capable process with its pid", { acceptedMs: 10 }],
   [

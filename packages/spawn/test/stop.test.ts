@@ -14,7 +14,7 @@ import { request } from "./support/client.ts";
 import { kill, until } from "./support/daemon.ts";
 import { EndTimes, PATIENCE_MS, REPEATS } from "./support/end-times.ts";
 import { as, Peer } from "./support/peer.ts";
-import { cannotStopThreads, StoppedThread, threadOf } from "./support/stopped-thread.ts";
+import { StoppedThread, stoppableThreads, threadOf } from "./support/stopped-thread.ts";
 
 const cannotRun = missing("root", "catatonit", "cgroup2", "gcc") !== undefined;
 
@@ -115,7 +115,7 @@ describe.skipIf(cannotRun)("SIGTERM ends the daemon in time", { repeats: REPEATS
     expect(host.exists("a.scope/job")).toBe(true);
   });
 
-  it.skipIf(cannotStopThreads).each(["namespaces", "reaper"])(
+  it.skipIf(missing(stoppableThreads) !== undefined).each(["namespaces", "reaper"])(
     "while the thread %s is stopped",
     async (name) => {
       host.writeHandler("");

@@ -12,11 +12,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TestDaemon } from "./support/daemon.ts";
 import { until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
-import { cannotStopThreads, StoppedThread, threadOf } from "./support/stopped-thread.ts";
+import { StoppedThread, stoppableThreads, threadOf } from "./support/stopped-thread.ts";
 
 const WATCHDOG_MS = 300;
 
-describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotStopThreads)(
+describe.skipIf(missing("root", "catatonit", "cgroup2", stoppableThreads) !== undefined)(
   "the watchdog",
   () => {
     let manager: FakeManager;

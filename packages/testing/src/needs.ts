@@ -8,7 +8,7 @@ import { cgroup2Mount } from "./cgroup.ts";
 import { postgresMissing } from "./postgres-programs.ts";
 import { unpackedMissing } from "./unpacked.ts";
 
-/** Returns what is missing; undefined if the need is met. */
+/** Returns what is missing, as `needs ...`; undefined if the need is met. */
 type Probe = () => string | undefined;
 
 const probes = {
@@ -49,14 +49,15 @@ function program(name: string): string | undefined {
 /**
  * Returns the first reason why a test cannot run here; undefined if there is none. For
  * `describe.skipIf(missing("root", "catatonit"))`.
+ * @param needs names of needs, or probes for needs of this test only
  * @throws Error if TEST_MUST_RUN forbids skipping the test
  */
-export function missing(...needs: Need[]): string | undefined {
+export function missing(...needs: (Need | Probe)[]): string | undefined {
   const mustRun = (process.env["TEST_MUST_RUN"] ?? "").split(",");
   for (const need of needs) {
-    const reason = probes[need]();
+    const reason = typeof need === "string" ? probes[need]() : need();
     if (reason === undefined) continue;
-    if (mustRun.includes("all") || mustRun.includes(need))
+    if (mustRun.includes("all") || (typeof need === "string" && mustRun.includes(need)))
       throw new Error(`TEST_MUST_RUN: ${reason}`);
     console.warn(`skipped: ${reason}`);
     return reason;

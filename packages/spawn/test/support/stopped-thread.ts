@@ -25,8 +25,9 @@ const STOP_THREAD = `
   1 while waitpid($ARGV[0], 0x40000000) > 0;
   sleep 3600;`;
 
-/** True if threads cannot be stopped on this machine: STOP_THREAD works only on x86-64. */
-export const cannotStopThreads = process.arch !== "x64";
+/** The need of STOP_THREAD, for `missing`. */
+export const stoppableThreads = (): string | undefined =>
+  process.arch === "x64" ? undefined : "needs x86-64";
 
 /** Returns the ID of a process's thread called `name`. @throws Error if there is none */
 export function threadOf(pid: number, name: string): number {
