@@ -395,6 +395,42 @@ describe("TreeWatch", () => {
     expect(tree.tryReadAhead()).toBe(true);
   });
 
+  it("reads ahead through any number of changes of attributes, which need no handling", () => {
+    make("a");
+    make("b");
+    const tree = open();
+    start(tree);
+    news(tree);
+    // A change makes an event of 16 bytes for the directory and one of 32 bytes for its parent. An
+    // event that equals the last one in the queue is not queued, so the directories alternate.
+    for (let done = 0; done < 3 * 1024 * 1024; done += 2000 * (16 + 32)) {
+      for (let i = 0; i < 2000; i++) chmodSync(join(directory, i % 2 === 0 ? "a" : "b"), 0o700);
+      expect(tree.tryReadAhead()).toBe(true);
+      expect(told.splice(0)).toHaveLength(2000);
+    }
+    expect(tree.isBusy).toBe(false);
+  });
+
+  it("settles although attributes change without end", () => {
+    make("a");
+    make("b");
+    const tree = open();
+    start(tree);
+    news(tree);
+    const change = () => {
+      for (const name of ["a", "b"]) chmodSync(join(directory, name), 0o700);
+    };
+    change();
+    const settling = tree.settle();
+    let steps = 0;
+    for (; settling.next().done !== true && steps < 10; steps++) {
+      tree.step();
+      change();
+      tree.noteEvents();
+    }
+    expect(steps).toBeLessThan(3);
+  });
+
   it("settles when the events that were queued have been handled, although more come", () => {
     make("a");
     const tree = open();

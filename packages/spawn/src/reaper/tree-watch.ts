@@ -34,6 +34,7 @@ import {
   latin1Of,
   statusOf,
 } from "@cm4all/linux";
+import { EventBacklog } from "./event-backlog.ts";
 import type { OpenRoot } from "./open-root.ts";
 import { TreeDirectories } from "./tree-directories.ts";
 import {
@@ -46,13 +47,6 @@ import {
 
 const DIRECTORY_EVENTS =
   IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR;
-
-/**
- * The limit for events that were read and are not handled yet, in bytes of the kernel's format. In
- * memory they take a few times as much. The kernel's queue holds 16,384 events, which take 1 MiB if
- * their names have up to 48 bytes.
- */
-const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
 
 export class TreeWatch<Place> {
   readonly #root: OpenRoot;
@@ -67,13 +61,9 @@ export class TreeWatch<Place> {
   /** Nodes whose file has changed, according to the events read so far. */
   readonly #touched = new Set<TreeNode<Place>>();
   #inotify: Inotify | undefined;
+  #backlog: EventBacklog | undefined;
   /** The work that is under way, one step at a time. */
   #work: Generator<void, void> | undefined;
-  #hasEvents = false;
-  /** Events that were read. Their handling has not begun. */
-  #unhandled: InotifyEvent[] = [];
-  /** The value that `Inotify.bytesRead` had when the events that have been handled were taken. */
-  #handledBytes = 0;
   /** True once everything that existed at startup has been reported. */
   #isStarted = false;
   /** True if a shortage has kept a directory from being looked at since the latest start began. */
@@ -99,6 +89,7 @@ export class TreeWatch<Place> {
   /** Watches everything that is added from now on. Ownership of `inotify` passes to this object. */
   useInotify(inotify: Inotify): void {
     this.#inotify = inotify;
+    this.#backlog = new EventBacklog(inotify, (event) => this.#handledAtOnce(event));
   }
 
   get watches(): number {
@@ -111,12 +102,12 @@ export class TreeWatch<Place> {
 
   /** Returns whether work is under way, or events that were noted have not been handled yet. */
   get isBusy(): boolean {
-    return this.#work !== undefined || this.#hasEvents || this.#unhandled.length > 0;
+    return this.#work !== undefined || this.#backlog?.isEmpty === false;
   }
 
   /** Notes that the kernel has queued events. */
   noteEvents(): void {
-    this.#hasEvents = true;
+    this.#backlog?.noteEvents();
   }
 
   /** Does one step of the work. @returns false if there was nothing to do */
@@ -124,10 +115,7 @@ export class TreeWatch<Place> {
     if (this.#work === undefined) this.#work = this.#nextBatch();
     if (this.#work === undefined && this.#mustStartAgain) this.#work = this.#startAgain();
     if (this.#work === undefined) return false;
-    if (this.#work.next().done === true) {
-      this.#work = undefined;
-      this.#noteIfAllIsHandled();
-    }
+    if (this.#work.next().done === true) this.#work = undefined;
     return true;
   }
 
@@ -174,17 +162,7 @@ export class TreeWatch<Place> {
    *   without a report
    */
   tryReadAhead(): boolean {
-    const inotify = this.#inotify;
-    if (inotify === undefined) return true;
-    const hasTooMany = () => inotify.bytesRead - this.#handledBytes >= MAX_BACKLOG_BYTES;
-    if (hasTooMany()) return false;
-    // More events may come while these are read.
-    const end = inotify.bytesRead + inotify.bytesQueued;
-    while (inotify.bytesRead < end) {
-      if (hasTooMany()) return false;
-      this.#read();
-    }
-    return true;
+    return this.#backlog?.tryReadAhead() ?? true;
   }
 
   /**
@@ -195,41 +173,27 @@ export class TreeWatch<Place> {
   *settle(): Generator<void, void> {
     const work = this.#work;
     const isUnderWay = () => work !== undefined && this.#work === work;
-    const inotify = this.#inotify;
-    const end = inotify === undefined ? 0 : inotify.bytesRead + inotify.bytesQueued;
+    const end = this.#backlog?.end ?? 0;
+    const areHandled = () => this.#backlog?.hasHandled(end) ?? true;
     this.noteEvents();
-    while (this.isBusy && (isUnderWay() || this.#handledBytes < end)) yield;
+    while (this.isBusy && (isUnderWay() || !areHandled())) yield;
   }
 
   /**
    * Begins with all events that have been read: several changes of the same file are then handled
-   * together. Reads only one buffer of events if there are none.
+   * together.
    */
   #nextBatch(): Generator<void, void> | undefined {
-    if (this.#unhandled.length === 0 && this.#hasEvents) this.#read();
-    if (this.#unhandled.length === 0) return undefined;
-    const events = this.#unhandled;
-    this.#unhandled = [];
-    return this.#handle(events, this.#inotify?.bytesRead ?? 0);
+    const events = this.#backlog?.take();
+    return events === undefined ? undefined : this.#handle(events);
   }
 
-  #read(): void {
-    const inotify = this.#inotify;
-    const all = inotify?.read() ?? [];
-    // If events come later, the descriptor becomes ready again.
-    this.#hasEvents = inotify?.hasMore === true;
-    for (const event of all) {
-      if ((event.mask & IN_Q_OVERFLOW) !== 0) this.#listener.overflowed();
-      if ((event.mask & IN_ATTRIB) === 0) this.#unhandled.push(event);
-      else this.#attributesChanged(event);
-    }
-    this.#noteIfAllIsHandled();
-  }
-
-  /** Changes of attributes need no handling, and may be all that has been read. */
-  #noteIfAllIsHandled(): void {
-    if (this.#work === undefined && this.#unhandled.length === 0)
-      this.#handledBytes = this.#inotify?.bytesRead ?? 0;
+  /** Is called as soon as an event has been read. Changes of attributes need no more than that. */
+  #handledAtOnce(event: InotifyEvent): boolean {
+    if ((event.mask & IN_Q_OVERFLOW) !== 0) this.#listener.overflowed();
+    if ((event.mask & IN_ATTRIB) === 0) return false;
+    this.#attributesChanged(event);
+    return true;
   }
 
   #attributesChanged({ wd, name }: InotifyEvent): void {
@@ -239,8 +203,7 @@ export class TreeWatch<Place> {
       this.#listener.attributesChanged(directory);
   }
 
-  /** @param end the value of `Inotify.bytesRead` when these events were taken */
-  *#handle(events: readonly InotifyEvent[], end: number): Generator<void, void> {
+  *#handle(events: readonly InotifyEvent[]): Generator<void, void> {
     for (const { wd, mask } of events) {
       const file = (mask & IN_MODIFY) === 0 ? undefined : this.#files.get(wd);
       if (file !== undefined) this.#touched.add(file);
@@ -260,7 +223,7 @@ export class TreeWatch<Place> {
       yield;
     }
     if (overflow) yield* this.#recover();
-    this.#handledBytes = end;
+    this.#backlog?.noteHandled();
   }
 
   *#changed(directory: TreeNode<Place>, { mask, name }: InotifyEvent): Generator<void, void> {
