@@ -13,12 +13,13 @@ import {
   symlinkSync,
   truncateSync,
   utimesSync,
+  watch,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CommandFailure } from "./failure.ts";
 import { fileFailure, isErrno, replaceFile } from "./files.ts";
 import { openRegularFile, readRegularFile } from "./regular-file.ts";
@@ -89,21 +90,24 @@ describe("the temporary file of replaceFile", () => {
     utimesSync(join(directory, name), when, when);
   };
 
-  it("has a different name each time, so that a leftover does no harm", () => {
-    // An earlier version may have left such a file, in another container with the same process ID.
-    leave(`.f.${process.pid}`, new Date());
-    replaceFile(join(directory, "f"), "new\n", 0o644);
-    expect(readdirSync(directory).sort()).toEqual([`.f.${process.pid}`, "f"]);
+  it("has a different name each time, so that a leftover does no harm", async () => {
+    const names = new Set<string>();
+    const watcher = watch(directory, (_, name) => names.add(String(name)));
+    for (let i = 0; i < 3; i++) replaceFile(join(directory, "f"), "new\n", 0o644);
+    await vi.waitFor(() => expect(names.size).toBe(4));
+    watcher.close();
   });
 
   it("is removed by a later run if it was left behind, and no other file is", () => {
-    for (const name of [".f.1", ".f.4194304", ".f.0123456789ab.new"]) leave(name);
-    const others = [".f.0123456789aa.new", ".f.x", ".f.swp", ".fa.1", "f.1", ".g.1"];
-    for (const name of others) leave(name, name.endsWith(".new") ? new Date() : old);
-    mkdirSync(join(directory, ".f.2"));
-    symlinkSync("nowhere", join(directory, ".f.3"));
+    for (const name of [".f.0123456789ab.new", ".f.000000000000.new"]) leave(name);
+    leave(".f.0123456789aa.new", new Date());
+    const others = [".f.1", ".f.x", ".f.swp", ".fa.0123456789ab.new", ".f.0123456789a.new", ".g.1"];
+    for (const name of others) leave(name);
+    const kept = [...others, ".f.0123456789aa.new", ".f.222222222222.new", ".f.333333333333.new"];
+    mkdirSync(join(directory, ".f.222222222222.new"));
+    symlinkSync("nowhere", join(directory, ".f.333333333333.new"));
     replaceFile(join(directory, "f"), "new\n", 0o644);
-    expect(readdirSync(directory).sort()).toEqual([...others, ".f.2", ".f.3", "f"].sort());
+    expect(readdirSync(directory).sort()).toEqual([...kept, "f"].sort());
   });
 });
 

@@ -75,7 +75,7 @@ export function replaceFile(
     rmSync(join(directory, temporary), { force: true });
     throw error;
   }
-  removeLeftovers(directory, basename(path), written);
+  tryRemoveLeftovers(directory, basename(path), written);
   syncDirectory(directory);
 }
 
@@ -143,25 +143,26 @@ function stemOf(name: string): string {
   return stem;
 }
 
-/** The end of a temporary name; in earlier versions, it was a process ID. */
-const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
+/** The end of a temporary name. */
+const LEFTOVER = /^\.[0-9a-f]{12}\.new$/;
 
 /**
- * Removes old temporary files.
+ * Removes old temporary files. One that cannot be removed does no harm, such as one of another user
+ * in a directory with the sticky bit; so it must not make the replacement fail, which has succeeded.
  * @param written the status of the new file, whose modification time serves as the current time
  */
-function removeLeftovers(directory: string, name: string, written: Stats): void {
+function tryRemoveLeftovers(directory: string, name: string, written: Stats): void {
   const stem = stemOf(name);
-  for (const found of readdirSync(directory)) {
-    if (!found.startsWith(stem) || !LEFTOVER.test(found.slice(stem.length))) continue;
-    const path = join(directory, found);
-    try {
+  const isLeftover = (found: string) =>
+    found.startsWith(stem) && LEFTOVER.test(found.slice(stem.length));
+  try {
+    for (const found of readdirSync(directory).filter(isLeftover)) {
+      const path = join(directory, found);
       const stats = lstatSync(path);
       if (stats.isFile() && written.mtimeMs - stats.mtimeMs > LEFTOVER_MS) rmSync(path);
-    } catch (error) {
-      // Another run has removed it.
-      if (!isErrno(error, "ENOENT")) throw error;
     }
+  } catch (error) {
+    if (!(error instanceof Error && "errno" in error)) throw error;
   }
 }
 
