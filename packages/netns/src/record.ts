@@ -10,6 +10,7 @@
 import {
   constants,
   fstatSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -80,15 +81,35 @@ export class RecordFile {
   /**
    * Writes the record: after a kill, the file has either the former record or the new one. If there
    * is no room for a second file, the record is written over the former one instead, because `down`
-   * must still be able to remove the namespace.
+   * must still be able to remove the namespace. If that takes more room than there is, the former
+   * record stays.
+   * @throws CommandFailure
    */
   write(record: NamespaceRecord): void {
     try {
-      this.#replace(record);
+      try {
+        this.#replace(record);
+      } catch (error) {
+        if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
+        this.#overwrite(record);
+      }
     } catch (error) {
-      if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
-      writeSync(this.#fd.number, encodeRecord(record), 0);
+      throw fileFailure(`cannot write ${this.#path}`, error);
     }
+  }
+
+  #overwrite(record: NamespaceRecord): void {
+    const fd = this.#fd.number;
+    const bytes = Buffer.from(encodeRecord(record));
+    const { size } = fstatSync(fd);
+    try {
+      // Lines after the first are ignored. So the old record stays valid if there is no room.
+      writeFully(fd, Buffer.alloc(Math.max(bytes.length - size, 0), "\n"), size);
+    } catch (error) {
+      ftruncateSync(fd, size);
+      throw error;
+    }
+    writeFully(fd, bytes, 0);
   }
 
   #replace(record: NamespaceRecord): void {
@@ -122,6 +143,12 @@ export class RecordFile {
   [Symbol.dispose](): void {
     this.#fd.close();
   }
+}
+
+/** Writes all bytes at a position in a file. @throws the error of pwrite(2), such as ENOSPC */
+function writeFully(fd: number, bytes: Buffer, position: number): void {
+  for (let done = 0; done < bytes.length; )
+    done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }
 
 function isSameFile(fd: number, path: string): boolean {

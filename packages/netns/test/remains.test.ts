@@ -205,6 +205,25 @@ exit ${status}
       }
     });
 
+    it("/run is full before everything is made: up undoes what it has made", () => {
+      // In one page there is room for a short record, but neither for a second file nor for the
+      // record of all links.
+      sandbox.output("mount", "-t", "tmpfs", "-o", "size=4k", "none", "/run/cm4all-spawn-netns");
+      const link = (i: number) => `[[link]]\n[link.outside]\nname = "w${i}"\n`;
+      sandbox.writeDescription("web", Array.from({ length: 60 }, (_, i) => link(i)).join(""));
+      const before = sandbox.state();
+      const { status, stderr } = run("up", "web");
+      expect(stderr).toMatch(
+        /cannot write \/run\/cm4all-spawn-netns\/web.json: ENOSPC: .*; everything has been undone\n$/,
+      );
+      expect(status).toBe(74);
+      expect(sandbox.state()).toBe(before);
+      sandbox.writeDescription("web", link(0));
+      succeed("up", "web");
+      succeed("down", "web");
+      expect(sandbox.state()).toBe(before);
+    });
+
     it("a down that was killed before it removed a directory is finished by the next down", () => {
       sandbox.writeDescription("web", DNS);
       const before = sandbox.state();
