@@ -86,8 +86,12 @@ const CROSS =
 const known = {
   start: async () => terminal.mustStart(readme().start, "start.log"),
   test: async () => terminal.mustRun(readme().test, "test.log", limitSeconds),
-  // Without a network, the second start has to work with what the first one left behind.
+  // Without a network, both commands have to work again with what they left behind.
   offline: async () => terminal.mustStart(`unshare --net ${readme().start}`, "offline.log"),
+  "offline-test": async () => {
+    const line = `unshare --net sh -c 'ip link set lo up && exec ${readme().test}'`;
+    await terminal.mustRun(line, "offline-test.log", limitSeconds);
+  },
   deb: () => terminal.mustRun(`sh -c '${DEB}'`, "deb.log", limitSeconds),
   // Builds the packages for the arm64 virtual machine.
   cross: () => terminal.mustRun(`sh -c '${CROSS}'`, "cross.log", limitSeconds),

@@ -25,6 +25,9 @@ const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
   "cp examples/netns/web.toml /etc/cm4all/spawn/netns";
 
+/** Switches IPv6 off in a network namespace. */
+const NO_IPV6 = "for i in all default; do echo 1 >/proc/sys/net/ipv6/conf/$i/disable_ipv6; done";
+
 /** Leaves root only the capabilities that root has in a container by default. */
 const CONTAINER =
   "setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill," +
@@ -33,16 +36,26 @@ const CONTAINER =
 /** The first process of a container: passes Ctrl-C on to all others, as a terminal does. */
 const PASS_ON = 'sh -c "trap \\"kill -INT -1\\" INT; \\"\\$@\\" & wait; wait" sh';
 
+const INSTALL = "apt-get -q -y -o APT::Install-Recommends=false install";
+
+/** Makes Docker's system call filter available, from the Debian package with Docker's sources. */
+const DOCKER_FILTER =
+  "/usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json";
+const GET_DOCKER_FILTER = `test -e ${DOCKER_FILTER} || ${INSTALL} golang-github-docker-docker-dev >/dev/null 2>&1; `;
+
 /**
  * Returns shell commands for `setup` after which `line` runs in a container, with the capabilities
- * and the system call filter that podman gives its containers. The filter is based on Docker's.
+ * and the system call filter that podman gives its containers.
  * @param {string} options options of podman-run(1) @param {string} [first] the first process
  */
 const inPodman = (options, first = "") =>
-  "command -v podman >/dev/null || apt-get -q -y -o APT::Install-Recommends=false install " +
-  "podman crun golang-github-containers-common >/dev/null 2>&1; mkdir -p /p; mount --bind / /p; " +
+  `command -v podman >/dev/null || ${INSTALL} podman crun golang-github-containers-common ` +
+  ">/dev/null 2>&1; mkdir -p /p; mount --bind / /p; " +
   "set -- podman --log-level=error --cgroup-manager=cgroupfs run --rm -i --network=host " +
   `--cgroups=disabled --workdir="$PWD" ${options} --rootfs /p:O ${first} "$@"`;
+
+/** Options of podman-run(1) with which `npm start` works in a container. */
+const CAPABLE = "--cap-add=SYS_ADMIN,DAC_READ_SEARCH --volume=/sys/fs/cgroup:/sys/fs/cgroup";
 
 /** @type {Readonly<Record<string, Oddity>>} by title */
 export const oddities = {
@@ -85,12 +98,19 @@ export const oddities = {
     status: 69,
     says: /^cm4all-slice: no cgroup2 is mounted here\n$/,
   },
+  "no cgroups: the daemon": {
+    setup: NO_CGROUPS,
+    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
+    status: 0,
+    says: /cgroup2 is not mounted: no cgroups are reaped\n/,
+  },
   "hybrid cgroups": { setup: HYBRID },
   "a chroot": {
     setup: 'mkdir -p /c; mount --rbind / /c; set -- chroot /c env --chdir="$PWD" "$@"',
   },
+  "no IPv6": { setup: NO_IPV6, wrap: "unshare --net" },
   "no IPv6: netns": {
-    setup: `echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 >/proc/sys/net/ipv6/conf/default/disable_ipv6; ${WEB}`,
+    setup: `${NO_IPV6}; ${WEB}`,
     wrap: "unshare --net",
     line: `sh -ec '${NETNS} up web; ${NETNS} exec web -- true; ${NETNS} down web'`,
     status: 0,
@@ -119,11 +139,22 @@ export const oddities = {
     status: 77,
     says: /^cm4all-spawn-netns: .*EPERM.*\n$/,
   },
-  "a podman container with CAP_SYS_ADMIN": {
-    setup: inPodman(
-      "--cap-add=SYS_ADMIN,DAC_READ_SEARCH --volume=/sys/fs/cgroup:/sys/fs/cgroup",
-      PASS_ON,
-    ),
+  "a podman container with CAP_SYS_ADMIN": { setup: inPodman(CAPABLE, PASS_ON) },
+  "a container with Docker's filter: the daemon": {
+    setup: GET_DOCKER_FILTER + inPodman(`--security-opt=seccomp=${DOCKER_FILTER}`),
+    line: `${DAEMON} --listen @odd`,
+    status: 77,
+    says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
+  },
+  "a container with Docker's filter and CAP_SYS_ADMIN": {
+    setup:
+      GET_DOCKER_FILTER + inPodman(`${CAPABLE} --security-opt=seccomp=${DOCKER_FILTER}`, PASS_ON),
+  },
+  "a container with CAP_SYS_ADMIN and CAP_NET_ADMIN: netns": {
+    setup: inPodman("--cap-add=SYS_ADMIN,NET_ADMIN --tmpfs=/run"),
+    line: `sh -ec 'cp examples/netns/web.toml /etc/cm4all/spawn/netns; ${NETNS} up web; ${NETNS} exec web -- true; ${NETNS} down web'`,
+    status: 0,
+    says: /^$/,
   },
 };
 

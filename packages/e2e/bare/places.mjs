@@ -39,11 +39,11 @@ export const places = {
 
 /**
  * Returns the commands to try in a place. They include `npm run deb` if the path or the source is
- * unusual; the hosts of odd.mjs are tried in one place only.
+ * unusual; the tests without a network and the hosts of odd.mjs are tried in one place only.
  * @param {string} name
  */
 export function commandsOf(name) {
   const isUnusual = ["blank", "link", "tarball", "worst"].includes(name);
-  const more = isUnusual ? ["deb"] : name === "clone" ? ["odd"] : [];
-  return ["start", "test", "offline", ...more];
+  const more = name === "clone" ? ["odd"] : name === "tarball" ? ["offline-test"] : [];
+  return ["start", "test", "offline", ...more, ...(isUnusual ? ["deb"] : [])];
 }

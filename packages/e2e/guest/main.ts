@@ -35,10 +35,13 @@ interface State {
   passed: number;
   failed: number;
   skipped: number;
+  /** The names of the cases that failed. */
+  readonly failures: string[];
 }
 
 function readState(): State {
-  if (!existsSync(STATE)) return { next: 0, isRebooted: false, passed: 0, failed: 0, skipped: 0 };
+  if (!existsSync(STATE))
+    return { next: 0, isRebooted: false, passed: 0, failed: 0, skipped: 0, failures: [] };
   const state = JSON.parse(readFileSync(STATE, "utf8")) as State;
   if (state.isRebooted) return state;
   const name = Object.keys(cases)[state.next];
@@ -84,6 +87,7 @@ async function run(name: string, item: Case, state: State, plan: Plan): Promise<
     console.log(`ok     ${name}: ${item.title} (${details})`);
   } else {
     state.failed++;
+    state.failures.push(name);
     const reason = failure.slice(0, 400).replaceAll("\n", "\n       ");
     console.log(`FAILED ${name}: ${item.title} (${details})\n       ${reason}`);
   }
@@ -115,6 +119,7 @@ async function main(): Promise<void> {
     if (plan.only.length > 0 && !plan.only.includes(name) && name !== "install") continue;
     if (item.needsControllers === true && !hasControllers()) {
       state.skipped++;
+      console.log(`skipped ${name}: cgroup2 lacks the controllers cpu, io, memory or pids`);
       continue;
     }
     logTo(`${LOGS}/${name}.log`);

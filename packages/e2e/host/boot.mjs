@@ -77,8 +77,8 @@ function buildPackages() {
 /**
  * Runs cases and prints a line for each.
  * @param {Boot} boot
- * @returns the numbers of cases that passed, failed and were skipped; undefined if they did not
- *   finish
+ * @returns the numbers of cases that passed, failed and were skipped, and the names of those that
+ *   failed; undefined if the cases did not finish
  */
 export async function runCases({ machine, suite, architecture, packages, only }) {
   const tree = rootTree(suite, architecture);
@@ -107,8 +107,8 @@ export async function runCases({ machine, suite, architecture, packages, only })
     console.log(`the cases did not finish; see ${output}`);
     return undefined;
   }
-  const { passed, failed, skipped } = JSON.parse(readFileSync(result, "utf8"));
-  return { passed, failed, skipped, failures: [] };
+  const { passed, failed, skipped, failures } = JSON.parse(readFileSync(result, "utf8"));
+  return { passed, failed, skipped, failures };
 }
 
 /** @param {string} input @param {string} packages @param {object} plan */
