@@ -7,9 +7,10 @@
  * docstring.
  */
 import { readFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { sourceFiles } from "./layers.mjs";
+import { isProgram } from "./program.mjs";
 import { lineOf, parse } from "./syntax.mjs";
 
 /** @typedef {import("./syntax.mjs").Node} Node */
@@ -71,8 +72,8 @@ export function checkDocstrings(root) {
   );
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const problems = checkDocstrings(resolve(dirname(process.argv[1]), "../.."));
+if (isProgram(import.meta.url)) {
+  const problems = checkDocstrings(fileURLToPath(new URL("../..", import.meta.url)));
   for (const problem of problems) console.error(problem);
   process.exitCode = problems.length === 0 ? 0 : 1;
 }

@@ -10,7 +10,8 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
+import { isProgram } from "./program.mjs";
 
 /** The only file that may import ffi-rs. */
 const FFI = "packages/linux/src/libc.ts";
@@ -216,8 +217,8 @@ export function checkLayers(root) {
   ];
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const problems = checkLayers(resolve(dirname(process.argv[1]), "../.."));
+if (isProgram(import.meta.url)) {
+  const problems = checkLayers(fileURLToPath(new URL("../..", import.meta.url)));
   for (const problem of problems) console.error(problem);
   process.exitCode = problems.length === 0 ? 0 : 1;
 }

@@ -9,8 +9,9 @@
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { packageEntries, parseLayers, sourceFiles } from "./layers.mjs";
+import { isProgram } from "./program.mjs";
 import { childrenOf, parse } from "./syntax.mjs";
 
 /** Modules of Node that only calculate. */
@@ -164,8 +165,8 @@ export function checkPureLayers(root) {
     );
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const problems = checkPureLayers(resolve(dirname(process.argv[1]), "../.."));
+if (isProgram(import.meta.url)) {
+  const problems = checkPureLayers(fileURLToPath(new URL("../..", import.meta.url)));
   for (const problem of problems) console.error(problem);
   process.exitCode = problems.length === 0 ? 0 : 1;
 }

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * `npm run mutate -- [PACKAGE|FILE[:LINE]...] [--seconds N]`: finds small mistakes that the tests
- * beside a package's sources would not notice. Takes the named files, and those files of the named
- * packages that do no I/O (of all packages, if nothing is named); runs the related tests with small
+ * `npm run mutate -- [PACKAGE|DIRECTORY|FILE[:LINE]...] [--seconds N]`: finds small mistakes that the
+ * tests beside a package's sources would not notice. Takes the named files, and those files of the
+ * named packages and directories that do no I/O (of all packages, if nothing is named); runs the related tests with small
  * changes of each file, one at a time; and prints the changes that no test notices. The files
  * themselves are not changed. After N seconds, no further change is tried.
  */
@@ -177,14 +177,18 @@ function filesOf(names) {
   const pure = pureFiles(root);
   if (names.length === 0) return new Map(pure.map((file) => [file, undefined]));
   for (const name of names) {
-    if (existsSync(join(root, "packages", name, "package.json"))) {
-      for (const file of pure) if (file.startsWith(`packages/${name}/`)) files.set(file, undefined);
-      continue;
-    }
+    const isPackage = existsSync(join(root, "packages", name, "package.json"));
+    const directory = isPackage ? `packages/${name}` : relative(root, resolve(name));
+    const inside = pure.filter((file) => file.startsWith(`${directory}/`));
+    for (const file of inside) files.set(file, undefined);
+    if (inside.length > 0) continue;
     const [, path = name, line] = /^(.*\.ts):([0-9]+)$/.exec(name) ?? [];
     const file = relative(root, resolve(path));
     if (!/^packages\/.*\.ts$/.test(file) || !existsSync(path))
-      fail(`${name}: is neither a package nor a source file`, EX_USAGE);
+      fail(
+        `${name}: is neither a source file nor a package or directory with files that do no I/O`,
+        EX_USAGE,
+      );
     const lines = files.has(file) ? files.get(file) : new Set();
     files.set(file, line === undefined ? undefined : lines?.add(Number(line)));
   }
