@@ -8,8 +8,8 @@ const OBJECT_BYTES = 512;
 
 /**
  * Matches a character that makes V8 store the whole string with two bytes for each character. One
- * control character, quotation mark or backslash in a customer's text is enough: see
- * packed-bytes.ts.
+ * control character, quotation mark or backslash in a customer's text is enough, because
+ * packed-bytes.ts replaces it with such a character.
  */
 const WIDE = /[\u0100-\uffff]/;
 

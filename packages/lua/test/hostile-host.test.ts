@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Calls handle with each request but ping, which is answered, and stop, which ends the process. */
+/** Answers each ping, ends the process when told to stop, and calls handle with other requests. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);
@@ -249,7 +249,7 @@ describe("a script host that has runs", () => {
     });
   });
 
-  it("must not ask for runs of a script that bears repetition", async () => {
+  it("must not ask whether a run may begin if handlers can be called again without harm", async () => {
     const host = await start(
       `READY.handlers.bearsRepetition = true; serve((number) => send({ type: "begin", number }));`,
     );

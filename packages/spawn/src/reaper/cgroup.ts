@@ -53,7 +53,7 @@ export class Cgroup<Node> {
   /** The time at which it became known, on the world's clock. */
   readonly knownMs: number;
   #phase: Phase = "unseen";
-  /** While it is unused: true if an event has come that its figures do not explain. */
+  /** While it is unused: true if an event has come that the cgroup's figures do not explain. */
   isStirred = false;
   /**
    * True if it existed at startup, and has neither been seen populated nor been reported since:
@@ -77,7 +77,7 @@ export class Cgroup<Node> {
   release: ReleaseState | undefined;
   /** The time at which it was released. */
   releasedMs = 0;
-  /** The releases that are to be reported as deleted when the directory is gone. */
+  /** The numbers of those of its releases whose deletion is still to be reported. */
   told: number[] = [];
 
   constructor(
@@ -104,7 +104,7 @@ export class Cgroup<Node> {
   }
 
   /**
-   * Takes the figures that could be read while somebody removed the cgroup as its last sample.
+   * Takes as the last sample the figures that could be read while somebody was removing the cgroup.
    * Those that are missing stay as they were last measured.
    */
   addRemains(remains: CgroupMeasurement): void {
@@ -143,8 +143,8 @@ export interface LifecycleWorld<Node> {
   /** Returns whether another release may be reported; if not, cgroups that became empty wait. */
   mayRelease(): boolean;
   /**
-   * Returns whether there is room for releases of cgroups that were found, which are reported even
-   * without accounting.
+   * Returns whether there is room for releases of cgroups that were found at the start, which are
+   * reported even without accounting.
    */
   hasRoom(): boolean;
   /**

@@ -24,7 +24,7 @@ function runUntil(loop: EventLoop, condition: () => boolean): void {
   loop.run();
 }
 
-describe("sockets that may take long to close", () => {
+describe("sockets that may take a long time to close", () => {
   it("are closed together, and the child that closes them is reaped", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());

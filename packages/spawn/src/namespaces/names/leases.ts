@@ -121,7 +121,7 @@ let scratch: NativeMemory | undefined;
 function hasWriters(reader: Fd): boolean {
   scratch ??= allocateNative(64 * 1024);
   // A read returns at most one packet of a pipe in packet mode (O_DIRECT), and root's pipes may be
-  // of any size, so there may be data after that. poll(2) sees the end of the pipe behind the data.
+  // of any size, so these reads may leave data. poll(2) reports POLLHUP even while there is data.
   for (let i = 0; i < 64; i++) {
     const length = readInto(reader.number, scratch);
     if (length === 0) return false;
