@@ -90,6 +90,20 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
   });
 });
 
+it.skipIf(missing("root", "strace") !== undefined)(
+  "if a filter refuses pivot_root(2), the daemon says so in one line",
+  async () => {
+    const refuse = ["-e", "trace=pivot_root", "-e", "inject=pivot_root:error=EPERM"];
+    const wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", ...refuse];
+    const daemon = new TestDaemon({ wrapper });
+    await until(() => daemon.child.exitCode !== null, "it has ended");
+    expect(daemon.child.exitCode).toBe(71);
+    expect(daemon.log).toMatch(
+      /^\S+ cannot make the store .*: pivot_root\(.*EPERM.*; a filter may refuse the call, .*\n$/,
+    );
+  },
+);
+
 describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => {
   let daemon: TestDaemon | undefined;
   afterEach(async () => {

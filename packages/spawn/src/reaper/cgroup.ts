@@ -77,7 +77,7 @@ export class Cgroup<Node> {
   release: ReleaseState | undefined;
   /** The time at which it was released. */
   releasedMs = 0;
-  /** The numbers of those of its releases whose deletion is still to be reported. */
+  /** The numbers of its releases for which the deletion of the cgroup is still to be reported. */
   told: number[] = [];
 
   constructor(

@@ -40,6 +40,7 @@ import {
   deviceOf,
   errorText,
   type Fd,
+  isErrno,
   MNT_DETACH,
   MS_BIND,
   MS_PRIVATE,
@@ -60,6 +61,9 @@ import { orExit } from "./or-exit.ts";
 const O_CREATE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 const FORMAT = "cm4all-spawn namespaces 1\n";
+
+const FILTER_HINT =
+  "a filter may refuse the call, as Docker's does without --security-opt seccomp=unconfined";
 
 /** The type of a tmpfs. @see statfs(2) */
 const TMPFS_MAGIC = 0x01021994;
@@ -98,8 +102,12 @@ export class Store {
       const fd = openOwnNamespace("mnt");
       return new Store(home, fd, buildTree(fd));
     } catch (error) {
+      // The daemon has CAP_SYS_ADMIN, so that is not the reason.
+      const hint = isErrno(error, "EPERM") ? `; ${FILTER_HINT}` : "";
       const reason = errorText(error);
-      throw new StoreError(`cannot make the store of namespaces: ${reason}`, { cause: error });
+      throw new StoreError(`cannot make the store of namespaces: ${reason}${hint}`, {
+        cause: error,
+      });
     }
   }
 
