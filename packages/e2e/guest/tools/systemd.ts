@@ -6,7 +6,7 @@ export const SOCKET = "cm4all-spawn.socket";
 /** The socket for scripts: each connection starts a unit that runs the accounting script. */
 export const SCRIPT_SOCKET = "cm4all-spawn-accounting.socket";
 
-/** Returns a property of a unit, as systemctl show(1) prints it. */
+/** Returns a property of a unit, as `systemctl show` prints it. */
 export function property(unit: string, name: string): string {
   return sh(`systemctl show -P ${name} ${unit}`);
 }
