@@ -56,8 +56,8 @@ export class Cgroup<Node> {
   /** While it is unused: true if an event has come that the cgroup's figures do not explain. */
   isStirred = false;
   /**
-   * True if it existed at startup, and has neither been seen populated nor been reported since:
-   * an earlier thread may have reported it.
+   * True if it existed when the thread began, and has neither been seen populated nor been reported
+   * since: an earlier thread may have reported it.
    */
   isFound = false;
   /** Undefined until the first child is added: most cgroups have none. */
