@@ -12,6 +12,7 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -313,6 +314,21 @@ describe.skipIf(missing("root") !== undefined)("without root", () => {
     );
     chownSync(root, nobody.uid, nobody.gid);
     expect(run(bundle, ["install", "--root", root], nobody).status).toBe(0);
+  });
+
+  it("a unit is written although an old temporary file belongs to another user", () => {
+    for (const path of [root, bundle.directory]) chmodSync(path, 0o755);
+    chmodSync(bundle.program, 0o444);
+    const units = inRoot("units");
+    mkdirSync(units);
+    // With the sticky bit, only the owner of a file may remove it.
+    chmodSync(units, 0o1777);
+    const leftover = ".system-cm4all.slice.0123456789ab.new";
+    writeFileSync(join(units, leftover), "rubbish");
+    utimesSync(join(units, leftover), 0, 0);
+    const { status, stderr } = run(bundle, ["install", "--no-config", "--unit-dir", units], nobody);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(readdirSync(units).sort()).toEqual([leftover, "system-cm4all.slice"]);
   });
 });
 
