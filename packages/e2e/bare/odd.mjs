@@ -154,7 +154,7 @@ export const oddities = {
   },
   "a container with CAP_SYS_ADMIN and CAP_NET_ADMIN: netns": {
     setup: inPodman("--cap-add=SYS_ADMIN,NET_ADMIN --tmpfs=/run"),
-    line: `sh -ec '${NETNS} up web; ${NETNS} exec web -- true; ${NETNS} down web'`,
+    line: `sh -ec 'echo [outside] >/etc/cm4all/spawn/netns/web.toml; ${NETNS} up web; ${NETNS} exec web -- true; ${NETNS} down web'`,
     status: 0,
     says: /^$/,
   },
