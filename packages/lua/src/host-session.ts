@@ -316,7 +316,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   /** Returns the run that a reply is about. */
   #runOf(number: number): RunningHandler {
     const running = this.#running.get(number);
-    if (running === undefined) throw new ProtocolError("an answer to no run");
+    if (running === undefined) throw new ProtocolError("a message about no run");
     return running;
   }
 

@@ -109,8 +109,8 @@ describe("a script host that sends messages before it is asked", () => {
       'send({ type: "notice", text: "x".repeat(20000) })',
       'a message with a bad "text"',
     ],
-    ["done without a run", 'send({ type: "done", number: 1 })', "an answer to no run"],
-    ["a question without a run", 'send({ type: "begin", number: 1 })', "an answer to no run"],
+    ["done without a run", 'send({ type: "done", number: 1 })', "a message about no run"],
+    ["a question without a run", 'send({ type: "begin", number: 1 })', "a message about no run"],
     [
       "a run that is dropped",
       'send({ type: "dropped", number: 1, effect: "none" })',
@@ -201,12 +201,12 @@ describe("a script host that has runs", () => {
     [
       "done twice",
       "number => { send({ type: 'done', number }); send({ type: 'done', number }); }",
-      "an answer to no run",
+      "a message about no run",
     ],
     [
       "a question from a run that is over",
       "number => { send({ type: 'done', number }); send({ type: 'begin', number }); }",
-      "an answer to no run",
+      "a message about no run",
     ],
     [
       "two questions from a run",
@@ -218,7 +218,7 @@ describe("a script host that has runs", () => {
       "number => send({ type: 'failed', number, effect: 'all', cause: 'script', message: '' })",
       'a message with a bad "effect"',
     ],
-    ["a guess", "number => send({ type: 'done', number: number + 1 })", "an answer to no run"],
+    ["a guess", "number => send({ type: 'done', number: number + 1 })", "a message about no run"],
   ])("is ended for %s", async (_, onRun, rule) => {
     const host = await start(`serve(${onRun});`);
     let begun = 0;
@@ -235,7 +235,7 @@ describe("a script host that has runs", () => {
       "let asked = 0; serve((number) => asked++ || send({ type: 'done', number: number + 1 }));",
     );
     const outcomes = [account(host), account(host)];
-    expect(await ended(host)).toBe("it broke the protocol: an answer to no run");
+    expect(await ended(host)).toBe("it broke the protocol: a message about no run");
     for (const outcome of outcomes) expect((await outcome).type).toBe("interrupted");
   });
 
@@ -265,7 +265,7 @@ describe("a script host that has runs", () => {
     );
     // It answered before there was a run.
     const first = await ended(host);
-    expect(first).toBe("it broke the protocol: an answer to no run");
+    expect(first).toBe("it broke the protocol: a message about no run");
 
     const slow = await start(
       `send(READY);
@@ -285,7 +285,7 @@ describe("a script host that has runs", () => {
       } else await delay(5);
       if (slow.room > 0) await delay(0);
     }
-    expect(await end).toBe("it broke the protocol: an answer to no run");
+    expect(await end).toBe("it broke the protocol: a message about no run");
     await delay(0);
     expect(made).toBeLessThanOrEqual(5);
     expect(outcomes).toEqual(Array(made).fill("interrupted"));
