@@ -63,7 +63,7 @@ function test(args, testOptions = []) {
   for (const name of names)
     if (testPackages[name] === undefined) {
       const known = Object.keys(testPackages).join(", ");
-      fail(`no package ${name} has tests; there are ${known}`, EX_USAGE);
+      fail(`there is no package ${name} with tests; packages with tests: ${known}`, EX_USAGE);
     }
   const wanted = names.length > 0 ? names : Object.keys(testPackages);
   installDebianPackages([...new Set(wanted.flatMap((name) => testPackages[name] ?? []))]);

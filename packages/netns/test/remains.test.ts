@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
     /** A script that leaves a process behind; the script ends when setsid(1) has become sleep(1). */
     const daemon =
       "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\nuntil pgrep -x sleep >/dev/null; do :; done\n";
-    /** Returns the names of the links that the process left by the script can see. */
+    /** Returns the names of the links that the process left behind by the script can see. */
     const processLinks = () =>
       sandbox.output("sh", "-c", "nsenter -t $(pgrep -x sleep) -n ip -br link | cut -d' ' -f1");
 
@@ -74,7 +74,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(links()).toBe("lo");
     });
 
-    it("up that fails ends a process whose first thread has ended, and list counts it", async () => {
+    it("a failed up ends a process whose first thread has ended, and list counts such a process", async () => {
       using leaderless = await buildTestProgram("leaderless");
       const script = (status: number) => `#!/bin/sh
 setsid node ${leaderless.program} >/dev/null 2>&1 &
@@ -104,7 +104,7 @@ exit ${status}
       gone(pid);
     });
 
-    it("down removes a link that has no host's end from a namespace that has lost its name", () => {
+    it("down removes a link that has no end on the host from a namespace that has lost its name", () => {
       sandbox.output("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far");
       sandbox.writeDescription("web", '[link]\ntype = "macvlan"\nparent = "eth0"\n');
       sandbox.writeScript("web", daemon);
@@ -131,7 +131,7 @@ exit ${status}
       expect(links()).toBe("lo");
     });
 
-    it("down finds the pair of somebody else's namespace whatever the host's end is called", () => {
+    it("down removes the pair of somebody else's namespace, whatever the host's end is called", () => {
       for (const line of ["netns add web", "link add name odd type veth peer name net0 netns web"])
         sandbox.output("ip", ...line.split(" "));
       succeed("down", "web");

@@ -140,8 +140,8 @@ function parseNumbersOrAll(value: unknown): number[] | "all" {
 
 /**
  * Returns the records in the journal.
- * @throws CommandFailure if the daemon has no journal; a command may then read the journal's files
- *   itself
+ * @throws CommandFailure if the daemon does not use a journal; a command may then read the files of
+ *   an existing journal itself
  */
 function recordsOf({ accounting }: DaemonParts): AccountingRecords {
   if (accounting !== undefined) return accounting;
