@@ -131,7 +131,7 @@ exit ${status}
       expect(links()).toBe("lo");
     });
 
-    it("down removes the pair of somebody else's namespace, whatever the host's end is called", () => {
+    it("down without a record removes the pair of a namespace, whatever the host's end is called", () => {
       for (const line of ["netns add web", "link add name odd type veth peer name net0 netns web"])
         sandbox.output("ip", ...line.split(" "));
       succeed("down", "web");

@@ -41,7 +41,7 @@ describe("Supervisor", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("begins with the first pause again after a long run, or after work", () => {
+  it("begins with the first pause again after a long run, or once the instance has done its work", () => {
     const { supervisor } = supervise({ ranWellMs: 1000 });
     supervisor.start();
     supervisor.ended();

@@ -201,8 +201,9 @@ export function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Pr
 }
 
 /**
- * Returns the records in the running daemon's journal. A list of numbers that is too long for one
- * request is sent in several: if one of them is refused, those before it have been carried out.
+ * Returns access to the records in the running daemon's journal. A list of record numbers that is
+ * too long for one request is sent in several: if one of these is refused, those before it have been
+ * carried out.
  */
 export function daemonRecords(ask: Ask): AccountingRecords {
   return {

@@ -41,9 +41,6 @@ export class LogOnce {
     this.#kinds.add(kind);
     this.#log(priority, text);
     if (this.#kinds.size === MAX_KINDS)
-      this.#log(
-        LOG_WARNING,
-        "further kinds of events are counted, but not logged for up to an hour",
-      );
+      this.#log(LOG_WARNING, "further kinds of events are not logged for up to an hour");
   }
 }

@@ -32,7 +32,7 @@ export interface LifecycleRelease {
 /** The state of the latest release of a cgroup. */
 export interface ReleaseState {
   readonly number: number;
-  /** True if it was reported, so that it has to be journalled before the deletion. */
+  /** True if it was reported, and therefore has to be journalled before the deletion. */
   readonly isTold: boolean;
   /** True if it is journalled or need not be: only the deletion is left. */
   isJournalled: boolean;
