@@ -32,7 +32,7 @@ describe("parseUnit", () => {
 
   it.each([
     ["an empty string", ""],
-    ["the unit of another connection", `0::${SLICE}/${NAME.replace("107", "108")}\n`],
+    ["the unit of another daemon", `0::${SLICE}/${NAME.replace("107", "108")}\n`],
     ["the unit of another user", `0::${SLICE}/${NAME.replace("-0.", "-1000.")}\n`],
     [
       "the unit of another user, since systemd 258",

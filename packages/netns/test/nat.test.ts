@@ -181,7 +181,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       sandbox.output("sysctl", "-w", "net.ipv4.ip_forward=1");
       succeed("down", "a");
       expect(forwarding("eth0")).toBe("1");
-      // If the administrator has nevertheless disabled it for one link, down disables it there.
+      // If the administrator disables it for one link, up enables it there, and down disables it.
       sandbox.output("sysctl", "-w", "net.ipv4.conf.eth0.forwarding=0");
       succeed("up", "a");
       expect(forwarding("eth0")).toBe("1");
