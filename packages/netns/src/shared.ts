@@ -67,7 +67,7 @@ function checkPort(
   for (const [other, { publish }] of records)
     if (publish.some((port) => portsClash(port, value)))
       throw new CommandFailure(
-        `${origin}: port ${value.hostPort}/${value.protocol} of the host leads to ${other} already`,
+        `${origin}: port ${value.hostPort}/${value.protocol} of the host already leads to ${other}`,
         EX_CANTCREAT,
       );
 }

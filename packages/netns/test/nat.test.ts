@@ -290,7 +290,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       for (const command of ["check", "up"])
         expect(run(command, "web")).toMatchObject({
           status: 73,
-          stderr: `cm4all-spawn-netns: ${TOML}:3: port 8080/tcp of the host leads to a already\n`,
+          stderr: `cm4all-spawn-netns: ${TOML}:3: port 8080/tcp of the host already leads to a\n`,
         });
       succeed("down", "a");
       succeed("check", "web");
