@@ -23,7 +23,7 @@ const CHOICES = {
 };
 
 /** The commands of bare/newcomer.mjs. */
-const COMMANDS = ["start", "test", "offline", "deb", "cross", "odd"];
+const COMMANDS = ["start", "test", "offline", "offline-test", "deb", "cross", "odd"];
 
 const caseNames = () =>
   readdirSync(new URL("guest/cases", import.meta.url))

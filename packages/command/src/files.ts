@@ -155,14 +155,22 @@ function tryRemoveLeftovers(directory: string, name: string, written: Stats): vo
   const stem = stemOf(name);
   const isLeftover = (found: string) =>
     found.startsWith(stem) && LEFTOVER.test(found.slice(stem.length));
-  try {
-    for (const found of readdirSync(directory).filter(isLeftover)) {
+  const names = orOnRefusal([], () => readdirSync(directory));
+  for (const found of names.filter(isLeftover))
+    orOnRefusal(undefined, () => {
       const path = join(directory, found);
       const stats = lstatSync(path);
       if (stats.isFile() && written.mtimeMs - stats.mtimeMs > LEFTOVER_MS) rmSync(path);
-    }
+    });
+}
+
+/** Returns the result of `work`, or `otherwise` if a system call fails. */
+function orOnRefusal<T>(otherwise: T, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
-    if (!(error instanceof Error && "errno" in error)) throw error;
+    if (error instanceof Error && "errno" in error) return otherwise;
+    throw error;
   }
 }
 

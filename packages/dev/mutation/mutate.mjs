@@ -7,7 +7,7 @@
  * themselves are not changed. After N seconds, no further change is tried.
  */
 import { fork } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -167,6 +167,11 @@ function inOneLine(text) {
   return line.length > 70 ? `${line.slice(0, 67)}...` : line;
 }
 
+/** Returns the absolute path of a file or directory, without symbolic links. @param {string} path */
+function realPath(path) {
+  return existsSync(path) ? realpathSync(path) : resolve(path);
+}
+
 /**
  * Returns the files that the arguments name, each with its lines if only some lines are meant.
  * @param {readonly string[]} names @returns {Map<string, Set<number> | undefined>}
@@ -178,12 +183,12 @@ function filesOf(names) {
   if (names.length === 0) return new Map(pure.map((file) => [file, undefined]));
   for (const name of names) {
     const isPackage = existsSync(join(root, "packages", name, "package.json"));
-    const directory = isPackage ? `packages/${name}` : relative(root, resolve(name));
-    const inside = pure.filter((file) => file.startsWith(`${directory}/`));
+    const directory = isPackage ? join(root, "packages", name) : realPath(name);
+    const inside = pure.filter((file) => join(root, file).startsWith(join(directory, "/")));
     for (const file of inside) files.set(file, undefined);
     if (inside.length > 0) continue;
     const [, path = name, line] = /^(.*\.ts):([0-9]+)$/.exec(name) ?? [];
-    const file = relative(root, resolve(path));
+    const file = relative(root, realPath(path));
     if (!/^packages\/.*\.ts$/.test(file) || !existsSync(path))
       fail(
         `${name}: is neither a source file nor a package or directory with files that do no I/O`,

@@ -150,7 +150,7 @@ export const oddities = {
     setup: GET_DOCKER_FILTER + inPodman(`${CAPABLE} --security-opt=seccomp=${DOCKER_FILTER}`),
     line: `${DAEMON} --listen @odd`,
     status: 71,
-    says: /^\S+ cannot make the store of namespaces: pivot_root.* EPERM.*; a filter may refuse .*\n$/,
+    says: /^\S+ cannot make the store of namespaces: pivot_root.* EPERM.*; a container may refuse .*\n$/,
   },
   "a container with CAP_SYS_ADMIN and CAP_NET_ADMIN: netns": {
     setup: inPodman("--cap-add=SYS_ADMIN,NET_ADMIN --tmpfs=/run"),

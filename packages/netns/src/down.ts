@@ -23,11 +23,9 @@ export function down(name: string): void {
   requireRoot();
   using record = lockRecord(name);
   const found = record.read();
-  // The state "removing" allows the next `up` to replace what is left if this process is killed.
-  const known =
-    found?.state === "complete"
-      ? ({ ...found, state: "removing", pid: process.pid } as const)
-      : found;
+  // The state "removing" allows the next `up` to replace what is left if this process is killed. The
+  // record must not become longer, because `down` has to work even if there is no room.
+  const known = found?.state === "complete" ? ({ ...found, state: "removing" } as const) : found;
   if (known !== undefined && known !== found) record.write(known);
   using host = new RtnetlinkSocket();
   const { holdings, warning } = findForDown(name, host, known);

@@ -36,7 +36,7 @@ export interface ChangedSetting {
 export interface NamespaceRecord {
   /** "unfinished" during `up`, "complete" between `up` and `down`, "removing" during `down`. */
   readonly state: "unfinished" | "complete" | "removing";
-  /** The pid of the process that has written the record. */
+  /** The pid of the `up` that has made the record, for administrators. */
   readonly pid: number;
   /** The boot for which the cookie, the inode and the indexes are valid. */
   readonly bootId: string;

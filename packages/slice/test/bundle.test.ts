@@ -324,8 +324,12 @@ describe.skipIf(missing("root") !== undefined)("without root", () => {
     // With the sticky bit, only the owner of a file may remove it.
     chmodSync(units, 0o1777);
     const leftover = ".system-cm4all.slice.0123456789ab.new";
-    writeFileSync(join(units, leftover), "rubbish");
-    utimesSync(join(units, leftover), 0, 0);
+    const own = [0, 1].map((i) => `.system-cm4all.slice.fffffffffff${i}.new`);
+    for (const name of [own[0] ?? "", leftover, own[1] ?? ""]) {
+      writeFileSync(join(units, name), "rubbish");
+      if (name !== leftover) chownSync(join(units, name), nobody.uid, nobody.gid);
+      utimesSync(join(units, name), 0, 0);
+    }
     const { status, stderr } = run(bundle, ["install", "--no-config", "--unit-dir", units], nobody);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(readdirSync(units).sort()).toEqual([leftover, "system-cm4all.slice"]);

@@ -91,7 +91,7 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
 });
 
 it.skipIf(missing("root", "strace") !== undefined)(
-  "if a filter refuses pivot_root(2), the daemon says so in one line",
+  "if a container refuses pivot_root(2), the daemon says so in one line",
   async () => {
     const refuse = ["-e", "trace=pivot_root", "-e", "inject=pivot_root:error=EPERM"];
     const wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", ...refuse];
@@ -99,7 +99,7 @@ it.skipIf(missing("root", "strace") !== undefined)(
     await until(() => daemon.child.exitCode !== null, "it has ended");
     expect(daemon.child.exitCode).toBe(71);
     expect(daemon.log).toMatch(
-      /^\S+ cannot make the store .*: pivot_root\(.*EPERM.*; a filter may refuse the call, .*\n$/,
+      /^\S+ cannot make the store .*: pivot_root\(.*EPERM.*; a container may refuse the call, .*\n$/,
     );
   },
 );

@@ -62,8 +62,10 @@ const O_CREATE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 const FORMAT = "cm4all-spawn namespaces 1\n";
 
-const FILTER_HINT =
-  "a filter may refuse the call, as Docker's does without --security-opt seccomp=unconfined";
+/** Docker's AppArmor profile refuses mount(2) with EACCES, and its filter pivot_root(2) with EPERM. */
+const CONTAINER_HINT =
+  "a container may refuse the call, as Docker's do without " +
+  "--security-opt seccomp=unconfined --security-opt apparmor=unconfined";
 
 /** The type of a tmpfs. @see statfs(2) */
 const TMPFS_MAGIC = 0x01021994;
@@ -103,7 +105,7 @@ export class Store {
       return new Store(home, fd, buildTree(fd));
     } catch (error) {
       // The daemon has CAP_SYS_ADMIN, so that is not the reason.
-      const hint = isErrno(error, "EPERM") ? `; ${FILTER_HINT}` : "";
+      const hint = isErrno(error, "EPERM", "EACCES") ? `; ${CONTAINER_HINT}` : "";
       const reason = errorText(error);
       throw new StoreError(`cannot make the store of namespaces: ${reason}${hint}`, {
         cause: error,
