@@ -47,7 +47,7 @@ export const ACCOUNTING_METRICS = {
   },
   unaccountedCgroups: {
     kind: "counter",
-    help: "Cgroups that became empty before the daemon knew that there was no handler; they are not accounted.",
+    help: "Cgroups that became empty before a script without a handler was loaded; they are not accounted.",
     row: "accounting",
     text: "{} without a handler",
   },
