@@ -112,7 +112,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("0");
     });
 
-    it("publishes and masquerades only IPv4 if single links cannot forward IPv6", async () => {
+    it("can publish and masquerade only IPv4 if single links cannot forward IPv6", async () => {
       // The tmpfs hides force_forwarding, which kernels before Linux 6.17 do not have.
       sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=0");
       sandbox.output("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6/conf/default");
@@ -260,7 +260,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(tables()).toBe("");
     });
 
-    it("filters inside the namespace if the host's hooks do not see a link's packets", async () => {
+    it("can filter only inside the namespace if the host's hooks do not see a link's packets", async () => {
       const link =
         '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["192.0.2.9/24"]\n';
       sandbox.writeDescription("web", `${link}[firewall]\nin = "closed"\n`);
@@ -394,7 +394,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
 
     it("Control-C reaches neither the nft that loads the table nor the one that deletes it", () => {
       sandbox.writeDescription("web", ends);
-      // As the terminal does it: to all processes of the group.
+      // As a terminal does: the signal goes to all processes of the group.
       const interrupt = '[ "$1" != -f ] || kill -s INT -- -$(($(ps -o pgid= -p $PPID)))';
       sandbox.write("/run/bin/nft", `#!/bin/sh\n${interrupt}\nexec /usr/sbin/nft "$@"\n`, "755");
       const before = sandbox.state();

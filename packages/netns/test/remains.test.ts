@@ -104,7 +104,7 @@ exit ${status}
       gone(pid);
     });
 
-    it("down removes a link that has no end on the host from a namespace that has lost its name", () => {
+    it("down removes a link from a namespace that has lost its name, even if the link has no end on the host", () => {
       sandbox.output("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far");
       sandbox.writeDescription("web", '[link]\ntype = "macvlan"\nparent = "eth0"\n');
       sandbox.writeScript("web", daemon);

@@ -43,7 +43,7 @@ function take(client: TestClient, name: string): Disposable {
 }
 
 describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima together", () => {
-  it("fit into the limit of descriptors, and are served", { timeout: 600_000 }, async () => {
+  it("fit within the limit of descriptors, and are served", { timeout: 600_000 }, async () => {
     const peer = new Peer();
     onTestFinished(async () => {
       await peer.endAll();
@@ -124,6 +124,6 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
     await until(() => daemon.childPids().length === 0, "all inits have ended", 60_000);
     for (const open of [...leases, ...clients]) open[Symbol.dispose]();
     await peer.endAll();
-    await until(() => daemon.descriptorCount() <= OTHERS, "all is closed");
+    await until(() => daemon.descriptorCount() <= OTHERS, "everything is closed");
   });
 });

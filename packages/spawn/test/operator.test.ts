@@ -619,7 +619,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       const failed = await ask(daemon, "reload");
       expect(failed).toMatchObject({ status: 78, stderr: expect.stringContaining(":2: boom") });
       expect((await ask(daemon, "status")).stdout).toMatch(
-        /^degraded: the accounting script does not run: .*:2: boom/,
+        /^degraded: the accounting script is not running: .*:2: boom/,
       );
       writeFileSync(other, "function cgroup_released(c) end");
       expect((await ask(daemon, "reload")).status).toBe(0);

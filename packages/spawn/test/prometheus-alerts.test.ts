@@ -150,7 +150,7 @@ describe.skipIf(needs !== undefined)(
       for (const name of full) fired.add(name);
     }
 
-    it("does not run", async () => {
+    it("is not running", async () => {
       prometheus.watch(expect.getState().currentTestName ?? "", `127.0.0.1:${await freePort()}`);
       await expectAlerts("Down");
       prometheus.forget(expect.getState().currentTestName ?? "");

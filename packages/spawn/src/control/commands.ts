@@ -32,7 +32,7 @@ export interface ReloadResult {
 interface ControlCommand<Fields extends object, Answer> {
   /**
    * Returns the command's fields from a request; other fields are ignored. Pure.
-   * @throws Error if a field has a wrong type
+   * @throws Error if a field has the wrong type
    */
   readonly parse: (request: object) => Fields;
   readonly answer: (daemon: DaemonParts, fields: Fields) => Promise<Answer>;

@@ -15,7 +15,7 @@ import { SharedCall } from "./shared-call.ts";
 const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
- * Allows ten pages in a row, and one per second after that. A page takes some milliseconds of CPU
+ * Allows ten pages in a row, and one per second after that. A page takes a few milliseconds of CPU
  * time, some of them on the thread that answers clients: a flood of requests for pages must not
  * make even one client in a hundred wait.
  */

@@ -32,7 +32,7 @@ describe("findProblems", () => {
     ],
     [
       { accounting: { script: "down" }, script: { problem: "x.lua:1: boom" } },
-      "the accounting script does not run: x.lua:1: boom",
+      "the accounting script is not running: x.lua:1: boom",
     ],
     [
       { accounting: { handlers: "failing" }, script: { lastFailure } },
@@ -89,10 +89,10 @@ describe("findProblems", () => {
     expect(findProblems(changed(changes))).toEqual([problem]);
   });
 
-  it("distinguishes a reaper that does not run from a reaper that is disabled", () => {
+  it("distinguishes a reaper that is not running from a reaper that is disabled", () => {
     const sample = sampleStatus();
     expect(findProblems({ ...sample, reaper: undefined })).toEqual([
-      "cgroups are not watched: the reaper's thread does not run",
+      "cgroups are not watched: the reaper's thread is not running",
     ]);
     const none = { ...sample, reaper: undefined, accounting: undefined, journal: undefined };
     expect(findProblems(none)).toEqual(["no cgroups are reaped: cgroup2 is not mounted"]);

@@ -20,7 +20,7 @@ export function findProblems(status: MeasuredStatus): string[] {
       ? ["no cgroups are reaped: cgroup2 is not mounted"]
       : []),
     ...(accounting !== undefined && reaper === undefined
-      ? ["cgroups are not watched: the reaper's thread does not run"]
+      ? ["cgroups are not watched: the reaper's thread is not running"]
       : []),
     ...(reaper === undefined ? [] : reaperProblems(reaper)),
     ...namespaceProblems(status.namespace),
@@ -43,7 +43,7 @@ function accountingProblems(
       `the journal takes no records, so no cgroups are deleted${because(journal.problem)}`,
     );
   if (metrics.script === "down")
-    problems.push(`the accounting script does not run${because(script?.problem)}`);
+    problems.push(`the accounting script is not running${because(script?.problem)}`);
   if (metrics.handlers === "failing")
     problems.push(`no handler succeeds${because(script?.lastFailure?.message)}`);
   else if (metrics.failingCgroups > 0)

@@ -134,7 +134,7 @@ describe("formatStatus", () => {
   it("shows that cgroups are never reaped, or not at the moment", () => {
     const titles = (lines: string[]) => lines.filter((line) => line.startsWith("cgroups "));
     const { reaper: _, ...down } = status();
-    expect(titles(formatStatus(down))).toEqual(["cgroups         the reaper does not run"]);
+    expect(titles(formatStatus(down))).toEqual(["cgroups         the reaper is not running"]);
     const { accounting: __, ...off } = down;
     expect(titles(formatStatus(off))).toEqual(["cgroups         not reaped"]);
   });

@@ -25,7 +25,7 @@ export const PARTS = {
 
 export type Part = keyof typeof PARTS;
 
-/** The values of all parts, of any shape; undefined for a part that does not run. */
+/** The values of all parts, of any shape; undefined for a part that is not running. */
 export type PartValues = {
   readonly [P in Part]?: { readonly [key: string]: AnyValue } | undefined;
 };
@@ -118,7 +118,7 @@ function rowsOf(status: DaemonStatus): Row[] {
   if (journal !== undefined) rows.push(["journal in", formatJournal(journal)]);
   rows.push(...formatMetrics(PARTS.namespace, status.namespace));
   if (accounting === undefined) rows.push(["cgroups", "not reaped"]);
-  else if (status.reaper === undefined) rows.push(["cgroups", "the reaper does not run"]);
+  else if (status.reaper === undefined) rows.push(["cgroups", "the reaper is not running"]);
   else rows.push(...formatMetrics(PARTS.reaper, status.reaper));
   rows.push(["system calls", `through ${systemCalls === "addon" ? "the addon" : "ffi-rs"}`]);
   rows.push(...formatMetrics(PARTS.daemon, status.daemon));

@@ -8,7 +8,7 @@ export const ACCOUNTING_METRICS = {
     states: {
       starting: "is starting",
       ready: "is ready",
-      down: "does not run",
+      down: "is not running",
       idle: "has no handler",
     },
     row: "accounting",
@@ -16,7 +16,7 @@ export const ACCOUNTING_METRICS = {
   },
   waitingCgroups: {
     kind: "gauge",
-    help: "Cgroups in the journal that are not accounted yet: their handlers run or will be called.",
+    help: "Cgroups in the journal that are not accounted yet: their handlers are running or will be called.",
     row: "accounting",
     text: "{} waiting",
   },
@@ -47,7 +47,7 @@ export const ACCOUNTING_METRICS = {
   },
   unaccountedCgroups: {
     kind: "counter",
-    help: "Cgroups that became empty before a script without a handler was loaded; they are not accounted.",
+    help: "Cgroups that became empty while no script was loaded; they are not accounted, because the script has no handler.",
     row: "accounting",
     text: "{} without a handler",
   },

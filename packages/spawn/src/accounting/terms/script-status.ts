@@ -12,7 +12,7 @@ export interface HandlerFailure {
 export interface ScriptStatus {
   /** Undefined if there is no script or it cannot be read. */
   readonly path?: string | undefined;
-  /** Why the script does not run. */
+  /** Why the script is not running. */
   readonly problem?: string | undefined;
   /** True if the file was changed after it was loaded. */
   readonly isOutdated: boolean;
