@@ -47,7 +47,7 @@ export const ACCOUNTING_METRICS = {
   },
   unaccountedCgroups: {
     kind: "counter",
-    help: "Cgroups that became empty while no script was loaded; they are not accounted, because the script has no handler.",
+    help: "Cgroups that are not accounted: they became empty before it was known whether there is a handler, and there is none.",
     row: "accounting",
     text: "{} without a handler",
   },

@@ -28,7 +28,7 @@ async function append({ json }: { json: string }, state: RecordState = RecordSta
   return number;
 }
 
-it("finds outdated records, and parses none of those that cannot outdate others", async () => {
+it("finds outdated records, and does not parse records that cannot outdate others", async () => {
   const earlier = [await append(last(1)), await append(first(1))];
   const parse = vi.spyOn(JSON, "parse");
   expect(await findOutdated(journal)).toEqual(new Set());
