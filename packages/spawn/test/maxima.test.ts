@@ -101,7 +101,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
     for (let i = 0; i < NAMES; i += 10) client.inodes(`name ${i}`, { ipc: true, pid: true });
     console.log(`an answer takes ${((performance.now() - askMs) / (NAMES / 10)).toFixed(2)} ms`);
 
-    // The end of all names does not block other requests.
+    // Purging all names does not block other requests.
     const purged = daemon.control({ command: "purge-namespaces", onlyIdle: false });
     const purgeMs = performance.now();
     let isPurging = true;
