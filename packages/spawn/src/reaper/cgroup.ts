@@ -126,7 +126,7 @@ export class Cgroup<Node> {
     return this.#phase === "populated" || this.#phase === "empty";
   }
 
-  /** Returns whether no process has been seen in it; also true if it was not looked at yet. */
+  /** Returns whether no process has been seen in it; also true if it has not been looked at yet. */
   get isUnused(): boolean {
     return this.#phase === "unused" || this.#phase === "unseen";
   }
