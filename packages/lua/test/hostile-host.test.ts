@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Answers each ping, ends the process when told to stop, and passes all other requests to handle. */
+/** Answers each ping, ends the process when told to stop, and calls handle() with other requests. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);

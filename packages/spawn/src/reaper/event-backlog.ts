@@ -9,10 +9,13 @@ import type { Inotify, InotifyEvent } from "@cm4all/linux";
  * memory they take a few times as much. The kernel's queue holds 16,384 events, which take 1 MiB if
  * their names have up to 48 bytes.
  */
-const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
+export const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
+
+/** What is used of an inotify instance. */
+export type EventQueue = Pick<Inotify, "read" | "hasMore" | "bytesRead" | "bytesQueued">;
 
 export class EventBacklog {
-  readonly #inotify: Inotify;
+  readonly #inotify: EventQueue;
   readonly #handledAtOnce: (event: InotifyEvent) => boolean;
   #hasEvents = false;
   /** Events that were read and have not been taken. */
@@ -28,7 +31,7 @@ export class EventBacklog {
    * @param handledAtOnce is called for each event as soon as it has been read; returns false if
    *   the event must be kept until `take`
    */
-  constructor(inotify: Inotify, handledAtOnce: (event: InotifyEvent) => boolean) {
+  constructor(inotify: EventQueue, handledAtOnce: (event: InotifyEvent) => boolean) {
     this.#inotify = inotify;
     this.#handledAtOnce = handledAtOnce;
   }
