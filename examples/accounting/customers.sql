@@ -11,9 +11,9 @@ CREATE TABLE IF NOT EXISTS customer_usage (
 );
 
 -- For each cgroup, the figures that customer_usage already includes, and the day on which they were
--- measured. A row may be deleted when its cgroup cannot be reported again: when the row is older
--- than the longest time for which a host may be cut off from the database and, without
--- interim_seconds, also older than every cgroup that still exists on its host.
+-- measured. A row may be deleted when its cgroup cannot be reported again: when more time has
+-- passed since `reported` than a host may be cut off from the database and, without
+-- interim_seconds, every cgroup that still exists on the row's host was created after `reported`.
 CREATE TABLE IF NOT EXISTS customer_cgroup (
   host text NOT NULL,
   id text NOT NULL,

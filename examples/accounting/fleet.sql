@@ -74,8 +74,8 @@ CREATE TABLE IF NOT EXISTS fleet_usage (
   PRIMARY KEY (host, id, day)
 ) PARTITION BY RANGE (day);
 
--- Cgroups that have a row of a day before that of their creation: their host's clock was ahead of
--- the server's when they were created, or was set back afterwards.
+-- Cgroups that have a row of a day before the day of their creation: their host's clock was ahead
+-- of the server's when they were created, or was set back afterwards.
 CREATE TABLE IF NOT EXISTS fleet_early (
   host text NOT NULL,
   id text NOT NULL,
@@ -87,8 +87,8 @@ CREATE TABLE IF NOT EXISTS fleet_early (
 CREATE TABLE IF NOT EXISTS fleet_host_day (
   host text NOT NULL,
   day date NOT NULL,
-  reports bigint NOT NULL,           -- the number of lists that may have changed the day's bill
-  billed bigint NOT NULL DEFAULT 0,  -- `reports` when the bill was made
+  reports bigint NOT NULL,           -- calls of account_cgroups that may have changed the bill
+  billed bigint NOT NULL DEFAULT 0,  -- the value of `reports` when the bill was made
   last_report timestamptz NOT NULL,  -- by the server's clock
   PRIMARY KEY (host, day)
 ) WITH (fillfactor = 50);
@@ -143,7 +143,7 @@ SET search_path = public, pg_temp AS $$
     oom_kills = EXCLUDED.oom_kills, refused_forks = EXCLUDED.refused_forks;
 $$;
 
--- Bills that an earlier version has made have no sums yet.
+-- Bills that an earlier version of this file made have no sums yet.
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM fleet_bill_host) THEN
     PERFORM sum_fleet_bills(day) FROM (SELECT DISTINCT day FROM fleet_bill) AS billed;
@@ -167,8 +167,8 @@ BEGIN
 END $$;
 
 -- In an earlier version of this file, each row also had the figures that had been counted on
--- earlier days. These were wrong if a report arrived late. Views computed the bills from the rows
--- at each query.
+-- earlier days. These were wrong if a report arrived late. That version had no tables of bills:
+-- views computed the bills anew for each query.
 DO $$ BEGIN
   IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'fleet_usage'::regclass
       AND attname = 'cpu_seconds_before' AND NOT attisdropped) THEN
@@ -241,7 +241,8 @@ END $$;
 
 -- Stores reports. Hosts call this function instead of writing to the tables, so that the tables can
 -- change. The n-th elements of all arrays belong to the same cgroup; no id occurs twice.
---   measured, created: by the host's clock; `created` is NULL if the time is not known
+--   measured, created: by the host's clock; `created` has NULL if a cgroup's creation time is not
+--   known
 -- Hosts with an earlier version of fleet.lua do not pass `killed` and `refused`.
 CREATE OR REPLACE FUNCTION account_cgroups(
   from_host text, ids text[], measured double precision[], created double precision[],
@@ -262,8 +263,8 @@ BEGIN
       MESSAGE = format('%s may report only for the host of that name, not for %s', session_user, from_host);
   END IF;
 
-  -- The clock of a host may be wrong: a day in the future counts as today, a day more than 31 days
-  -- ago as 31 days ago.
+  -- The clock of a host may be wrong: a day in the future counts as today, and a day more than 31
+  -- days ago as the day 31 days ago.
   SELECT array_agg(day ORDER BY n), min(day) INTO days, earliest
   FROM (
     SELECT n, today - least(greatest(today - date '1970-01-01' - floor(seconds / 86400), 0), 31)::int
@@ -271,10 +272,10 @@ BEGIN
     FROM unnest(measured) WITH ORDINALITY AS list (seconds, n)
   ) AS list;
 
-  -- Two lists of the same host are stored one after the other, even if their days differ.
+  -- Two calls for the same host store their reports one after the other, even if the days differ.
   PERFORM pg_advisory_xact_lock(hashtext('account_cgroups'), hashtext(from_host));
 
-  -- The bills of later days change, too: the usage up to this day is subtracted from them.
+  -- The bills of later days change, too: the usage up to a reported day is subtracted from them.
   INSERT INTO fleet_host_day AS known (host, day, reports, last_report)
   SELECT from_host, day, 1, now() FROM (
     SELECT unnest(days) AS day
@@ -284,7 +285,7 @@ BEGIN
   ON CONFLICT (host, day) DO UPDATE SET reports = known.reports + 1, last_report = now();
 
   -- By the host's clock, these cgroups were created after the day of their row. So no row of theirs
-  -- may have a `first_day`, even if an earlier report has set one: bills skip the days before it.
+  -- may have a `first_day`, even if an earlier report has set one: bills would skip the early row.
   INSERT INTO fleet_early AS known (host, id, day)
   SELECT from_host, id, day FROM unnest(ids, days, created) AS list (id, day, created_at)
   WHERE floor(created_at / 86400) > day - date '1970-01-01'

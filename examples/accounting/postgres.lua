@@ -37,7 +37,8 @@ local function printable(path)
   return (path:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- Returns one attribute of all cgroups, with NULL where the kernel did not report it.
+-- Returns the attribute `name` of each cgroup, as an array with NULL where the kernel did not
+-- report it.
 local function column(cgroups, name)
   local values = {}
   for i, cgroup in ipairs(cgroups) do

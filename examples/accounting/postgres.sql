@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS cgroup_usage (
   day date NOT NULL,
   measured timestamptz NOT NULL,
   path text NOT NULL,
-  report integer NOT NULL,       -- above 1 if the cgroup was populated again after it became empty
+  report integer NOT NULL,       -- above 1 if the cgroup was used again after it was reported empty
   age_seconds double precision,
   -- These count from the cgroup's creation. NULL: the host's kernel or cgroup2 hierarchy has no
   -- such figure.
