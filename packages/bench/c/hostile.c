@@ -9,7 +9,7 @@
        ask         is not an attack: requests a PID namespace and a lease again and again, until
                    COUNT requests have been made or SECONDS have passed; then prints one line of
                    JSON: the time until each answer, the pause after each, and the numbers of failed
-                   requests and of EAGAIN
+                   requests and of connect(2) calls that failed with EAGAIN
        idle        holds COUNT connections that send nothing, and replaces those that are closed
        connect     connects and closes
        request     connects, sends a request, reads the answer, and closes
