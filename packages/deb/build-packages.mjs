@@ -23,8 +23,8 @@ import { wrongMachines } from "./elf.mjs";
 export function buildBelow(workDirectory, architecture) {
   const tree = join(workDirectory, "cm4all-spawn");
   copySource(tree);
-  // Do not check the build dependencies: Node need not come from Debian's package, and `main` has
-  // installed the others.
+  // Do not check the build dependencies: Node need not come from Debian's package. For
+  // `npm run deb`, `main` has installed the others.
   const options = ["-b", "-uc", "-us", "-d"];
   if (architecture !== undefined) options.push(`--host-arch=${architecture}`);
   const { status, error } = spawnSync("dpkg-buildpackage", options, {

@@ -21,8 +21,8 @@ export function elfMachine(bytes) {
 /**
  * Compares the ELF files in a Debian package with its architecture.
  * @param {string} path of a .deb file
- * @returns {string[]} a line for each ELF file that is for a different machine than the package, and
- *   for each ELF file in a package for all architectures
+ * @returns {string[]} a line for each ELF file that is for a different machine than the package; if
+ *   the package's architecture is `all`, a line for each ELF file
  */
 export function wrongMachines(path) {
   const architecture = execFileSync("dpkg-deb", ["-f", path, "Architecture"], {

@@ -27,8 +27,8 @@ import { temporaryDirectory } from "./temporary.ts";
 /** The numbers of names that exist already. No configuration allows more than 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
 /**
- * The numbers of PID namespaces that exist already: fewer than in NAMES, because PID namespaces,
- * each of which has an init, take longer to create.
+ * The numbers of PID namespaces that exist already. There are fewer numbers than in NAMES, because
+ * PID namespaces, each of which has an init, take longer to create.
  */
 const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];

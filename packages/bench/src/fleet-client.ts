@@ -13,7 +13,7 @@ import { EXAMPLES } from "./programs.ts";
 /** The program's first argument, if it is to run as such a process. */
 export const FLEET_CLIENT = "fleet-client";
 
-/** The hosts of a process; in JSON, the program's second argument. */
+/** The hosts of a process. As JSON, they are the program's second argument. */
 export interface FleetHosts {
   readonly first: number;
   readonly count: number;
@@ -40,7 +40,7 @@ const CUSTOMERS = 50;
 /** The number of handlers that each host runs at the same time if no rate is given. */
 const HANDLERS = 4;
 
-/** Lets each run of a handler begin immediately: runs may be repeated, so none is recorded. */
+/** Not used: the handlers of fleet.lua may be repeated, so their runs need not ask to begin. */
 const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
 
 /** A host: the script, and the calls of its handler. */
@@ -139,7 +139,7 @@ async function carryOut(hosts: readonly Host[], order: FleetOrder): Promise<Flee
   return { latenciesMs, cpuSeconds: (user + system) / 1e6 };
 }
 
-/** Opens a database session for each host, then tells the parent, and carries out its orders. */
+/** Opens a database session for each host, reports to the parent, and carries out its orders. */
 export async function runFleetClient({ first, count }: FleetHosts): Promise<void> {
   const hosts = Array.from({ length: count }, (_, i) => new Host(`host-${first + i}`));
   await Promise.all(hosts.map((host) => host.account(1)));

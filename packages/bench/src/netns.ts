@@ -21,7 +21,7 @@ export const NETNS_INSIDE = "netns-inside";
 
 const PROGRAM = join(root, "../netns/dist/cm4all-spawn-netns.js");
 const SCRIPTS = "/etc/cm4all/spawn/netns/setup.d";
-/** The environment of a unit, without NODE_EXTRA_CA_CERTS and the like. */
+/** An environment like that of our units, which unset NODE_EXTRA_CA_CERTS and other variables. */
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
 const WITHOUT_ADDON = { ...ENVIRONMENT, CM4ALL_WITHOUT_ADDON: "1" };
 

@@ -202,7 +202,7 @@ export async function startReaperFloor(scope: string, output: string): Promise<R
 }
 
 /**
- * Starts the floor: a server in C that only answers requests with descriptors.
+ * Starts the floor: a server in C that answers each request with descriptors and does nothing else.
  * @param creates true to make the namespaces, in the simplest way
  */
 export async function startFloor(creates = false): Promise<RunningServer> {

@@ -36,7 +36,7 @@ type Source = [file: keyof typeof SINGLE_FILES] | [file: keyof typeof KEYED_FILE
 export interface Figure {
   /** The unit in the kernel's file and in the name of the figure. */
   readonly unit: "microseconds" | "bytes" | "count";
-  /** The name of the figure in scripts, in which microseconds become seconds. */
+  /** The name of the figure in scripts, which get seconds instead of microseconds. */
   readonly attribute: string;
   readonly source: Source;
 }

@@ -49,10 +49,10 @@ function tryList(directoryFd: number): ByteString[] {
 }
 
 /**
- * Returns the tables for a record, without attributes that no longer fit into MAX_RECORD_BYTES, and
+ * Returns the tables for a record, without attributes that would exceed MAX_RECORD_BYTES, and
  * without empty tables at the end. The attributes of higher cgroups take precedence: otherwise a
- * customer who may set attributes of two cgroups could displace those of the cgroups above, and
- * with them the account to which the usage belongs. Pure.
+ * customer who may set attributes of two cgroups (the kernel stores up to 128 KiB for each) could
+ * displace those of the cgroups above, and with them the account to which the usage belongs. Pure.
  * @param tables the tables of a cgroup, of its parent, and so on
  */
 export function limitXattrs(tables: readonly XattrTable[]): XattrTable[] {

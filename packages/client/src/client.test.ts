@@ -114,7 +114,7 @@ describe("SpawnClient", () => {
     ]);
   });
 
-  it("counts as unavailable whatever the reason why connecting fails", async () => {
+  it("reports errors of connect(2) as `unavailable`", async () => {
     const directory = mkdtempSync("/tmp/spawn-client-");
     try {
       symlinkSync("loop", `${directory}/loop`);
@@ -208,7 +208,7 @@ describe("a daemon that does not answer", () => {
     (await client.request("foo", { ipc: true })).close();
   });
 
-  it("must accept a connection within the time limit, too", async () => {
+  it("causes a timeout even if it does not accept the connection", async () => {
     // The listener's queue has room for one connection, and the daemon gets no time to accept it.
     using daemon = new FakeDaemon(() => ({}), 0);
     const clients = Array.from(

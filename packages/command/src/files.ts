@@ -147,8 +147,8 @@ function stemOf(name: string): string {
 const LEFTOVER = /^\.[0-9a-f]{12}\.new$/;
 
 /**
- * Removes old temporary files. One that cannot be removed does no harm, such as one of another user
- * in a directory with the sticky bit; so it must not make the replacement fail, which has succeeded.
+ * Removes old temporary files. One that cannot be removed, such as another user's in a directory
+ * with the sticky bit, does no harm, and the replacement has succeeded; so errors are ignored.
  * @param written the status of the new file, whose modification time serves as the current time
  */
 function tryRemoveLeftovers(directory: string, name: string, written: Stats): void {

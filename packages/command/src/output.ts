@@ -25,9 +25,9 @@ export function watchOutput(name: string): void {
 const STDOUT = 1;
 
 /**
- * Makes a standard output that is a file write each chunk to its end, or fail. Node calls write(2)
- * once, and ignores how much was written: on a disk with room for a part of the last chunk, the rest
- * would be lost without an error.
+ * Makes each write to standard output, which has to be a file, write the whole chunk or fail. Node
+ * calls write(2) once, and ignores how much was written: on a disk with room for only a part of the
+ * last chunk, the rest would be lost without an error.
  */
 function writeWholeChunks(stdout: NodeJS.WriteStream): void {
   stdout._write = (chunk: Buffer, _encoding, done) => {

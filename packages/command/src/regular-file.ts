@@ -47,7 +47,7 @@ const O_PATH = 0o10000000;
 
 /**
  * Opens a regular file for reading; the caller closes it. Never waits, even if `path` is a FIFO, and
- * never opens a device: that alone starts a watchdog or winds a tape back.
+ * never opens a device: merely opening one can start a watchdog or rewind a tape.
  * @param flags in addition to O_RDONLY
  * @throws UnsuitableFileError for anything but a regular file, CommandFailure if /proc is not
  * mounted, or the error of the failed system call
@@ -57,7 +57,7 @@ export function openRegularFile(path: string, flags = 0): OpenFile {
   const found = openSync(path, O_PATH | flags);
   try {
     const stats = fstatSync(found);
-    // With O_NOFOLLOW, a symbolic link is found; to open it for reading fails with ELOOP.
+    // With O_NOFOLLOW, a symbolic link is found; opening it for reading fails with ELOOP.
     if (!stats.isFile() && !stats.isSymbolicLink())
       throw new UnsuitableFileError(path, "it is not a regular file");
     return { fd: openFound(found, path), path, stats };
@@ -72,7 +72,7 @@ function openFound(found: number, path: string): number {
     return openSync(place, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // Callers take ENOENT for a file that does not exist.
+    // To callers, ENOENT means that the file does not exist.
     if ("code" in error && error.code === "ENOENT" && !existsSync("/proc/self/fd"))
       throw new CommandFailure("/proc is not mounted", EX_OSERR, { cause: error });
     throw Object.assign(error, { path, message: error.message.replace(place, () => path) });

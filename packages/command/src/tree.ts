@@ -141,7 +141,7 @@ export type Found =
 
 /**
  * A directory tree that is treated as the root file system of a system. Its root directory is held
- * open, so it stays the same if somebody exchanges the directory at its path.
+ * open, so it stays the same if somebody replaces the directory at its path.
  */
 export class Tree implements Disposable {
   readonly #fd: number;

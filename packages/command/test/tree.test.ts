@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Found, openTree, Tree } from "../src/tree.ts";
 
-/** Holds the tree, `inside`, and what must not be touched, `outside`. */
+/** Has the tree in `inside`, and in `outside` what must not be touched. */
 let directory: string;
 let root: string;
 let tree: Tree;
@@ -165,7 +165,7 @@ describe("a tree", () => {
     expect(readFileSync(join(directory, "moved/made/here/f"), "utf8")).toBe("new");
   });
 
-  it("has the path of the directory, even if it was named by a link", () => {
+  it("has its directory's real path, even if it was opened through a link", () => {
     symlinkSync("inside", join(directory, "link"));
     using linked = openTree(join(directory, "link/"));
     expect(linked.root).toBe(root);
