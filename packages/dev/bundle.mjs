@@ -87,7 +87,7 @@ export async function bundle({
     minifyWhitespace: true,
     lineLimit: LINE_LENGTH,
     legalComments: "none",
-    // Inline, because the file is renamed.
+    // Inline: the bundle is renamed below, but a separate map would keep the temporary name.
     sourcemap: hasSourceMaps ? "inline" : false,
     metafile: true,
     external: ["*.node", "@yuuang/*"],

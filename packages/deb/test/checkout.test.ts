@@ -244,7 +244,7 @@ describe("the commands that need a checkout", () => {
   });
 });
 
-it.each(PAGES)("%s names in its sentences only scripts and arguments that exist", (page) => {
+it.each(PAGES)("the sentences of %s name only scripts and arguments that exist", (page) => {
   const inline = [...read(page).matchAll(/`(npm (?:run|test|start)\b[^`]*)`/g)];
   const wrong = inline.flatMap(([, command = ""]) => {
     const problem = readNpm(command.split(/\s+/));

@@ -16,7 +16,7 @@ const installed = readdirSync(join(root, "debian"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
-/** The bundles that users do not call, and a part of what each prints without instructions. */
+/** The bundles that users do not call, and a part of what each prints without arguments. */
 const INNER = new Map([
   ["packages/spawn/dist/cm4all-spawn-report.js", "JSON"],
   ["packages/spawn/dist/cm4all-spawn-script-host.js", "the daemon starts this program"],
@@ -71,7 +71,7 @@ describe("programs", () => {
       expect(stderr).toContain("Debugger listening");
     });
 
-    test.each([...INNER])("without instructions, %s opens no debugger", async (path, complaint) => {
+    test.each([...INNER])("without arguments, %s opens no debugger", async (path, complaint) => {
       const { end, stderr, sent, listening } = await runInStorm([join(root, path)]);
       expect(stderr).toContain(complaint);
       expect([1, 64, "SIGUSR1"]).toContain(end);

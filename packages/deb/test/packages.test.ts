@@ -234,7 +234,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     );
   });
 
-  // The exposure that systemd 252 computes; newer releases check more settings.
+  // The exposure that systemd 252 and 257 compute; later releases may check more settings.
   test.each([
     ["cm4all-spawn.service", 3.9],
     ["cm4all-spawn-accounting@.service", 1.2],

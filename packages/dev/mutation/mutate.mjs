@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * `npm run mutate -- [PACKAGE|DIRECTORY|FILE[:LINE]...] [--seconds N]`: finds small mistakes that the
- * tests beside a package's sources would not notice. Takes the named files, and those files of the
- * named packages and directories that do no I/O (of all packages, if nothing is named); runs the related tests with small
- * changes of each file, one at a time; and prints the changes that no test notices. The files
+ * `npm run mutate -- [PACKAGE|DIRECTORY|FILE[:LINE]...] [--seconds N]`: finds small mistakes that
+ * the tests beside a package's sources would not notice. In packages and directories, only files
+ * that do no I/O are tried; without arguments, those of all packages. Runs the related tests with
+ * small changes of each file, one at a time, and prints the changes that no test notices. The files
  * themselves are not changed. After N seconds, no further change is tried.
  */
 import { fork } from "node:child_process";

@@ -5,7 +5,7 @@
  * Nothing is written: a plug-in of Vite passes the text to the tests.
  *
  * Arguments: the directory of the package, the file, and the durations of the test files as JSON,
- * if they are known. The process receives texts, and sends a `Result` for each.
+ * if they are known. The process receives versions of the file, and sends a `Result` for each.
  */
 import { createVitest } from "vitest/node";
 import { unitTests } from "../vitest.mjs";

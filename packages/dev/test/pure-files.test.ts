@@ -62,7 +62,7 @@ it.each([
   expect(pureFiles(root)).toEqual(["packages/b/src/add.ts"]);
 });
 
-it("complains about a file that does I/O in a layer that is called pure", () => {
+it("complains if a file of a layer that is called pure does I/O", () => {
   const layers = "    bytes, pure     packages/a\n    system calls    packages/b\n";
   write("docs/design.md", `## Layers\n\n${layers}\n## Threads\n`);
   write("packages/a/src/a.ts", "export const a = 1;\n");

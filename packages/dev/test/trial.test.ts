@@ -26,7 +26,8 @@ function write(name: string, text: string): string {
 
 /** For each version of a file, returns the name of the test that fails, or undefined. */
 async function failures(file: string, order: readonly string[], texts: readonly string[]) {
-  // The durations determine the order, and time limits that even a busy machine does not reach.
+  // The durations determine the order of the test files and the time limits, which even a busy
+  // machine does not reach.
   const durations = Object.fromEntries(order.map((test, i) => [test, 60_000 + i]));
   const trial = join(import.meta.dirname, "../mutation/trial.mjs");
   const child = fork(trial, [directory, file, JSON.stringify(durations)], { cwd: directory });

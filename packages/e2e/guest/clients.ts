@@ -2,9 +2,9 @@
  * clients.js ROLE PREFIX COUNT FILE: requests from the daemon the IPC and PID namespaces of COUNT
  * names, PREFIX-0 and so on, and writes a report to FILE.
  *
- *     hold   requests those of each name, with a lease; writes the inodes; ends on SIGTERM
- *     read   requests those of each name; writes the inodes; ends on SIGTERM
- *     load   requests those of randomly chosen names until SIGTERM, then writes its figures
+ *     hold   requests each name once, with a lease; writes the inodes; ends on SIGTERM
+ *     read   requests each name once; writes the inodes; ends on SIGTERM
+ *     load   requests randomly chosen names until SIGTERM, then writes its figures
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { SpawnClient } from "@cm4all/spawn-client";

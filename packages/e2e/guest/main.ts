@@ -73,7 +73,7 @@ async function run(name: string, item: Case, state: State, plan: Plan): Promise<
     failure = error instanceof Error ? error.message : String(error);
     log(error instanceof Error ? (error.stack ?? failure) : failure);
     attempt("systemctl --no-pager --failed; journalctl -b -n 60 --no-pager");
-    // For the next case, puts the system into the state in which a passing case leaves it.
+    // The next case expects that no clients are left, and that the service is running.
     attempt("pkill -f '[/]e2e/in/clients.js'; systemctl start cm4all-spawn.service");
   }
   if (failure === undefined && item.afterReboot !== undefined && !state.isRebooted) {

@@ -25,8 +25,7 @@ export const accountingLog: Case = {
           cgroup.memory_events_oom_kill)
       end\n`,
     );
-    // Sets the time within which the script host has to give a sign of life, because it starts
-    // slowly on an emulated machine.
+    // On an emulated machine, the script host starts slowly, so it gets more time to respond.
     sh(`cp ${CONFIG} /run/spawn.toml.e2e`);
     sh(
       `sed -i '/^#* *answer_seconds/d; s/^\\[accounting\\]$/&\\nanswer_seconds = ${10 * slowness}/' ${CONFIG}`,

@@ -4,7 +4,7 @@ import { sh } from "../tools/shell.ts";
 import { SERVICE } from "../tools/systemd.ts";
 
 export const readableJournal: Case = {
-  title: "the journal has readable lines, with priorities, under the program's name",
+  title: "the systemd journal has readable lines, with priorities, under the program's name",
   run() {
     const entries = sh(`journalctl -u ${SERVICE} _TRANSPORT=stdout -o json --no-pager`)
       .split("\n")

@@ -28,7 +28,7 @@ const ALERTS = {
   CM4allSpawnRefusedForks: "instance:cm4all_spawn_refused_forks:sum",
 };
 
-/** The time limit for Prometheus. It works at fixed intervals, even on slow machines. */
+/** The time limit for Prometheus, which works at fixed intervals, even on slow machines. */
 const PATIENCE_MS = 180_000;
 
 /** The counters that the alerts depend on. */

@@ -37,7 +37,7 @@ export const netnsNat: Case = {
         listen("world", 7001);
         assert.equal(ask("web", "192.0.2.1", 7000, slowness), undefined);
         assert.equal(sh("nft list table ip filter"), foreign);
-        // These add the same rules as the commands in the warning.
+        // These add the same rules as the iptables commands in the journal's warning.
         sh('nft insert rule ip filter DOCKER-USER oifname "web" accept');
         sh('nft insert rule ip filter DOCKER-USER iifname "web" accept');
         assert.equal(ask("web", "192.0.2.1", 7000, slowness), "192.0.2.2");

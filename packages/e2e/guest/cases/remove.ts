@@ -6,7 +6,8 @@ import { sh, waitFor } from "../tools/shell.ts";
 import { initPids, isActive, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const remove: Case = {
-  title: "removal ends idle namespaces, but no customer's process; reinstallation adopts busy ones",
+  title:
+    "removal ends idle namespaces, not customers' processes; reinstallation adopts busy namespaces",
   async run({ slowness }) {
     await endAllNames(slowness);
     const busy = await startBusy("kept", slowness);

@@ -6,7 +6,8 @@ import { isActive, journal, SERVICE, SOCKET } from "../tools/systemd.ts";
 const DIRECTORY = "/etc/cm4all/spawn";
 
 export const replaceFirst: Case = {
-  title: "a host that had version 0.13 keeps using its accounting.lua, even beside a reaper.lua",
+  title:
+    "accounting.lua of the original 0.13 stays in use after an upgrade, even beside a reaper.lua",
   async run({ slowness }) {
     sh(`apt-get -q -y purge cm4all-spawn; rm -rf ${DIRECTORY}/*.lua`);
     sh("apt-get -q -y --allow-downgrades install /e2e/in/original/first/*.deb");

@@ -40,7 +40,7 @@ export const replaceOriginal: Case = {
     await waitFor("the script is used", 10_000 * slowness, () =>
       journal(SERVICE).includes(`accounting with ${SCRIPT}`),
     );
-    // The reaper's drop-in still serves its purpose: the script runs with the group.
+    // The reaper's drop-in still serves its purpose: the script runs with the group that it adds.
     const gid = sh("getent group e2e-accounting | cut -d: -f3");
     const [unit = ""] = scriptUnits();
     const host = property(unit, "MainPID");

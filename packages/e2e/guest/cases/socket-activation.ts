@@ -4,7 +4,8 @@ import { sh } from "../tools/shell.ts";
 import { isActive, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const socketActivation: Case = {
-  title: "the first client starts the daemon, also through the original daemon's unit names",
+  title:
+    "the first client starts the daemon, even one whose unit names the original daemon's socket",
   run() {
     sh(`systemctl stop ${SERVICE}`);
     assert.ok(!isActive(SERVICE));

@@ -21,7 +21,7 @@ const EVENTS: Readonly<Record<string, () => void>> = {
 function namesThatFit(): number {
   const limits = readFileSync(`/proc/${mainPid()}/limits`, "utf8");
   const files = Number(/^Max open files +(\d+)/m.exec(limits)?.[1]);
-  // Two descriptors for each leased name; the rest is for open namespaces, connections and
+  // Each leased name takes two descriptors; 6000 are left for open namespaces, connections and
   // cgroups.
   return Math.floor((files - 6000) / 2);
 }

@@ -9,7 +9,7 @@ import { isActive, mainPid, property, SERVICE } from "../tools/systemd.ts";
 /**
  * Stops one thread with PTRACE_ATTACH of ptrace(2) for as long as Perl runs. Perl also has to wait
  * for the thread (__WALL): when the daemon is killed, a traced thread remains a zombie until its
- * tracer has waited for it. The numbers are those of x86-64.
+ * tracer has waited for it. The number of the system call, 101, is that of x86-64.
  */
 const STOP_THREAD = `
   syscall(101, 16, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";

@@ -6,7 +6,7 @@ import type { Snippet } from "@cm4all/testing/snippets";
 /** The path of the editor: systemctl(1) and people who type `editor` find it there. */
 const EDITOR = "/usr/local/bin/editor";
 
-/** The beginning of the line below which a drop-in goes in the file that `systemctl edit` opens. */
+/** The beginning of a line in the file that `systemctl edit` opens; a drop-in goes below it. */
 const DROP_IN = "### Anything between here";
 
 /**
