@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * `npm run release-check [-- --list] [STEP...]`: runs the steps of matrix.mjs, which test all
- * combinations of Debian and Node, the distinct places, the containers and the virtual machines,
- * one of which is an arm64 machine. That takes hours, so .ci/run does only a small part of it.
+ * combinations of Debian and Node, the places in DISTINCT_PLACES, the containers and the virtual
+ * machines, one of which is an arm64 machine. That takes hours, so .ci/run does only a small part.
  * Steps that have passed with the same source are not repeated, so an interrupted run can be
  * continued. At the end, the command prints the table of docs/platforms.md, with new rows for the
  * steps that have results, including those of an interrupted run.
@@ -59,7 +59,7 @@ async function booted(machine, architecture, only, packages = builtPackages, sui
   return state ?? { passed: 0, failed: 0, skipped: 0, failures: ["it did not finish"] };
 }
 
-/** Builds the arm64 packages on a bare Debian, and boots an arm64 virtual machine with them. */
+/** Builds arm64 packages on a bare Debian machine, and boots an arm64 virtual machine with them. */
 async function arm64() {
   const cell = { suite: "trixie", node: "debian" };
   const results = await runPlaces(cell, [{ name: "clone", commands: ["cross"] }]);

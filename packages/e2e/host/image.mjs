@@ -82,8 +82,8 @@ export function cached(name, scripts, args) {
   console.log(`making ${path}`);
   mkdirSync(cacheDirectory(), { recursive: true });
   const unfinished = `${path}.new`;
-  // If another run is already making it, this run waits, and uses the result. The others of this
-  // name are old, and are deleted.
+  // If another run is already making it, this run waits, and uses the result. All others whose
+  // names begin with `name` are out of date, and are deleted.
   const make = '[ -e "$1" ] || { rm -rf "$2"-* && "${@:4}" && mv "$3" "$1"; }';
   const command = [path, join(cacheDirectory(), name), unfinished, script, ...args(unfinished)];
   const { status, error } = spawnSync(

@@ -47,8 +47,8 @@ export function copyAddons(packages, output) {
 
 /**
  * Makes stand-ins for the original packages: those of version 0.27, and, in a separate directory,
- * that of version 0.13. They have the original's names, files and units, and the parts of the
- * maintainer scripts that debhelper writes, but their programs do nothing.
+ * that of version 0.13. They have the names, files and units of the original packages, and the
+ * parts of the maintainer scripts that debhelper writes, but their programs do nothing.
  * @param {string} output
  */
 export function makeOriginal(output) {

@@ -9,7 +9,7 @@ it.each(Object.keys(places))("accepts the commands of the place %s", (name) => {
   expect(positionals).toEqual([name]);
 });
 
-it("names the commands if it refuses one", () => {
+it("lists the valid commands if it refuses one", () => {
   const args = ["--bare", "trixie", "--commands", "start,nonesuch", "clone"];
   expect(() => readOptions(args)).toThrow(/^no command nonesuch; there are start, test, /);
 });

@@ -121,15 +121,15 @@ describe("a file whose reading stopped at startup", () => {
   });
 
   it.each(["open", "read"] as const)(
-    "because of %s keeps the marks of its records in other files",
+    "because %s failed keeps the marks that other files have of its records",
     async (fault) => {
       await restart(2 ** 20);
       const numbers: number[] = [];
       for (let i = 0; i < 5; i++) numbers.push(await journal.append(filler()));
       const [, parked = 0, gone = 0] = numbers.slice(2);
       await restart(4096);
-      // These marks go to the next file. It is then worth rewriting, and at the end it has nothing
-      // else.
+      // These marks go to the second file, which is then worth rewriting. At the end it contains
+      // only these marks.
       await journal.mark(parked, RecordState.PARKED);
       await journal.mark(gone, RecordState.GONE);
       const last = await journal.append(record("last"));

@@ -43,7 +43,7 @@ export class Compaction {
   #isUnsynced = false;
 
   /**
-   * @param onReplaced called when the file of a segment was replaced or removed
+   * @param onReplaced called when the file of a segment has been replaced or removed
    * @param overtaking see Writer.overtaking
    * @param onFailure called each time that a segment cannot be removed or rewritten
    */
@@ -119,7 +119,7 @@ export class Compaction {
     else this.#onFailure(segment, errorText(error));
   }
 
-  /** Ends the pauses of segments for which the disk had no room: by now it has more room. */
+  /** Ends the pauses of segments for which the disk had no room: it may have more room by now. */
   #endPausesForRoom(): void {
     for (const segment of this.#lackRoom) segment.pausedUntilMs = Number.NEGATIVE_INFINITY;
     this.#lackRoom.clear();

@@ -41,7 +41,7 @@ export interface JournalDirectory {
   freeBytes(): Promise<number>;
 }
 
-/** Only the owner may read the files: they contain names and usage of customers' processes. */
+/** Only the owner may read the files: they show the names and usage of customers' cgroups. */
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 

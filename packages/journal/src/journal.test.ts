@@ -282,7 +282,7 @@ describe("a damaged journal", () => {
     }
   });
 
-  it("writes no note behind a zero byte, because the two could look like a frame", () => {
+  it("writes no note after a zero byte, because both together could look like a frame", () => {
     expect(markFrame(1, RecordState.WAITING, "note").payload).toEqual(Buffer.from([0]));
   });
 

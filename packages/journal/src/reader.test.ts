@@ -35,13 +35,13 @@ async function readOn(after: number, count = Infinity): Promise<unknown[]> {
 const upTo = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
 describe("reading on", () => {
-  it("returns the records in their order, from any record on, as many as are wanted", async () => {
+  it("returns records in order, starting after any record, as many as are wanted", async () => {
     expect(await readOn(-1)).toEqual(upTo(0, COUNT));
     expect(await readOn(numbers[122] ?? 0, 300)).toEqual(upTo(123, 423));
     expect(await readOn(numbers.at(-1) ?? 0)).toEqual([]);
   });
 
-  it("leaves out records that are gone, even if they were marked after it had begun", async () => {
+  it("leaves out records that are gone, even if marked while it is under way", async () => {
     for (const number of numbers.slice(0, 100)) await journal.mark(number, RecordState.GONE);
     expect(await readOn(-1, 3)).toEqual([100, 101, 102]);
     const found: unknown[] = [];

@@ -70,7 +70,7 @@ describe("on a full disk", () => {
     expect(await journal.notes([second])).toEqual(new Map([[second, "because"]]));
   });
 
-  it("marks that do not fit into the reserve wait", async () => {
+  it("marks wait if the reserve has no room for them", async () => {
     const numbers = await append(400);
     fillDisk();
     const marks = numbers.map((number) =>
@@ -109,7 +109,7 @@ describe("on a full disk", () => {
     await open();
     expect([...disk.files().keys()]).toEqual([]);
   });
-  it("a record that is appended again as soon as it was refused does not go into the reserve", async () => {
+  it("a record that is appended again as soon as it is refused does not go into the reserve", async () => {
     await append(1);
     fillDisk();
     await expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
@@ -280,7 +280,7 @@ describe("on a full disk", () => {
       await forget(inSecond);
       await journal.close();
       await open(WITHOUT);
-      // No mark is on the disk, and no record was dropped in place of its mark.
+      // No mark is on the disk, and no record was dropped instead of being marked.
       expect(journal.state(first)).toBe(RecordState.WAITING);
       for (const number of inSecond) expect(journal.state(number)).toBe(RecordState.WAITING);
     });

@@ -12,8 +12,9 @@ export const DAMAGED_SUFFIX = ".damaged";
 
 /**
  * A record's number consists of its segment's sequence number and its index in that segment. So
- * the number leads to the segment, and is not used again, even if a segment cannot be read. Only if
- * a run finds no segment at all, because no record was left, it begins again with the first number.
+ * the number leads to the segment, and is not used again, even if a segment cannot be read. The
+ * numbers start from the first again only if a run finds no segment at all, because no record was
+ * left.
  */
 const RECORDS_PER_SEGMENT = 2 ** 24;
 
@@ -147,7 +148,10 @@ export class Segments {
     if (segment.sequence === this.#nextSequence - 1) this.#nextSequence--;
   }
 
-  /** Removes a segment whose file was removed: marks of its records need no longer be kept. */
+  /**
+   * Removes a segment whose file was removed or has no records: marks of its records need no longer
+   * be kept.
+   */
   remove(segment: Segment): void {
     this.#segments.delete(segment.sequence);
     this.dropped(segment);

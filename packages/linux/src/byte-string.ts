@@ -37,7 +37,7 @@ export function bufferOf(bytes: ByteString): Buffer {
   return Buffer.from(latin1Of(bytes), "latin1");
 }
 
-/** Returns the UTF-8 encoding of a text. */
+/** Returns the UTF-8 encoding of text. */
 export function bytesOfText(text: string): ByteString {
   return bytesOf(Buffer.from(text));
 }

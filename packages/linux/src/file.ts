@@ -74,7 +74,7 @@ export function readStartInto(fd: number, memory: NativeMemory): number {
   return withoutException(() => readSync(fd, memory.bytes, 0, memory.bytes.length, 0));
 }
 
-/** The size of `struct stat` on x86-64; on arm64 it is less. Both begin with u64 st_dev, st_ino. */
+/** The size of `struct stat` on x86-64; arm64's is smaller. Both begin with u64 st_dev, st_ino. */
 const STAT_BYTES = 144;
 let status: NativeMemory | undefined;
 

@@ -43,8 +43,8 @@ export const MAX_PASSED_BYTES = 16 * 1024 * 1024;
 
 /**
  * Bounds the garbage of a thread through which large records pass. Each record leaves several
- * copies of itself, which V8 does not collect until there are many more; with Node 24 there are
- * twice as many as with Node 20.
+ * copies of itself. V8 collects these only when there are many of them: with Node 24, twice as many
+ * as with Node 20.
  */
 export class GarbageBound {
   #bytes = 0;

@@ -1,7 +1,7 @@
 /**
  * Allocates memory for the arguments of a call.
  *
- * If a Buffer were made for each call, the garbage collector could free it after its address is
+ * If a Buffer were made for each call, the garbage collector could free it after its address was
  * taken, but before the call. So strings and structures are written into one arena, which lives as
  * long as its thread. Calls are synchronous and never nest, so each starts at the beginning of the
  * arena.

@@ -55,7 +55,7 @@ describe("encodeMessage and parseMessages", () => {
     expect(parseMessages(encodeMessage(empty))).toEqual([empty]);
   });
 
-  it("report at which byte of a datagram the mistake is", () => {
+  it("report at which byte of a datagram parsing failed", () => {
     const whole = encodeMessage({ type: 16, flags: 0, sequence: 1, payload: Buffer.alloc(4) });
     const cut = Buffer.concat([whole, whole.subarray(0, 10)]);
     const refusal = expect.objectContaining({

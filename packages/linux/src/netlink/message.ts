@@ -47,7 +47,7 @@ export interface NetlinkMessage {
 /** Received bytes are not a netlink message, or are truncated. */
 export class NetlinkFormatError extends Error {
   override readonly name = "NetlinkFormatError";
-  /** The offset of the mistake in the parsed bytes. */
+  /** The offset, in the parsed bytes, at which parsing failed. */
   readonly offset: number;
 
   constructor(problem: string, offset: number) {

@@ -45,7 +45,7 @@ import {
 
 /** IFLA_EXT_MASK (29) with RTEXT_FILTER_SKIP_STATS. */
 const WITHOUT_STATISTICS = "08001d0008000000";
-/** NLM_F_REQUEST, without and with NLM_F_DUMP, which asks for all. */
+/** NLM_F_REQUEST, without and with NLM_F_DUMP, which asks for all objects. */
 const ONE = 0x1;
 const ALL = 0x301;
 
@@ -113,7 +113,7 @@ it("the flags of addresses are those of linux/if_addr.h", () => {
   expect([IFA_F_NODAD, IFA_F_DADFAILED, IFA_F_TENTATIVE]).toEqual([0x02, 0x08, 0x40]);
 });
 
-it("a bridge that does not filter VLANs has no settings of its own", () => {
+it("the request for a bridge that does not filter VLANs contains no bridge settings", () => {
   const { payload } = newBridge("br0", false);
   expect(parseLink(payload)).toEqual({ index: 0, flags: 0, name: "br0", kind: "bridge" });
 });
