@@ -249,7 +249,7 @@ describe("a script host that has runs", () => {
     });
   });
 
-  it("must not ask whether a run may begin if handlers can be called again without harm", async () => {
+  it("must not ask whether a run may begin, if its handlers may be called twice", async () => {
     const host = await start(
       `READY.handlers.bearsRepetition = true; serve((number) => send({ type: "begin", number }));`,
     );
