@@ -42,3 +42,9 @@ it("the longest path of control characters takes two bytes for each character", 
     2 * MAX_PATH_BYTES + 2000,
   );
 });
+
+it("replaces only control characters, quotation marks and backslashes", () => {
+  const pack = (text: string) => packBytes(bytesOfLatin1(text));
+  expect(pack(" !#[]~\x7f\xff")).toBe(" !#[]~\x7f\xff");
+  expect(pack(' a\x00\x1f"\\\xff')).toBe(" a\u0100\u011f\u0122\u015c\xff");
+});

@@ -143,3 +143,11 @@ describe("a truncated file", () => {
             expect(allowed, `cut at ${length}`).toContain(value);
       });
 });
+
+describe("a line of an unknown form", () => {
+  it("is ignored", () => {
+    expect(Object.fromEntries(parseFlatKeyed("5\n 6\na 7 8\nb 9\n"))).toEqual({ b: 9 });
+    expect(parseIoStat("8:0 rbytes=1=2 wbytes rios=3\n").get("rbytes")).toBe(0);
+    expect(parseIoStat("8:0 rbytes=1=2 wbytes rios=3\n").get("rios")).toBe(3);
+  });
+});

@@ -1,7 +1,7 @@
 import { bytesOfLatin1 } from "@cm4all/linux";
 import { expect, it } from "vitest";
 import { encodeRecord } from "./record.ts";
-import { recordSize } from "./record-size.ts";
+import { recordSize, tableSize } from "./record-size.ts";
 
 const sizeWith = (value: string) => {
   const snapshot = { path: bytesOfLatin1("/a"), id: "a", report: 1, measuredMs: 0 };
@@ -15,4 +15,11 @@ it.each(['"', "\\", "\n"])("counts two bytes for each character if %j is among t
   expect(sizeWith(narrow)).toBeLessThan(101_000);
   expect(sizeWith(narrow + wide)).toBeGreaterThan(200_000);
   expect(sizeWith(narrow + wide)).toBeLessThan(202_000);
+});
+
+it("counts the bytes in the names and values of attributes", () => {
+  const pair = (name: string, value: string) =>
+    [bytesOfLatin1(name), bytesOfLatin1(value)] as const;
+  expect(tableSize([])).toBe(0);
+  expect(tableSize([pair("user.a", "\xff\xfe"), pair("user.bc", "")])).toBe(15);
 });

@@ -45,3 +45,35 @@ it("breaks wide text, also where a character does not fit", () => {
   expect(wrapText("日本語 ab", 5)).toEqual(["日本", "語 ab"]);
   expect(wrapText("日本", 1)).toEqual(["日", "本"]);
 });
+
+it("puts as many words on a line as fit", () => {
+  expect(wrapText("ab cd ef", 8)).toEqual(["ab cd ef"]);
+  expect(wrapText("ab cd ef", 7)).toEqual(["ab cd", "ef"]);
+  expect(wrapText("ab cd ef", 4)).toEqual(["ab", "cd", "ef"]);
+  expect(wrapText("", 4)).toEqual([""]);
+});
+
+it("breaks a word that is too long for a line, and goes on behind its last part", () => {
+  expect(wrapText("abcdefgh ij kl", 3)).toEqual(["abc", "def", "gh", "ij", "kl"]);
+  expect(wrapText("abcdefgh ij kl", 5)).toEqual(["abcde", "fgh", "ij kl"]);
+  expect(wrapText("x abcdef ij", 3)).toEqual(["x", "abc", "def", "ij"]);
+  expect(wrapText("abc", 3)).toEqual(["abc"]);
+});
+
+it("does not break text if the output is no terminal, and has a column even in the narrowest", () => {
+  const text = "word ".repeat(1000).trim();
+  expect(wrapRows([["name", text]], undefined)).toEqual([`name  ${text}`]);
+  expect(wrapRows([["name", "ab c"]], 3)).toEqual(["name  a", "      b", "      c"]);
+});
+
+it("aligns all columns to the left by default, and further columns like the last one", () => {
+  const rows = [
+    ["a", "b", "c", "d"],
+    ["aa", "bb", "cc", "dd"],
+  ];
+  expect(alignColumns(rows)).toEqual(["a   b   c   d", "aa  bb  cc  dd"]);
+  expect(alignColumns(rows, ["left", "left", "right"])).toEqual([
+    "a   b    c   d",
+    "aa  bb  cc  dd",
+  ]);
+});

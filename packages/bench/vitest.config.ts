@@ -1,0 +1,1 @@
+export { default } from "@cm4all/dev/vitest";
