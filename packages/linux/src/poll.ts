@@ -9,7 +9,7 @@ export const POLLHUP = 0x10;
 
 const libc = { poll: intFunction("poll", 3) };
 
-/** The addon makes this call instead, because arm64 has no poll(2). */
+/** The addon makes this call in place of poll(2), which arm64 does not have. */
 const cheap = { ppoll: cheapCall("ppoll", 5) };
 
 /** The size of `struct pollfd`: i32 fd, i16 events, i16 revents. */

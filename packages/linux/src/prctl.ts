@@ -50,8 +50,8 @@ export function shutOutTracers(): void {
 
 /**
  * Runs `work` while other processes are shut out, as by shutOutTracers. This also applies to the
- * memory of a child that shares that of this process. Without CAP_SYS_PTRACE, the process could not
- * look into such a child itself; it then runs `work` as it is.
+ * memory of a child that shares that of this process. Without CAP_SYS_PTRACE, this process could
+ * not look into such a child itself, so `work` then runs without this protection.
  * @param work must be synchronous
  */
 export function withTracersShutOut<T>(work: () => T): T {

@@ -12,7 +12,7 @@ it.each(["cat", "a b", "a) R 0 (b", ")", "("])("finds the fields after the name 
   expect(found).toEqual([43, 34816, 46, 14, 15, 16, 17, 123456]);
 });
 
-it("refuses a text without the field", () => {
+it("throws if the field is missing", () => {
   expect(() => parseProcStat("42 (cat) S 1 2", ProcStatField.STARTTIME)).toThrow("no field 22");
   expect(() => parseProcStat("", ProcStatField.PGRP)).toThrow("no field 5");
 });

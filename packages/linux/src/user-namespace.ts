@@ -27,9 +27,9 @@ export interface IdMaps {
 /**
  * Makes a user namespace. The caller closes the descriptor.
  *
- * The child shares the memory of this process. All processes with the uid of this process, which
- * owns the new namespace, have all capabilities there, even processes that have none elsewhere. So
- * other processes are shut out as long as the child exists.
+ * The child shares the memory of this process. The uid of this process owns the new namespace, and
+ * all processes with that uid have all capabilities there, even if they have none elsewhere. So
+ * other processes are shut out as long as the child exists (see withTracersShutOut).
  * @throws SyscallError of clone (ENOSPC: user.max_user_namespaces) or of writing a map (EINVAL:
  *   not a valid map, EPERM: not allowed)
  */

@@ -3,12 +3,12 @@ import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import * as linux from "../src/index.ts";
 
-it.skipIf(missing("gcc") !== undefined)("calls are made in the way that is to be tested", () => {
+it.skipIf(missing("gcc") !== undefined)("calls use ffi-rs if told to, or else the addon", () => {
   const isWithoutAddon = process.env["CM4ALL_WITHOUT_ADDON"] === "1";
   expect(linux.callEngine).toBe(isWithoutAddon ? "ffi-rs" : "addon");
 });
 
-it("calls wait for events, with tokens of more than 32 bits", () => {
+it("calls report events, with tokens of more than 32 bits", () => {
   const [reader, writer] = linux.pipe(linux.O_NONBLOCK);
   using epoll = new linux.Epoll();
   epoll.add(reader.number, linux.EPOLLIN, 2 ** 40);
@@ -38,7 +38,7 @@ it("calls throw the kernel's errno", () => {
   expect(() => linux.mount({ target: "/nonexistent", type: "tmpfs" })).toThrow(/ENOENT|EPERM/);
 });
 
-it("calls look at a pipe without waiting, and see its end behind unread data", () => {
+it("calls poll a pipe without waiting, and report a hang-up even if data is unread", () => {
   const [reader, writer] = linux.pipe(linux.O_NONBLOCK);
   expect(linux.pollNow(reader.number, linux.POLLIN)).toBe(0);
   linux.signalEventfd(writer.number);

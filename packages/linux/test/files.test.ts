@@ -119,7 +119,7 @@ describe("flock", () => {
 });
 
 describe("extended attributes", () => {
-  it("are bytes, or undefined", () => {
+  it("are returned as bytes, or as undefined if they are missing or too long", () => {
     const path = join(directory, "attributes");
     writeFileSync(path, "");
     const fd = openSync(path, "r");

@@ -22,7 +22,7 @@ const inode = (fd: linux.Fd) => fstatSync(fd.number).ino;
 const noRoot = missing("root") !== undefined;
 
 describe.skipIf(noRoot)("namespaces", () => {
-  it("are made without moving the thread", () => {
+  it("are made without moving the thread into them", () => {
     const before = linux.ownNamespaceInode("ipc");
     using ipc = linux.createNamespace("ipc");
     expect(inode(ipc)).not.toBe(before);
@@ -67,7 +67,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(readFileSync("/proc/thread-self/children", "utf8")).toBe("");
   });
 
-  it("user namespaces do not show the memory of this process to root without capabilities", () => {
+  it("user namespaces are made without exposing our memory to root without capabilities", () => {
     const dumpable = () => intFunction("prctl", 5)(3, 0, 0, 0, 0);
     const before = dumpable();
     const looks: unknown[] = [];
@@ -78,7 +78,7 @@ describe.skipIf(noRoot)("namespaces", () => {
       looks.push(spawnSync("setpriv", [...powerless, "sh", "-c", script]).status);
       return "0 1000 1\n";
     };
-    // The first map is read while the child exists.
+    // createUserNamespace reads the first map, and so calls `look`, while the child exists.
     const maps = {
       get uidMap() {
         return look();

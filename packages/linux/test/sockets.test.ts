@@ -86,7 +86,7 @@ describe("AF_UNIX seqpacket sockets", () => {
     for (const fd of [client, server, readEnd]) fd.close();
   });
 
-  it("wait on if a signal interrupts a call with a timeout", () => {
+  it("go on waiting if a signal interrupts a call with a timeout", () => {
     const { client, server } = seqpacketPair();
     const buffer = new linux.MessageBuffer(1024, 64);
     const send = () => buffer.send(client.number, Buffer.alloc(1024), Buffer.alloc(0));

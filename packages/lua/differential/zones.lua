@@ -11,7 +11,7 @@ end
 
 -- mktime(3) first tries the UTC offset that its last call found. In the hour that occurs twice when
 -- clocks are set back, that offset decides between the two answers, so both interpreters begin with
--- the same one.
+-- the same offset.
 setzone("UTC0")
 os.time({ year = 2000, month = 1, day = 1 })
 

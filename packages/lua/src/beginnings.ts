@@ -49,7 +49,7 @@ export class Beginnings {
     this.#channel = channel;
   }
 
-  /** Returns the functions by which a run that starts asks its question. */
+  /** Returns the functions with which a new run asks its question. */
   of(run: number): BeginRequest {
     const beginning = new Beginning(() => this.#channel.send({ type: "begin", number: run }));
     this.#beginnings.set(run, beginning);

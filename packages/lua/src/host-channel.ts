@@ -31,8 +31,9 @@ export class HostChannel {
   }
 
   /**
-   * Sends a reply, and returns when the kernel has taken all of it. What is not taken immediately
-   * would be sent by Node in a later turn of the event loop; while we block, there is none.
+   * Sends a reply, and returns when the kernel has taken all of it. If the kernel did not take all
+   * of it immediately, Node's socket would wait for a later turn of the event loop; while we block,
+   * there is none.
    */
   send(reply: Reply): void {
     try {

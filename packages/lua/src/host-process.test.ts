@@ -4,7 +4,7 @@ import { residentBytes } from "./host-process.ts";
 
 vi.mock("node:fs", { spy: true });
 
-it("reads the memory of a process on a kernel with pages of any size", () => {
+it("finds how much memory a process uses, whatever the size of the kernel's pages", () => {
   const here = residentBytes(process.pid) ?? 0;
   expect(Math.abs(here / process.memoryUsage.rss() - 1)).toBeLessThan(0.5);
   // A process on a kernel with pages of 64 KiB, and a zombie.

@@ -7,10 +7,10 @@
  *
  * Invariants: every `run` is settled exactly once. While an answer is due, there is a timer;
  * soon after the last answer, there is none, so that an idle daemon sleeps. The data that waits to
- * be sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. An answer makes
- * room for the next request, and carries the number of the request that it answers. Numbers are
- * random, so that a script host that does not read its requests cannot make room by guessing
- * numbers.
+ * be sent is bounded: a request for each run, its `begun` or `refused`, a `ping` and a `reload`. An
+ * answer makes room for the next request, and carries the number of the request that it answers.
+ * Numbers are random, so that a script host that does not read its requests cannot make room by
+ * guessing numbers.
  */
 import { randomInt } from "node:crypto";
 import { EventEmitter } from "node:events";
@@ -37,7 +37,7 @@ import { TextBudget } from "./text-budget.ts";
 export interface SessionOptions extends HostSettings {
   /** The size of the script host's heap, in MiB. */
   memoryMiB: number;
-  /** A script host that sends nothing for this time while an answer is due is killed. */
+  /** The script host is killed if it sends nothing for this time while an answer is due. */
   answerTimeoutMs: number;
 }
 
@@ -384,8 +384,8 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
 }
 
 /**
- * Returns a number for a run or a ping: random, so that it cannot be guessed and does not occur
- * twice.
+ * Returns a number for a run or a ping: random, so that it cannot be guessed, and from a range so
+ * large that no number is expected to occur twice.
  */
 function randomNumber(): number {
   return randomInt(1, 2 ** 48);

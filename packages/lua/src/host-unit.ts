@@ -95,8 +95,8 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     this.#pidfd = pidfd;
     const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
     const uid = parseUid(readText(`/proc/${pid}/status`));
-    // If the process still exists, these files were its own, not those of a later process with its
-    // pid.
+    // If the process still exists, these files were its own, not those of a later process with the
+    // same pid.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
       return "its greeting names a process that is in no unit of ours";

@@ -60,7 +60,7 @@ class Host {
     this.#channel.send({ type: "hello", pid: process.pid });
   }
 
-  /** Has the daemon log a message. */
+  /** Makes the daemon log a message. */
   tell(text: string): void {
     this.#channel.send({ type: "notice", text: cutText(bytesOfText(text)) });
   }

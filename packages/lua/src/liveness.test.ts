@@ -31,7 +31,7 @@ describe("Liveness", () => {
     expect(condemn).toHaveBeenCalledWith("no sign of life for 11 s");
   });
 
-  it("gives a script host its whole time again after this process did not run itself", () => {
+  it("gives a script host its whole time again after this process itself was stopped", () => {
     const { liveness, condemn } = watcher();
     liveness.watch();
     vi.advanceTimersByTime(9000);

@@ -6,8 +6,8 @@ import { mostMiB, residentBytes } from "./host-process.ts";
 
 export interface LivenessOptions {
   /**
-   * If the script host is silent for longer than this, `condemn` is called. The time while this
-   * process itself did not run does not count.
+   * If the script host is silent for longer than this, `condemn` is called. The time starts again
+   * if this process itself was stopped or frozen.
    */
   timeoutMs: number;
   /** The size of the script host's heap, in MiB. */
@@ -16,7 +16,7 @@ export interface LivenessOptions {
   /** Asks for a sign of life. */
   ping(): void;
   isBusy(): boolean;
-  /** Has the script host killed. @param verdict the reason, for the log */
+  /** Called to kill the script host. @param verdict the reason, for the log */
   condemn(verdict: string): void;
 }
 

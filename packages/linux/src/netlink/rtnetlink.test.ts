@@ -8,7 +8,7 @@ import { addBridgeVlan, deleteBridgeVlan, isolateBridgePort } from "./rtnetlink-
 import { moveLink, newBridge, newStackedLink, newVethPair } from "./rtnetlink-create.ts";
 import { IFA_F_NODAD, newAddress, newRoute, parseLinkAddress, parseRoute } from "./rtnetlink-ip.ts";
 
-/** Returns the last message that iproute2 sent, with 0 as its sequence number. */
+/** Returns the last message that iproute2 sent in a capture, with 0 as its sequence number. */
 function sentByIproute2(name: string): string {
   const bytes = Buffer.from(captured(name).sent.at(-1) ?? Buffer.alloc(0));
   bytes.writeUInt32LE(0, 8);
@@ -26,7 +26,7 @@ const prefix = (text: string) => {
 };
 const address = (text: string) => tryParseIpAddress(text);
 
-/** In the captures: the descriptor of the namespace, and the index of the link `web`. */
+/** In the captures (fixtures.ts): the descriptor of the namespace, the index of the link `web`. */
 const NETNS_FD = 4;
 const INDEX = 2;
 /** The indexes of the links `opt` and `tun`. */
@@ -111,7 +111,7 @@ describe("requests equal those of iproute2, byte for byte", () => {
     expect(encoded(request)).toBe(sentByIproute2(name));
   });
 
-  it("link-missing, except that ip also asks for virtual functions of hardware", () => {
+  it("link-missing, except that ip(8) also asks for a network card's virtual functions", () => {
     const theirs = Buffer.from(sentByIproute2("link-missing"), "hex");
     expect(theirs[36]).toBe(9);
     theirs[36] = 8;
@@ -123,7 +123,7 @@ const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 
-/** Returns the payloads of the kernel's messages of one type. */
+/** Returns the payloads of the kernel's messages of one type in a capture. */
 function answers(name: string, type: number): Buffer[] {
   return captured(name)
     .received.flatMap((datagram) => parseMessages(datagram))
@@ -143,7 +143,7 @@ describe("parseLink", () => {
     expect(links[2]).toMatchObject({ mtuBytes: 1400, mac: "02:00:00:00:00:01", operState: "down" });
   });
 
-  it("refuses a message that is cut off at any byte, or reads what is left", () => {
+  it("throws only NetlinkFormatError, wherever a message is cut off", () => {
     for (const payload of answers("links", RTM_NEWLINK))
       for (let length = 0; length < payload.length; length++)
         try {
@@ -170,7 +170,7 @@ describe("parseLinkAddress", () => {
     expect(parseLinkAddress(Buffer.from("0108000001000000", "hex"))).toBeUndefined();
   });
 
-  it("refuses a message that is cut off at any byte, or reads what is left", () => {
+  it("throws only NetlinkFormatError, wherever a message is cut off", () => {
     for (const payload of answers("addresses", RTM_NEWADDR))
       for (let length = 0; length < payload.length; length++)
         try {
@@ -197,7 +197,7 @@ describe("parseRoute", () => {
     expect(routes).toContain(`2001:db8::/32 ${INDEX} 77`);
   });
 
-  it("refuses a message that is cut off at any byte, or reads what is left", () => {
+  it("throws only NetlinkFormatError, wherever a message is cut off", () => {
     for (const payload of answers("routes", RTM_NEWROUTE))
       for (let length = 0; length < payload.length; length++)
         try {

@@ -9,8 +9,8 @@ export const budget = {
   /** When `left` is less than this, `pause` is called. */
   pauseAt: 0,
   /**
-   * Called before an instruction whenever `left` has fallen below `pauseAt`; lowers `pauseAt`
-   * for the next call. Throws a Lua error if the code must not go on.
+   * Called before an instruction, or by `spend`, whenever `left` has fallen below `pauseAt`; lowers
+   * `pauseAt` for the next call. Throws a Lua error if the code must not go on.
    */
   pause(_L: LuaState): void {},
 };

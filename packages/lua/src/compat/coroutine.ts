@@ -19,8 +19,8 @@ import { spend } from "./budget.ts";
 /** Watches what scripts do with coroutines, some of which belong to the script host. */
 export interface CoroutineWatcher {
   /**
-   * Called when a script resumes a thread. The watcher calls `run`, which resumes the thread, and
-   * returns what `run` returned, the thread's status.
+   * Called when a script resumes a thread. The watcher has to call `run`, which resumes the thread
+   * and returns its status, and has to return this status.
    */
   resume(thread: LuaState, run: () => number): number;
   /**

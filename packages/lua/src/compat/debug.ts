@@ -1,6 +1,6 @@
 /**
- * The `debug` library, without hooks: a Lua state has only one, and the script host needs it to
- * count instructions.
+ * The `debug` library, without hooks: a Lua state has only one hook, and the script host needs it
+ * to count instructions.
  */
 import type { DebugInfo, LuaClosure } from "fengari/src/types";
 import {

@@ -148,8 +148,8 @@ export class LuaFile implements LuaStream {
   readNumber(): number | undefined {
     do this.#ahead = this.#ahead.replace(/^[ \t\n\v\f\r]+/, "");
     while (this.#ahead === "" && this.#fill());
-    // Any other character ends the number: waiting for more of a pipe might take for ever. No
-    // number is expected to be longer than 200 characters.
+    // The first character that cannot be part of a number ends it: waiting for more data from a
+    // pipe might take for ever. No number is expected to be longer than 200 characters.
     while (this.#ahead.length < 200 && /^[+\-.0-9A-Za-z]*$/.test(this.#ahead) && this.#fill());
     const match =
       /^[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)/.exec(

@@ -83,7 +83,7 @@ export function formatFloat(value: number, conversion: Conversion): string {
 
 /**
  * Returns the number as text, without padding.
- * @param exact the precision if the conversion gives one: `%a` has no default
+ * @param exact the precision if the conversion gives one; used for `%a`, which has no default
  */
 function floatText(
   value: number,

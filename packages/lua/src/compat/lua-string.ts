@@ -18,8 +18,8 @@ export function latin1(bytes: LuaBytes): string {
 }
 
 /**
- * The greatest length, in bytes, of a string that any of its substrings may keep in memory: V8's
- * substrings refer to the whole string.
+ * The length, in bytes, up to which a string may be kept in memory by a substring, however short:
+ * V8's substrings refer to the whole string.
  */
 const RETAINED = 65_536;
 

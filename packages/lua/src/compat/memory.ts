@@ -60,7 +60,8 @@ export function reserve(bytes: number): void {
 export function checkMemory(more = 0): void {
   if (used() + more <= Math.max(collectAt, COLLECT * limit)) return;
   collect();
-  // Another thread of V8 frees the memory outside the heap; only the next collection waits for it.
+  // V8 frees the memory outside the heap in another thread; only the next collection waits until
+  // that is done.
   if (used() + more > limit) collect();
   const alive = used();
   if (alive + more > limit) {
