@@ -22,7 +22,7 @@ export interface HostSettings {
 /** Requests to the script host except runs, whose records are already JSON: see `encodeRun`. */
 export type PlainRequest =
   | { type: "start"; settings: HostSettings }
-  /** The answer to `begin`. */
+  /** `begun` and `refused` are the answers to `begin`. */
   | { type: "begun"; number: number }
   | { type: "refused"; number: number; message: ByteString }
   | { type: "reload" }

@@ -53,7 +53,7 @@ interface ScriptHostEvents {
   ended: [reason: string, restartInMs: number];
 }
 
-/** Pauses between processes, in ms, for as long as no handler ends in any of the processes. */
+/** Pauses between processes, in ms; they begin anew when a handler has ended. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
 /** If this many units in a row send no greeting, systemd is suspected, not a busy machine. */
@@ -69,7 +69,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #toldState: HostState = "stopped";
   #reloadWhenLoaded = false;
   #handlers = UNKNOWN_HANDLERS;
-  /** The process is being ended so that another one is started. */
+  /** True if the next process is to be started without a pause. */
   #startAgain = false;
   /** The reason why the next process will be a child; after that child, a unit is tried again. */
   #childReason: string | undefined;

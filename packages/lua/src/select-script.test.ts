@@ -52,7 +52,7 @@ describe("selectScript", () => {
     expect(select().path).toBe(newer);
   });
 
-  it("reads any bytes in time", () => {
+  it("takes less than 2 s even for a script full of unclosed comments", () => {
     writeFileSync(newer, "--[[\n".repeat(50_000));
     const started = performance.now();
     expect(select()).toEqual({ path: newer });

@@ -13,7 +13,7 @@ export interface SelectedScript {
 /**
  * The name that the original daemon has used since 0.14, and the one that it used before. Its
  * package did not rename administrators' scripts: on many machines, there is an accounting.lua that
- * the original daemon no longer used.
+ * the original daemon no longer reads.
  */
 const NEW_NAME = "reaper.lua";
 const OLD_NAME = "accounting.lua";
@@ -48,7 +48,8 @@ export function selectScript(directory: string, packaged: string): SelectedScrip
 
 /** Returns true if a script contains nothing but comments and an empty handler. */
 function doesNothing(script: Buffer): boolean {
-  // A long comment without an end is a mistake, and is looked for only once.
+  // An unclosed long comment is a mistake, so it is not removed. It matches up to the end of the
+  // script, so that its end is searched for only once.
   const code = script
     .toString("latin1")
     .replace(/--\[(=*)\[[\s\S]*?(?:\]\1\]|($))|--.*/g, (_, _level, end) =>

@@ -94,7 +94,7 @@ export const EFFECTS: Readonly<Record<string, EffectCase>> = {
     code: "assert(pipe:close())",
     isSeen: (outside) => outside.exists("new"),
   },
-  "closing a pipe of the main chunk whose input was written there": {
+  "closing a pipe that the main chunk opened and flushed": {
     main: "pipe = io.popen('cat > ' .. DIR .. '/new', 'w') pipe:write('x') pipe:flush()",
     code: "assert(pipe:close())",
     isSeen: (outside) => outside.exists("new"),

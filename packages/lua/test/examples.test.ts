@@ -37,7 +37,7 @@ describe("alert.lua", () => {
     delete process.env["CONTROL"];
   });
 
-  it("has the processes of a customer replaced, but only if there was trouble", async () => {
+  it("asks the web server to replace a customer's processes, but only if there was trouble", async () => {
     const root = new ExampleRoot();
     using server = socket(AF_UNIX, SOCK_DGRAM);
     bindUnix(server.number, CONTROL);

@@ -8,7 +8,7 @@ import { type Fields, TestScript } from "./script.ts";
 
 export const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
 
-/** Returns the text of a script, or the statements of a file of SQL. */
+/** Returns the text of a script, or the statements of an SQL file. */
 export const example = (name: string) =>
   name.endsWith(".sql")
     ? readSql(join(EXAMPLES, name))

@@ -153,7 +153,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("only in the partitions of the reported days, and reads no other", async () => {
+    it("in the partitions of the reported days, and locks no others", async () => {
       await client.query("SET plan_cache_mode = force_generic_plan");
       await client.query("BEGIN");
       await client.query(
@@ -284,7 +284,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("a report that arrives while the bill is made, the next time", async () => {
+    it("a report that arrives while the bill is being made, at the next call", async () => {
       await client.query(CALL);
       const host = await connect();
       await host.query("BEGIN");
@@ -302,7 +302,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await query("SELECT cgroups FROM fleet_bill")).toEqual([{ cgroups: "2" }]);
     });
 
-    it("also reports that were billed before there were sums by host", async () => {
+    it("days by host, too, if they were billed before there were sums by host", async () => {
       await root.run("fleet.lua", [at(-1, 5), { ...at(-1, 3), id: "boot:2", path: "/nobodys" }]);
       expect(await bill()).toEqual([{ ago: 1, cpu_seconds: 5 }]);
       const sums = () => query("SELECT * FROM fleet_bill_host ORDER BY is_nobodys");
@@ -401,7 +401,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
          LOCK TABLE fleet_usage, fleet_bill, fleet_host_day IN ACCESS SHARE MODE;
          SELECT count(*) FROM pg_class`,
       ],
-    ])("come and go without a host waiting for a %s", async (_, reading) => {
+    ])("are made and dropped during a %s, and no host waits for it to end", async (_, reading) => {
       await makeOld();
       const reader = await connect();
       await reader.query(reading);
@@ -421,7 +421,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await days()).toHaveLength(31 + 1 + 22);
     });
 
-    it("are dropped the next time if the dropping was interrupted", async () => {
+    it("are dropped at the next attempt if the first one was interrupted", async () => {
       await makeOld();
       const reader = await connect();
       await reader.query("BEGIN; SELECT count(*) FROM fleet_usage");
@@ -488,7 +488,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     };
 
     it.each(["fleet_host", "fleet_every_host", REAPER])(
-      "%s may call the function, and nothing else",
+      "%s may call account_cgroups, and do nothing else",
       async (role) => {
         await as(role, async () => {
           await client.query(CALL);
@@ -518,7 +518,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ).toEqual([]);
     });
 
-    it("fleet_reader may read, and nothing else", async () => {
+    it("fleet_reader may read, and do nothing else", async () => {
       await as("fleet_reader", async () => {
         for (const table of ["usage", "bill", "customer_days", "customer_months", "hosts"])
           await query(`SELECT * FROM fleet_${table}`);

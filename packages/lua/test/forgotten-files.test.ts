@@ -60,7 +60,7 @@ describe("a file that nothing refers to", () => {
     }
   });
 
-  it("gets all its output, and a command all its input", async () => {
+  it("contains all that was written to it, and a command gets all its input", async () => {
     using script = load(`io.open(DIR .. "/file", "w"):write("written")
       io.popen("cat >" .. DIR .. "/fed", "w"):write("fed")`);
     const read = (name: string) => readFileSync(join(script.directory, name), "utf8");

@@ -40,7 +40,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
   });
 });
 
-describe("a coroutine that continues after its handler", () => {
+describe("a coroutine that waits when its handler ends", () => {
   /** Returns a script with a coroutine that waits for the resolution of a name. */
   const script = (rest: string) =>
     effectScript(
@@ -64,7 +64,7 @@ describe("a coroutine that continues after its handler", () => {
     expect(host.pid).toBe(pid);
   });
 
-  it("ends with a handler that has failed and may be called again", async () => {
+  it("is never resumed if the handler has failed, because the handler may be called again", async () => {
     const host = await hosts.start(script("if cgroup.report == 1 then error('boom') end"));
     const { pid } = host;
     expect(await account(host)).toMatchObject({ type: "failed", effect: "none" });

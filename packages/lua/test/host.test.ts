@@ -98,8 +98,8 @@ describe("the script host", () => {
     expect(hosts.printed).toContain("repaired");
   });
 
-  it("loads a script again if that is asked for while an earlier version is loaded", async () => {
-    // The file is mended after it was read.
+  it("loads a script again if that is asked for while an earlier version is being loaded", async () => {
+    // The script fixes its own file after the file has been read.
     const mend = `local f = io.open("${hosts.scriptPath}", "w") f:write([[${handler("")}]]) f:close()`;
     const host = hosts.make(hosts.options(`${mend} error("a mistake")`));
     host.start();

@@ -2,7 +2,7 @@
 import type { Client } from "pg";
 import type Connection from "pg/lib/connection.js";
 
-/** The parts of node-postgres's client that its types do not have. */
+/** The parts of node-postgres's client that its types do not declare. */
 export interface RawClient {
   readonly connection: Connection;
   readonly host: string;

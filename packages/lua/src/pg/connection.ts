@@ -3,10 +3,10 @@
  * all coroutines go through one queue, one at a time; the session is opened when it is needed,
  * and again after it has broken.
  *
- * Invariants: a statement is settled exactly once, unless `close` comes first. While a transaction
- * is open, whether it was begun by `db:transaction` or by hand (with BEGIN), only statements of the
- * run that has begun it are sent; it ends with the run at the latest. There is at most one attempt
- * to connect at a time.
+ * Invariants: a statement is settled exactly once, unless it is withdrawn or `close` comes first.
+ * While a transaction is open, whether it was begun by `db:transaction` or by hand (with BEGIN),
+ * only statements of the run that has begun it are sent; it ends with the run at the latest. There
+ * is at most one attempt to connect at a time.
  */
 import { errorText } from "@cm4all/linux";
 import { Backoff, type Pauses } from "@cm4all/supervision";
@@ -117,7 +117,7 @@ export class PgConnection {
 
   /**
    * Ends the session if nothing needs it; the next statement opens another one.
-   * @returns false if something needs the session now, but not for ever
+   * @returns false if the session is needed now, but may become idle later
    */
   disconnectIfIdle(): boolean {
     if (this.#channels.size > 0 || this.#state === "closed") return true;

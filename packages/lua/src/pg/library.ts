@@ -55,7 +55,7 @@ function newConnection(runtime: Runtime) {
   };
 }
 
-/** Ends the session of a connection as soon as nothing needs it, but not immediately. */
+/** Ends the session of a connection once it is idle, which is checked every `KEEP_MS`. */
 function disconnectLater(connection: PgConnection): void {
   setTimeout(() => {
     // A statement of the handler may still be under way, or the session not open yet.

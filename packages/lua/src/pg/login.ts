@@ -33,7 +33,7 @@ export interface Login<T> {
 export const TIMED_OUT = "timeout expired";
 
 /**
- * Waits for work in a session that is not open for the script yet.
+ * Waits for work in a session that the script cannot use yet.
  * @param expire called with the error if the work takes longer than a login may
  */
 export async function inTime<T>(
@@ -78,8 +78,8 @@ export async function logIn<T>(
     hasUsedFile = !target.option("password");
     return found;
   };
-  // Loaded only when a script needs it: loading it would take most of the script host's start-up
-  // time.
+  // Loaded only when a script needs it: otherwise, loading it would take up most of the script
+  // host's start-up time.
   const { default: PgClient } = await import("pg/lib/client.js");
   const client = new PgClient({
     host: address,
@@ -131,7 +131,7 @@ export async function logIn<T>(
   return { client, session };
 }
 
-/** V8's memory for a value of a row in addition to its text, in bytes; rather too much. */
+/** V8's memory for a value of a row in addition to its text, in bytes; a generous estimate. */
 const VALUE_BYTES = 64;
 
 /**

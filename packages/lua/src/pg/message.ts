@@ -29,7 +29,7 @@ export function formatServerMessage(message: ServerMessage, sql: string | undefi
 
 /** The number of characters of a long line that are shown. */
 const WIDTH = 60;
-/** The least number of characters shown from the mistake on, unless the line ends earlier. */
+/** The minimum number of characters shown from the mistake on, unless the line ends earlier. */
 const RIGHT = 10;
 
 /** Returns the line with the mistake, and a caret below it. */

@@ -12,10 +12,10 @@ declare module "pg/lib/connection.js" {
     on(event: string, listener: (data: Buffer) => void): unknown;
   }
 
-  /** Exchanges the protocol's messages on one socket; `client.connection` is one. */
+  /** The class of `client.connection`, which exchanges the protocol's messages over a socket. */
   export default class Connection extends EventEmitter {
     readonly stream: Socket;
-    /** Options of TLS; true for the defaults. */
+    /** TLS options; true for the defaults. */
     ssl: ConnectionOptions | boolean;
     /** Starts TLS, once the server has agreed to it. */
     upgradeToSSL: (host: string, onError: (error: Error) => void) => void;

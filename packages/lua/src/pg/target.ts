@@ -61,7 +61,7 @@ export const SOCKET_DIRECTORY = "/var/run/postgresql";
  */
 const CONNECT_SECONDS = "30";
 
-/** A longer timer of Node expires at once. */
+/** If the delay is longer than this, Node's timers expire after 1 ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Completes a connection string. @throws ConninfoError */
@@ -113,7 +113,7 @@ function completed(given: Parameters, env: Environment): Parameters {
   return all;
 }
 
-/** Checks the options of TLS. @throws ConninfoError if they contradict each other */
+/** Checks the TLS options. @throws ConninfoError if they contradict each other */
 function checkTls(given: Parameters): void {
   const mode = given.get("sslmode");
   const isWeak = !["require", "verify-ca", "verify-full"].includes(mode ?? "");

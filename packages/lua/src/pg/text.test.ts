@@ -44,7 +44,7 @@ describe("text", () => {
     );
   });
 
-  it("names the first invalid bytes, wherever they are in a long text", () => {
+  it("is refused with an error that shows its first invalid bytes, wherever they are", () => {
     // The invalid bytes are before, across or after the end of a block of 4096 bytes.
     for (let before = 4090; before < 4102; before++)
       for (const valid of ["x".repeat(before), "ä".repeat(before), "x€".repeat(before)])
@@ -60,7 +60,7 @@ describe("text", () => {
   });
 });
 
-describe("arrays", () => {
+describe("the array codec", () => {
   it.each([
     ["", []],
     ["{}", []],

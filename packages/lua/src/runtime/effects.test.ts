@@ -7,7 +7,7 @@ function asking() {
 }
 
 describe("the effects of a run", () => {
-  it("ask the daemon once, however often and in whichever way they begin", async () => {
+  it("ask the daemon once, however often begin and beginSync are called", async () => {
     const { request, effects } = asking();
     const first = effects.begin();
     expect(effects.begin()).toBe(first);
@@ -53,11 +53,11 @@ describe("the effects of a run", () => {
   });
 });
 
-describe("whoever waits for the answers to a run's effects", () => {
+describe("a callback that waits for the answers to a run's effects", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("is called immediately if none is due, else with the last answer or at the timeout", () => {
+  it("is called immediately if no answer is due, otherwise after the last one or at the timeout", () => {
     const { effects } = asking();
     const callback = vi.fn();
     effects.whenAnswered(1000, callback);

@@ -197,7 +197,7 @@ export class Runtime {
     );
   }
 
-  /** Closes an object at the latest when the runtime is closed. */
+  /** Notes an object that has to be closed together with the runtime, unless it is disowned. */
   own(closable: Closable): void {
     this.#closables.add(closable);
   }

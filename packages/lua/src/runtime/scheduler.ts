@@ -183,8 +183,8 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Resumes a thread. If a handler was started in it, or if it waits in a handler, its effects
-   * count as effects of that handler, even if another one resumes it.
+   * Resumes a thread. If a handler was started in the thread, or was running when the thread began
+   * to wait, the thread's effects count as that handler's, even if another handler resumes it.
    */
   resume(thread: LuaState, run: () => number): number {
     const previous = this.#current;
@@ -300,8 +300,8 @@ export class Scheduler implements CoroutineWatcher {
 }
 
 /**
- * Returns the failure of a task for which we ourselves were refused memory. Only in functions that
- * Lua calls does this error become an error of the script.
+ * Returns the failure of a task for which we ourselves were refused memory. OutOfMemory becomes an
+ * error of the script only in functions that Lua calls.
  * @throws any other error
  */
 function refusedMemory(error: unknown): ScriptFailure {
