@@ -116,8 +116,8 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
 
   /**
    * Returns a message on one line, without the differences that we expect: we check numbers before
-   * we connect, and with sslmode=allow we report only the refusal without TLS if the server does
-   * not support TLS.
+   * we connect; and with sslmode=allow, if the server refuses a login without TLS and does not
+   * support TLS, we report only the refusal.
    */
   function normal(text: string): string {
     return (
@@ -128,7 +128,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("compared with libpq,", ()
         .replace(/^(.+) \1$/, "$1")
         // The libpq of Debian 13 puts quotation marks around the name.
         .replace(/^invalid "(\w+)" value/, "invalid $1 value")
-        // After a refusal without TLS, libpq 17 also reports that the server does not support TLS.
+        // After such a refusal, libpq 17 also reports that the server does not support TLS.
         .replace(
           /(FATAL: .*) connection to server .*: server does not support SSL, but SSL was required$/,
           "$1",

@@ -258,7 +258,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     await once(silent, "listening");
     const { port } = silent.address() as AddressInfo;
     const conninfo = `host=127.0.0.1 port=${port} user=u passfile=/nonexistent connect_timeout=2`;
-    // Another attempt without TLS would take as long.
+    // There is no second attempt without TLS: it would take just as long.
     expect(await attempt(`${conninfo} sslmode=prefer`, "select 1")).toBe("timeout expired");
     expect(connections).toBe(1);
     // This server admits the client, but answers no query.

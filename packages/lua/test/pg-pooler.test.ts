@@ -54,7 +54,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     return found;
   }
 
-  /** Returns statements of every kind: together they add six rows, and the last one fails. */
+  /** Returns statements of every kind: the last statement fails, and the others add six rows. */
   const everyKind = (who: string) => [
     `assert(db:execute("INSERT INTO t VALUES ('${who}', $1)", {n * 10}))`,
     `assert(db:execute("INSERT INTO t VALUES ('${who}', " .. n * 10 + 1 .. ")"))`,
@@ -125,7 +125,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({});
   });
 
-  it("SQL strings that begin or end a transaction are refused", async () => {
+  it("a query string with several commands cannot begin or end a transaction", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = "INSERT INTO t VALUES ('s1', 1)";
     for (const sql of [

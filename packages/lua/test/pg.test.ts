@@ -383,7 +383,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   });
 
   describe("listen", () => {
-    it("passes channel and payload; of the notifications during a callback, keeps only the last", async () => {
+    it("passes channel and payload; of a channel's notifications during its callback, keeps only the last", async () => {
       using running = script(`
         db:listen('MyChannel', function(channel, payload)
           print(channel, payload)
@@ -460,7 +460,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("keeps the waiting statements during an outage of the server", async () => {
+  it("fails one statement per failed attempt to connect, and keeps the others waiting", async () => {
     using running = script(`
       function cgroup_released(c)
         local r, m = db:execute('select $1::int', {c.report})

@@ -161,7 +161,7 @@ describe("a script that goes wrong", () => {
 
   for (const [body, error] of cases)
     it(body, { timeout: 60_000 }, async () => {
-      // With a smaller budget, a handler is stopped sooner; the other cases have the usual budget.
+      // Handlers that are to be stopped have a smaller budget, so that this happens sooner.
       const more = error === STOPPED ? { instructions: 5_000_000 } : {};
       host = await hosts.start(handler(`if cgroup.report < 3 then ${body} end`), more);
       const { pid } = host;
@@ -185,7 +185,7 @@ describe("a script that goes wrong", () => {
           ${handler(`assert(db:execute(cgroup.report < 3 and [[${large}]] or 'select 1'))`)}`);
         const { pid } = host;
         for (const report of [1, 2]) {
-          // The effect: the server has executed the statement.
+          // The server has executed the statement, so it has taken effect.
           expect(await account(host, { report })).toMatchObject({
             type: "failed",
             message: expect.stringMatching(NO_MEMORY),

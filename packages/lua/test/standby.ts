@@ -29,9 +29,9 @@ export class ServerDirectory implements Disposable {
 }
 
 /**
- * Starts a standby with a copy of a server's data. Replication begins when that server is started
- * again.
- * @param primary the server, which is paused, so that the copy of its files is consistent
+ * Starts a standby with a copy of a server's data. Replication begins when the caller starts that
+ * server again.
+ * @param primary the server; the caller has paused it, so that the copy of its files is consistent
  * @param directory the standby's directory, which must not exist yet
  * @param options `name` is the standby's name in `synchronous_standby_names`; `settings` are the
  * standby's settings

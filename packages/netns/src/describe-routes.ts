@@ -106,8 +106,8 @@ function findEqualRoutes(
   if (linkLocal !== undefined) own.set(`${show(linkLocal)} ${IPV6_ADDRESS_METRIC}`, "fe80::/64");
   for (const { value } of addresses) {
     const { address, prefixLength } = value;
-    // For a /32, the kernel adds no route. For a /128, it adds one, but a duplicate of that route
-    // is found only by the kernel.
+    // For a /32, the kernel adds no route. For a /128, it adds one, but finding an equal route is
+    // left to the kernel.
     if (prefixLength === address.bytes.length * 8) continue;
     const metric = address.family === AF_INET ? 0 : IPV6_ADDRESS_METRIC;
     own.set(`${show(networkOf(value))} ${metric}`, show(value));

@@ -64,7 +64,10 @@ function readOutside(
   return { hostName, outside, port, masquerade, publish, uplinks };
 }
 
-/** Returns `FILE:LINE` of `addresses = "auto"`; undefined for other values, to be read later. */
+/**
+ * Returns `FILE:LINE` of `addresses = "auto"`; undefined for any other value, which `readEnd`
+ * reads.
+ */
 function readAuto(table: TomlTable): string | undefined {
   if (ifOfType(() => table.string("addresses")) !== "auto") return undefined;
   return `${table.file}:${table.lineOf("addresses")}`;

@@ -23,8 +23,9 @@ export function down(name: string): void {
   requireRoot();
   using record = lockRecord(name);
   const found = record.read();
-  // The state "removing" allows the next `up` to replace what is left if this process is killed. The
-  // record must not become longer, because `down` has to work even if there is no room.
+  // The state "removing" allows the next `up` to replace what is left if this process is killed.
+  // The record must not become longer, because `down` has to work even if the file system is full:
+  // it then overwrites the record in place.
   const known = found?.state === "complete" ? ({ ...found, state: "removing" } as const) : found;
   if (known !== undefined && known !== found) record.write(known);
   using host = new RtnetlinkSocket();

@@ -89,8 +89,8 @@ export function allowForwarding(
 
 /**
  * Restores those of the settings that no other namespace needs. If somebody has enabled forwarding
- * for all links meanwhile, as Docker does at its start, the settings stay enabled: enabling it for
- * all links would have enabled them, too.
+ * for all links meanwhile, as Docker does at its start, the settings stay enabled: they would now
+ * be enabled even if `up` had not changed them.
  * @param host a socket of the host's network namespace
  * @param forget records that this namespace needs none of the settings any more; called before the
  * shared lock is released, because the next process that takes it reads the record
@@ -110,7 +110,8 @@ export function restoreForwarding(
           if (ofAll !== "1" && read(withLink(path, "all")) === "1") continue;
           writeFileSync(join(SYS, path), value, { flag: "r+" });
         } catch (error) {
-          // The link was removed just now; or by its former name, in a record of an earlier version.
+          // The link has just been removed; or it was renamed, and the record is from an earlier
+          // version, which did not record the link's index.
           if (!isErrno(error, "ENOENT")) throw error;
         }
     forget();

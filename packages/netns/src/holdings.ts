@@ -1,4 +1,4 @@
-/** The existing parts of a namespace that may be removed, and functions that find links. */
+/** What exists of a namespace and may be removed, and functions that find links. */
 import {
   getLink,
   getLinkByIndex,
@@ -25,7 +25,7 @@ export interface Holdings {
   /** The links by their names inside. */
   readonly links: Map<string, RecordedLink>;
   settings: readonly ChangedSetting[];
-  /** Records the remaining parts. */
+  /** Rewrites the record with the present `settings`. */
   save?: (() => void) | undefined;
   /** Returns the descriptor that holds the lock of the name; the next `save` replaces it. */
   lock?: (() => number | undefined) | undefined;

@@ -35,8 +35,8 @@ export interface HostFacts {
 }
 
 /**
- * Checks that the host has what a description needs, before anything is made. Returns what is
- * missing.
+ * Checks, before anything is made, that the host has what a description needs. Returns what is
+ * missing (`problems`), the warnings, and the uplinks.
  */
 export function checkHost(
   description: Description,
