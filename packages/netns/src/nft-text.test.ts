@@ -12,7 +12,7 @@ const filter = {
   origin: "f:1",
 } as const;
 
-it("filters nothing on the host that does not pass through a link of the namespace", () => {
+it("filters on the host only what passes through a link of the namespace", () => {
   const link = { link: "web", vlans: [], masquerade: [], publish: [] };
   for (const links of [[], [link]]) {
     const rules = { table: `${TABLE_PREFIX}web`, side: "outside", links, filter } as const;

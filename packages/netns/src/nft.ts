@@ -22,8 +22,8 @@ function nft(args: readonly string[], input?: string, lock?: number): string {
     stdio: ["pipe", "pipe", "pipe", ...(lock === undefined ? [] : [lock])],
     encoding: "utf8",
     maxBuffer: OUTPUT_BYTES_MAX,
-    // A session of its own: the terminal sends SIGINT for Control-C to every process of our group,
-    // and nft, which does not hold the signal back as we do, would end in the middle of an undo.
+    // A session of its own: on Control-C, the terminal sends SIGINT to every process of our group;
+    // nft does not hold the signal back as we do, and would end in the middle of an undo.
     detached: true,
   };
   const { error, status, signal, stdout, stderr } = spawnSync("nft", args, options);

@@ -66,7 +66,7 @@ function stackedKind({ type, mode, id }: StackedDescription): StackedKind {
   return { kind: "macvlan", mode: known.find((one) => one === mode) ?? "bridge" };
 }
 
-/** Plans changes of the host's forwarding settings: those of single links, never the global one. */
+/** Plans changes to the host's forwarding settings of single links, never to the global one. */
 export function planForwarding(
   links: readonly LinkDescription[],
   name: string,

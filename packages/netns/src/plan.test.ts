@@ -71,7 +71,7 @@ describe("planUp", () => {
     ]);
   });
 
-  it("gives each step the line that asks for it", () => {
+  it("gives each step the line of the description that asks for it", () => {
     const origins = planUp({ ...request, description: described }).map(({ origin }) => origin);
     expect(origins.filter((origin) => origin !== undefined)).toEqual([
       "f:5",

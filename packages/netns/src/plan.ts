@@ -27,7 +27,7 @@ export function planUp(request: UpRequest): Step[] {
   const steps: Step[] = [{ kind: "make-namespace" }];
   for (const link of links) steps.push(...planLink(link, name));
   // Settings and rules come before the links are brought up: some settings matter at that moment,
-  // and a closed direction must never have been open.
+  // and a direction that the firewall closes must never be open.
   for (const { value, origin } of sysctl) steps.push({ kind: "write-sysctl", ...value, origin });
   steps.push(...planForwarding(links, name, request.uplinks));
   const outside = outsideRules(description, name);

@@ -79,10 +79,11 @@ export class RecordFile {
   }
 
   /**
-   * Writes the record: after a kill, the file has either the former record or the new one. If there
-   * is no room for a second file, the record is written over the former one instead, because `down`
-   * must still be able to remove the namespace. If that takes more room than there is, the former
-   * record stays.
+   * Writes the record to a second file, which replaces the first: after a kill, the file has either
+   * the former record or the new one. If there is no room for a second file, the record is written
+   * over the former one, because `down` must still be able to remove the namespace; a kill can then
+   * cut a record of several pages short. If that takes more room than there is, the former record
+   * stays.
    * @throws CommandFailure
    */
   write(record: NamespaceRecord): void {

@@ -92,7 +92,8 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
     throw new CommandFailure(problem, EX_CANTCREAT);
   }
   if (known === undefined) return;
-  // Processes that an unfinished `up` started are ended; after a `down`, they keep running.
+  // If the earlier `up` did not finish, the processes in its namespace are ended; otherwise they
+  // keep running.
   const undos = known.state === "unfinished" ? known.undo : planDown(known.undo);
   const problems = undoAll(undos, (undo) => undoOne(remains, undo));
   if (problems.length > 0)

@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
     expect(list()[0]?.pool).toEqual(web?.pool);
   });
 
-  it("gives networks of /31 and /127 if it is configured to", () => {
+  it("gives out networks of /31 and /127 if it is configured to", () => {
     configure(
       '[pool]\nipv4 = "10.213.0.0/24"\nipv4_length = 31\nipv6 = "fd00::/64"\nipv6_length = 127\n',
     );
@@ -72,7 +72,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("with a pool,
     );
   });
 
-  it("gives each free network once, and none to which the host has a route", async () => {
+  it("gives out each free network once, and none to which the host has a route", async () => {
     // 16 networks, of which the host has routes to four.
     configure('[pool]\nipv4 = "10.213.0.0/26"\n');
     sandbox.write(`${DIRECTORY}/default.toml`, AUTO);

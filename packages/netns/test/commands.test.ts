@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     for (const address of ["10.0.5.2", "fd00:5::2"]) sandbox.output(...send, address);
   };
 
-  it("reports a FIFO in place of a description or a record in one line, without blocking", () => {
+  it("reports in one line, without blocking, a FIFO in place of a description or a record", () => {
     sandbox.output("mkdir", "-p", "/etc/cm4all/spawn/netns", "/run/cm4all-spawn-netns");
     sandbox.output(
       "mkfifo",
@@ -375,7 +375,8 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       ["kill -USR1 $$", { signal: "SIGUSR1" }],
     ])("ends as the command does: %s", (script, expected) => {
       const { status, signal } = run("exec", "web", "--", "sh", "-c", script);
-      // nsenter(1) kills itself with the signal that killed its child.
+      // nsenter(1), with which the sandbox runs the program, kills itself with the signal that
+      // killed its child.
       expect({ status, signal }).toMatchObject(expected);
     });
 

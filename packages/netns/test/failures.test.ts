@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
 
     it.each([
       ["hangs", "sleep 1000", 0],
-      ["hangs with others in its process group", "sleep 1000 & sleep 1000 & wait", 0],
+      ["hangs, as do other processes of its group", "sleep 1000 & sleep 1000 & wait", 0],
       ["ignores SIGTERM", "trap '' TERM; while :; do sleep 1; done", 5000],
     ])("that %s", (_, text, minimumMs) => {
       sandbox.writeScript("web", `#!/bin/sh\n${text}\n`);

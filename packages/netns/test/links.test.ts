@@ -1,5 +1,5 @@
 /**
- * Links of every type but `vlan` and `ipvlan`. packages/e2e tests these, because not every kernel
+ * Links of every type but `vlan` and `ipvlan`, which packages/e2e tests, because not every kernel
  * has them.
  */
 import { readFileSync } from "node:fs";
@@ -128,7 +128,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     });
   });
 
-  it("may be an interface of the host, which `down` moves back as it was", () => {
+  it("may be an interface of the host; `down` moves it back as it was", () => {
     for (const line of ["link add lan type veth peer name lan-far", "link set lan-far netns world"])
       sandbox.output("ip", ...line.split(" "));
     sandbox.output("ip", "link", "set", "lan", "up", "mtu", "1450", "address", "02:00:00:00:00:77");
@@ -158,7 +158,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("a namespace'
     expect(sandbox.output("ip", "-br", "link")).toContain("moved0");
   });
 
-  it("may be an interface of the host, which moves back when up fails", () => {
+  it("may be an interface of the host; `up` moves it back when it fails", () => {
     sandbox.output("ip", "link", "add", "lan", "type", "veth", "peer", "name", "lan-far");
     const before = sandbox.state();
     sandbox.writeDescription("web", '[link]\ntype = "move"\nparent = "lan"\n');

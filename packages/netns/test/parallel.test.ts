@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
     expect((await up.end()).status).toBe(0);
   });
 
-  it("fifty different names all succeed, up and down", async () => {
+  it("`up` and `down` succeed for fifty different names", async () => {
     const names = Array.from({ length: 50 }, (_, i) => `web${i}`);
     for (const name of names)
       sandbox.writeDescription(name, '[inside]\naddresses = ["10.0.5.2/24"]\n');

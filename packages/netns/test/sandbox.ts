@@ -48,7 +48,8 @@ export class Sandbox {
       env: environment,
       stdio: ["pipe", "pipe", "inherit"],
     });
-    // The keeper ends when its standard input is closed, so also if the test's process is killed.
+    // The keeper ends when its standard input is closed, even if that is because the test's process
+    // was killed.
     const [output] = await once(keeper.stdout ?? keeper, "data");
     if (String(output) !== "ready\n") throw new Error(`the sandbox says ${output}`);
     const children = readFileSync(`/proc/${keeper.pid}/task/${keeper.pid}/children`, "utf8");

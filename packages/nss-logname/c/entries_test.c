@@ -305,7 +305,7 @@ test_homes_and_shells(void)
 	set_user("alice", NULL, "/bin/bash");
 	check_nobody();
 
-	/* long values only need long buffers */
+	/* long values need nothing but long buffers */
 	static char home[1001];
 	memset(home, 'h', sizeof(home) - 1);
 	home[0] = '/';

@@ -1,7 +1,7 @@
 /*
- * libnss_cm4all_logname.so.2: a glibc NSS module that pretends that there is
- * an entry in /etc/passwd for the current uid, named $LOGNAME, and one in
- * /etc/group for the current gid.
+ * libnss_cm4all_logname.so.2: a glibc NSS module that pretends that
+ * /etc/passwd has an entry for the current uid, and /etc/group one for the
+ * current gid, both named $LOGNAME.
  *
  * It is for containers whose processes run under a uid that has no entry in a
  * passwd file. cm4all-logname(8) puts the service last in nsswitch.conf, so

@@ -1,6 +1,6 @@
 /**
- * Checks the conditions under which the module uses the environment, to explain why the module has
- * no answer. The conditions are those of c/nss_logname.c; a test compares the two.
+ * Explains why the module has no answer, by the conditions under which it uses the environment. The
+ * conditions are those of c/nss_logname.c; a test compares the two.
  */
 
 /** Returns the reason why the module has no entry for the current user; undefined if it has one. */

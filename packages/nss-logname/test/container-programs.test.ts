@@ -129,7 +129,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     expect(container.print(alice, ...script)).toBe("1600\n");
   });
 
-  describe("a set-uid program", () => {
+  describe("a program of another user", () => {
     const path = "/usr/bin/secure_test";
     // Not root, which has an entry in /etc/passwd: only the module could give this uid an entry.
     const owner = 54400;
@@ -145,7 +145,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       container.install();
     });
 
-    it("trusts its environment without the set-uid bit", () => {
+    it("trusts its environment with mode 0755", () => {
       chmodSync(container.root + path, 0o755);
       expect(container.print({ uid: owner, gid: owner, env: evil }, path, "evil")).toBe(
         "secure=0 uid=evil name=/evil gid=evil listed=1\n",

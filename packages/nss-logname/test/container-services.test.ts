@@ -30,13 +30,13 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       container.install();
     });
 
-    it("wins with a uid and a gid that it knows", () => {
+    it("wins for a uid and a gid that it knows", () => {
       const known = claiming("mallory", { uid: 1000, gid: 44 });
       expect(print(known, "id")).toBe("uid=1000(bob) gid=44(video) groups=44(video)\n");
       expect(print(known, "getent", "passwd", "1000")).toContain("bob:x:1000:1000:Bob:");
     });
 
-    it("wins with a name that it knows", () => {
+    it("wins for a name that it knows", () => {
       expect(print(claiming("bob"), "getent", "passwd", "bob")).toContain("bob:x:1000:");
       expect(print(claiming("bob"), "id", "-u", "bob")).toBe("1000\n");
     });
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       expect(print(who, ...command)).toBe(expected);
     });
 
-    it("of the user whom the module names are the real groups that list this name", () => {
+    it("of the module's user are the real groups that list the user's name", () => {
       container.install();
       expect(print(alice, "id", "-G", "alice")).toBe(`${gid} 44\n`);
     });
@@ -147,7 +147,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
   describe("install works with an nsswitch.conf", () => {
     const fixtures = join(import.meta.dirname, "../fixtures/nsswitch");
 
-    it.each(readdirSync(fixtures).filter((name) => name.endsWith(".conf")))("of %s", (name) => {
+    it.each(readdirSync(fixtures).filter((name) => name.endsWith(".conf")))("like %s", (name) => {
       copyFileSync(join(fixtures, name), join(container.root, "etc/nsswitch.conf"));
       expect(container.run(alice, "whoami").status).toBe(1);
       container.install();

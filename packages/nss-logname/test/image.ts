@@ -77,7 +77,7 @@ export class Image implements Disposable {
     for (const [library] of stdout.matchAll(/\/[^ \n]+(?= \(0x)/g)) this.addFile(library);
   }
 
-  /** Mounts a file or directory of the host inside, if a copy would be too large or impossible. */
+  /** Mounts a file or directory of the host inside, as a copy would be too large or impossible. */
   bind(path: string): void {
     const isDirectory = statSync(path).isDirectory();
     mkdirSync(isDirectory ? this.root + path : dirname(this.root + path), { recursive: true });

@@ -110,7 +110,7 @@ describe("the program of the maintainer scripts", () => {
     expect(readFileSync(file, "utf8")).toContain("cm4all_logname");
   });
 
-  it("reports in one line what it does not do, and does not fail", () => {
+  it("reports in one line why it leaves the file as it is, and does not fail", () => {
     expect(edit("add")).toContain("there is no such file");
     mkdirSync(file);
     expect(edit("add")).toContain("it is not a regular file");
@@ -152,7 +152,7 @@ describe("the program of the maintainer scripts", () => {
   });
 
   it.skipIf(missing("strace") !== undefined).each(["fchown", "fchmod", "fsync", "/^rename"])(
-    "leaves the file as it is, and no other file behind, if %s fails",
+    "keeps the file as it is and leaves no other file behind if %s fails",
     (call) => {
       writeFileSync(file, "passwd: files\ngroup: files\n");
       const options = ["-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:error=EIO`];

@@ -13,7 +13,7 @@ export const installed =
   "# x\npasswd:  files systemd cm4all_logname\ngroup:   files systemd cm4all_logname\n" +
   "hosts: files [NOTFOUND=return] dns\n";
 
-/** The command takes any ELF file of the name libc.so.6 for a C library, so our module will do. */
+/** The command takes any ELF file named libc.so.6 for a C library, so our module will do. */
 export const libc = (): Buffer => readFileSync(builtModule);
 
 export let copy: BundleCopy;
