@@ -161,7 +161,7 @@ describe("sizes", () => {
     expect(new PacketReader(longer, bytes.length).next()).toBe(true);
   });
 
-  it("a packet holds as much as its length field can express, and no more", () => {
+  it("a packet holds as much as its size field can express, and no more", () => {
     const payload = new Uint8Array(0xffff);
     expect(encodeDatagram([{ command: 1, payload }])).toHaveLength(8 + 4 + 0x10000);
     const longer = new Uint8Array(0x10000);

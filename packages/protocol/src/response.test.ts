@@ -53,7 +53,7 @@ describe("encodeResponse", () => {
 });
 
 describe("encodeError", () => {
-  it("writes the text unchanged", () => {
+  it("writes printable ASCII unchanged", () => {
     expect(encodeError("no: EPERM")).toEqual(datagramOf(packet(0, Buffer.from("no: EPERM"))));
   });
 

@@ -31,7 +31,7 @@ describe("tryReadTree", () => {
     expect(values).toEqual([["cpuUsec", 5]]);
   });
 
-  it("descends into the chosen cgroups, sorted by name", () => {
+  it("sorts cgroups by name, and descends only into the chosen ones", () => {
     for (const cgroup of ["b.scope/inner", "a.slice/c.scope"])
       mkdirSync(join(root, cgroup), { recursive: true });
     const names = (descend: (name: string) => boolean) =>
@@ -54,7 +54,7 @@ describe("tryReadTree", () => {
     expect(tree?.children).toMatchObject([{ name: "c\ufffd\ufffd", usage: { tasks: 7 } }]);
   });
 
-  it("reads as deep as paths can be", () => {
+  it("reads nested cgroups down to the longest path that is allowed", () => {
     const level = "d".repeat(255);
     const script = `for (let i = 0; i < 20; i++) {
   require("node:fs").mkdirSync("${level}");

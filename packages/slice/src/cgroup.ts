@@ -71,9 +71,9 @@ function tryRead<T>(
 }
 
 /**
- * Returns true for the error of a call with a path that does not exist; with ENODEV, the cgroup was
- * removed after its file was opened; with ENAMETOOLONG, cgroups are nested so deeply that the path
- * is longer than PATH_MAX.
+ * Returns true for the errors of a file that cannot be reached: ENOENT if it does not exist; ENODEV
+ * if its cgroup was removed after the file was opened; ENAMETOOLONG if cgroups are nested so deeply
+ * that the path is longer than PATH_MAX.
  */
 const isOutOfReach = (error: unknown): boolean =>
   isErrno(error, "ENOENT", "ENODEV", "ENAMETOOLONG");

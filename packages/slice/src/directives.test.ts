@@ -191,7 +191,7 @@ describe("findDirective", () => {
     expect(() => findDirective("__proto__")).toThrow("not a known directive");
   });
 
-  it("knows no two directives by the same name", () => {
+  it("finds at most one directive for a name", () => {
     expect(new Set(directives.map(({ name }) => name)).size).toBe(directives.length);
   });
 });

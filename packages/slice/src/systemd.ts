@@ -42,9 +42,9 @@ export function isReadByRunningSystemd(root: string | undefined, directory: stri
 }
 
 /**
- * Lists the units of changed files that systemd has not read yet, a line for each. So a change that
- * systemctl has failed to apply, or before which the command was killed, is applied by the next
- * command. After a boot, systemd has read everything.
+ * The file that lists the units whose changed files systemd has not read yet, one per line. From
+ * it, the next command learns of changes that are not in effect because systemctl failed, or
+ * because the command was killed. After a boot, systemd has read everything.
  */
 const UNREAD_FILE = "/run/cm4all-slice.unread";
 

@@ -119,10 +119,10 @@ describe("output that cannot be written", () => {
   });
 
   it.each([["directives"], ["--help"], ["--version"], ["status", "--cgroup-root", ".", "--json"]])(
-    "is reported if there is room for a part of the last line of %s",
+    "is reported if there is room for only a part of the last line of %s",
     (...args) => {
       const whole = slice(...args.map((arg) => (arg === "." ? root : arg))).stdout;
-      // The limit of the file's size leaves two bytes less than the output needs.
+      // The limit on the file's size leaves two bytes fewer than the output needs.
       const begin = 'head -c "$1" /dev/zero >full; shift; ulimit -f "$1"; shift';
       const size = Math.ceil(whole.length / 1024) + 1;
       const used = size * 1024 - whole.length + 2;
@@ -385,7 +385,7 @@ set-property --runtime system-cm4all.slice Markers=-needs-restart
 `);
   });
 
-  it("makes systemd read a change again if it failed to do so, until it succeeds", () => {
+  it("tries to apply a change with each install until systemctl succeeds", () => {
     const { status, stdout } = onSystem(
       `slice install --no-config && exit 1
 slice install --no-config && exit 1
@@ -405,7 +405,7 @@ test ! -e /run/cm4all-slice.unread`,
     expect(stdout).toMatch(/\nreloaded systemd\nunchanged .*\n$/);
   });
 
-  it.each(["daemon-reload", "set-property"])("reports that systemctl %s fails", (command) => {
+  it.each(["daemon-reload", "set-property"])("reports a failure of systemctl %s", (command) => {
     const result = onSystem(
       "slice install --no-config",
       `test "$1" != ${command} || { echo no bus >&2; exit 1; }`,

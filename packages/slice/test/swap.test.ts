@@ -1,4 +1,4 @@
-/** Somebody replaces a directory of the image with a link while root changes units below it. */
+/** Somebody replaces a directory of an image with a link while root changes units in the image. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";

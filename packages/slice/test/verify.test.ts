@@ -92,7 +92,7 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
 
   /**
    * Returns whether a message is about a directive that this systemd is too old to know. Such a
-   * message is no mistake: a comment in the unit names the version that the directive needs.
+   * message reports no mistake: a comment in the unit names the version that the directive needs.
    */
   function isNewer(line: string): boolean {
     const name = / Unknown key '(\w+)' in section \[Slice\], ignoring\.$/.exec(line)?.[1];
@@ -103,7 +103,7 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
     expect(verify(new Map([[sliceUnit(), encodeUnit(new Map())]]))).toEqual([]);
   });
 
-  it("reports nothing about generated combinations", () => {
+  it("reports nothing about random combinations of settings", () => {
     const seen = new Set<string>();
     fc.assert(
       fc.property(fc.array(settings, { minLength: 40, maxLength: 40 }), (list) => {

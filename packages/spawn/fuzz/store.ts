@@ -1,4 +1,4 @@
-/** Fuzzes how a restarted daemon reads the directory of a name in the namespaces' store. */
+/** Fuzzes the code that reads the directory of a name in the namespaces' store after a restart. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ export const subject: Subject = {
           writeFileSync(join(path, name), content.join(" "), "latin1");
       }
       const stored = new NameDirectory(path).tryRead(() => {});
-      // Nothing is mounted in the directory, so no namespace may be found.
+      // Nothing is mounted in the directory, so finding a namespace is a bug.
       if (stored !== undefined && (stored.name === "" || stored.namespaces.length > 0))
         throw new Error("a namespace was found where there is none");
       new NameDirectory(path).remove();

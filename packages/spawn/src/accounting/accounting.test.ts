@@ -1,6 +1,6 @@
 /**
  * Runs accounting on a simulated machine on which, at any moment, the daemon may be killed, the
- * power may fail or the disk may fail. Nothing may be lost, and nothing booked twice.
+ * power may fail or the disk may fail. No usage must be lost or booked twice.
  */
 import { type CgroupRecord, type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { Journal, type JournalDirectory, type JournalFile, RecordState } from "@cm4all/journal";
@@ -87,7 +87,7 @@ class Machine {
   }
 }
 
-/** The script. Inserts a row for each record, as scripts of the original daemon do. */
+/** Simulates a script that inserts a row for each record, as scripts of the original daemon do. */
 class SimulatedSink implements AccountingSink {
   readonly state: SinkState = "ready";
   readonly handlers: Handlers;
@@ -464,7 +464,7 @@ describe.each([
   ],
 ] as const)("%s", (_, handlers) => {
   describe.each([
-    ["whose calls fail", false],
+    ["that reports errors", false],
     ["that is full", true],
   ])("on a disk %s", (_, isSmall) => {
     it.each(SEEDS)(

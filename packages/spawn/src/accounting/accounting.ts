@@ -176,8 +176,8 @@ export class Accounting {
 
   /**
    * Follows the state of the script. Cgroups are deleted without accounting only if it turns out
-   * that there is no handler and none was expected. After a change from a script with a handler
-   * to `idle`, releases that still arrive are accounted; but once the reaper knows of the change,
+   * that there is no handler and none was expected. If the state becomes `idle` after there was a
+   * handler, releases that still arrive are accounted; but once the reaper knows of the change,
    * it sends only the releases of cgroups that its thread found empty at startup.
    */
   #stateChanged(state: SinkState): void {

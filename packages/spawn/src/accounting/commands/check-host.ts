@@ -57,7 +57,7 @@ function childrenOf(directory: ByteString): ByteString[] {
 /**
  * Tries to listen on the address of the metrics, and returns the reason if that fails.
  * @returns undefined if listening succeeds, if there is no address, or if the address is a path,
- *   because the daemon replaces a socket that exists there
+ *   which `findBadPlaces` checks
  */
 export async function addressRemark(address: string): Promise<string | undefined> {
   const where = parseListenAddress(address);

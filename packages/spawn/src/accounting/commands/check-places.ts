@@ -50,7 +50,7 @@ function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-/** Returns why a socket cannot be created in a directory that must exist when the daemon starts. */
+/** Returns why a socket cannot be created in its directory, which the daemon does not create. */
 function socketMistake(path: string): string | undefined {
   const tooLong = lengthMistake(path);
   if (tooLong !== undefined) return tooLong;
@@ -72,7 +72,10 @@ function lengthMistake(path: string): string | undefined {
   }
 }
 
-/** Returns a message if a path leads to anything but a socket. The daemon replaces a socket. */
+/**
+ * Returns a message if a path leads to anything but a socket. The daemon replaces a socket on which
+ * nobody listens.
+ */
 function otherFile(path: string): string | undefined {
   const isOther = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false;
   return isOther ? `${path} exists and is not a socket` : undefined;

@@ -100,7 +100,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
    * @throws CommandFailure if the disk refuses them
    */
   async #mark(numbers: readonly number[], state: RecordState): Promise<void> {
-    /** The number of records whose marks are not on the disk, also of later chunks. */
+    /** The number of records whose marks are not on the disk, including those of later chunks. */
     let left = numbers.length;
     for (let start = 0; start < numbers.length; start += CHUNK) {
       const chunk = numbers.slice(start, start + CHUNK);

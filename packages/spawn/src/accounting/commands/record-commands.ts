@@ -140,7 +140,7 @@ async function openSpool(): Promise<FileHandle> {
  */
 async function print(parts: AsyncIterable<string>): Promise<void> {
   let isWritable = true;
-  // `process.stdout.errored` does not tell: Node resets process.stdout after an error.
+  // `process.stdout.errored` does not show the error: Node resets process.stdout after an error.
   process.stdout.once("error", () => {
     isWritable = false;
   });
