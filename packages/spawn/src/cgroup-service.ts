@@ -145,8 +145,8 @@ export class CgroupService {
   }
 
   /**
-   * Frees memory; while handlers are running, waits for the next lull instead, because they may run
-   * long after the last cgroup has been deleted.
+   * Frees memory. While handlers are running, which may go on long after the last cgroup has been
+   * deleted, waits for the next lull instead.
    */
   #freeMemory(): void {
     if (this.#accounting.metrics.runningHandlers > 0) this.#lull.worked();

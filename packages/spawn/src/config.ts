@@ -54,7 +54,7 @@ export function keysForRestart(running: Config, next: Config): string[] {
  * @param file the name of the file, for messages
  * @param find looks up the users in the configuration, and the script's default user
  * @param checkRoot throws CgroupRootError if a directory is not in cgroup2
- * @throws ConfigError for an unknown key, a wrong type or a bad value
+ * @throws ConfigError for an unknown key, a value of the wrong type or a bad value
  */
 export function parseConfig(
   text: string,

@@ -94,8 +94,8 @@ function ignoreThreadEnd(error: unknown): void {
 
 /**
  * Returns undefined if the service manager cannot be reached; the daemon then runs without it.
- * @throws SyscallError if memory or descriptors are short. The service manager may be there, and a
- *   daemon without it would leave a new store to nobody, and end idle inits when it is stopped
+ * @throws SyscallError if memory or descriptors are short: the service manager may be running. A
+ *   daemon that went on without it would lose a new store and kill idle inits when it stops
  */
 function tryOpenNotifier(log: Logger): Notifier | undefined {
   const address = process.env["NOTIFY_SOCKET"];

@@ -81,7 +81,10 @@ function readPolicy(table: TomlTable) {
      * record whose handler failed first is parked.
      */
     maxWaiting: table.integer("max_waiting", { min: 1, max: 1_000_000 }) ?? 10_000,
-    /** The number of handlers that may run at the same time, including those that wait. */
+    /**
+     * The number of handlers that may run at the same time, including those that wait, for example
+     * for the database.
+     */
     maxRunning: table.integer("max_running", { min: 1, max: 10_000 }) ?? 64,
     /** The maximum number of cgroups in one call of the handler `cgroups_released`. */
     batch: table.integer("batch", { min: 1, max: 10_000 }) ?? 100,

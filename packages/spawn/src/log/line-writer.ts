@@ -1,6 +1,6 @@
 /**
- * Writes lines without waiting: a slow or stuck reader of the log must not stop a thread that
- * serves others. (For the exception, see `tryOpenAgain`.) Lines that cannot be written yet are
+ * Writes lines without waiting: a slow or stuck reader of the log must not hold up a thread that
+ * serves clients. (For the exception, see `tryOpenAgain`.) Lines that cannot be written yet are
  * kept, up to a limit; further lines are lost. Lost lines are counted, and their number is written
  * as soon as possible.
  */

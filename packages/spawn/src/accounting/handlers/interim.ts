@@ -4,8 +4,8 @@
  *
  * Invariant: no report is handed over for a cgroup that has become empty, or while another handler
  * of the cgroup runs or is to run for a record in memory. A report may overtake a record that has
- * not been read yet (of a cgroup whose directory could not be deleted, and that runs again), since
- * only handlers that bear calls out of order get reports.
+ * not been read yet (of a cgroup whose directory could not be deleted, and that runs again). This
+ * is harmless, because only handlers that tolerate calls out of order get reports.
  */
 import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import { inOneLine } from "@cm4all/command";

@@ -119,7 +119,7 @@ describe("of two waiting reports of a cgroup", () => {
   });
 });
 
-describe("a report that comes while the handler of an earlier one runs", () => {
+describe("a report that comes while the handler of another report of its cgroup runs", () => {
   let running: Entry;
 
   beforeEach(() => {
@@ -146,7 +146,7 @@ describe("a report that comes while the handler of an earlier one runs", () => {
     expect(take()).toEqual([4]);
   });
 
-  it("is superseded itself if the running handler is that of a later report", () => {
+  it("is superseded immediately if the other report is a later one", () => {
     lineup.remove(running);
     const later = entryOf(3, "a");
     lineup.add(later);

@@ -112,8 +112,8 @@ export class Lineup {
   }
 
   /**
-   * Takes the next records: parts of lists first. A record whose handler has failed is taken
-   * alone.
+   * Takes the next part of a list if there is one; otherwise the next records. A record whose
+   * handler has failed through its own fault is taken alone.
    * @param count the maximum number of records; a part may have more
    * @param isBusy returns whether the handler of an interim report of a cgroup is running
    * @param isIdle true if no handler runs

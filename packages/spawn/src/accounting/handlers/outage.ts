@@ -42,7 +42,7 @@ export class Outage {
     return this.#pause();
   }
 
-  /** Begins the next pause, unless the outage has ended since the probe that failed began. */
+  /** Begins the next pause after a failed probe, unless the outage ended while the probe ran. */
   probeFailed(): void {
     if (this.#isProbing) this.#pause();
   }

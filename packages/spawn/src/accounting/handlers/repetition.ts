@@ -57,7 +57,8 @@ export class Repetition {
   /**
    * Hands records over again: after an outage (`wait`), in two groups (`halve`), or after a pause
    * (`pause`). A single record cannot be halved, and is paused instead.
-   * @param isInterrupted true if the script host ended while their handler ran, which is counted
+   * @param isInterrupted true if the script host ended while their handler ran; each entry then
+   *   counts another interruption
    */
   repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {
     const now = this.#parts.nowMs();

@@ -198,8 +198,8 @@ export class Intake {
       // The journal is closed: the next start finds the directory if it still exists.
       .catch(() => this.#cannotWrite(tracked))
       .then(() => this.#letGo(deferred));
-    // If this record is withdrawn, the next one follows `before`, but not until it is certain whether
-    // `before` waits again.
+    // If this record is withdrawn, the next one follows `before`, but not until it is certain
+    // whether `before` waits again.
     if (before !== undefined) before.written = tracked.written;
   }
 

@@ -29,7 +29,7 @@ export interface Tracked {
   isWithdrawn: boolean;
   isDeleted: boolean;
   isHandedOver: boolean;
-  /** The previous record of the same cgroup that has not been replaced. */
+  /** The latest of the earlier records of the cgroup that have not been replaced. */
   earlier: Tracked | undefined;
 }
 

@@ -8,7 +8,7 @@ import { idOf } from "./journal-lookup.ts";
  * far as the journal's records can be read. The later reports may be handed over while this
  * function reads.
  * @param wanted the records to look at; undefined for all but those that wait
- * @throws system errors of reading
+ * @throws NoRecord if a record in `wanted` is damaged; system errors of reading
  */
 export async function findLater(
   journal: Journal,

@@ -27,7 +27,7 @@ export interface Recovered {
 
 /**
  * Gives each record a state from which the daemon can continue.
- * @param retry if false, a record whose handler may have had an effect is dropped, not parked
+ * @param retry if false, a record that is marked as begun is dropped, not parked
  * @throws system errors of reading
  */
 export async function recover(

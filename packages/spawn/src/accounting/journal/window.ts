@@ -78,7 +78,7 @@ export class RecordWindow {
     for (const { number } of journal.records()) this.#limit = Math.max(this.#limit, number);
   }
 
-  /** Makes the records of this boot available: the caller knows now which directories exist. */
+  /** Makes the records of this boot available: the caller now knows which directories exist. */
   openBoot(): void {
     this.#isBootOpen = true;
   }
@@ -102,7 +102,7 @@ export class RecordWindow {
 
   /**
    * Returns the next records, in order; none if there are no more at the moment. The caller
-   * takes the records before it calls this again, and makes one call at a time.
+   * takes the records before it calls `read` again, and makes one call at a time.
    * @param isTaken returns whether the caller has a record already
    * @throws system errors if nothing can be read now; after EIO, a later call continues with the
    *   records that follow
@@ -192,7 +192,7 @@ export class RecordWindow {
       if (journal.state(number) !== RecordState.WAITING) this.#fresh.delete(number);
   }
 
-  /** Returns undefined if the disk cannot read the record, which is tried again later. */
+  /** Returns undefined if the disk cannot read the record; it is then read again later. */
   async #tryLoad(
     page: Page,
     journal: Journal,

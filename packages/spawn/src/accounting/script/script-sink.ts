@@ -63,7 +63,8 @@ export class ScriptSink implements AccountingSink {
   }
 
   /**
-   * The path of the script that runs or is to run; undefined if there is none or it cannot be read.
+   * The path of the script that runs or is to run; undefined if there is none, or if one with a
+   * default name cannot be read.
    */
   get script(): string | undefined {
     return this.#host?.options.script;

@@ -50,7 +50,7 @@ beforeEach(() => {
   hosts = Array.from({ length: 5 }, () => new Host());
 });
 
-it("puts only the successor in charge, once it has read its script", () => {
+it("puts only the successor in charge, once it has loaded its script", () => {
   succession.putInCharge(asHost(host(0)));
   succession.prepare(asHost(host(1)));
   expect([succession.inCharge, succession.successor]).toEqual([host(0), host(1)]);
@@ -61,7 +61,7 @@ it("puts only the successor in charge, once it has read its script", () => {
   expect(succession.successor).toBeUndefined();
 });
 
-it("gives the handlers of the previous host their time, and ignores its state", () => {
+it("gives the handlers of the previous script host time to end, and ignores its state", () => {
   succession.putInCharge(asHost(host(0)));
   expect(host(0).stops).toEqual([]);
   succession.putInCharge(undefined);
@@ -71,19 +71,19 @@ it("gives the handlers of the previous host their time, and ignores its state", 
   expect(host(0).listenerCount("message")).toBe(1);
 });
 
-it("ends the oldest retired host immediately if there would be three retired hosts", () => {
+it("ends the oldest retired script host immediately if there would be three", () => {
   for (const i of [0, 1, 2]) succession.putInCharge(asHost(host(i)));
   expect(hosts.slice(0, 2).map(({ stops }) => stops)).toEqual([[5000], [5000]]);
   succession.putInCharge(asHost(host(3)));
   expect(hosts.map(({ stops }) => stops)).toEqual([[5000, 0], [5000], [5000], [], []]);
 });
 
-it("ends all retired hosts but the last two, even while an older one is still ending", () => {
+it("ends all retired script hosts but the last two, even if an older one is still ending", () => {
   for (const i of [0, 1, 2, 3, 4]) succession.putInCharge(asHost(host(i)));
   expect(hosts.map(({ stops }) => stops.at(-1))).toEqual([0, 0, 5000, 5000, undefined]);
 });
 
-it("does not count hosts whose handlers have ended", async () => {
+it("does not count script hosts whose handlers have ended", async () => {
   for (const i of [0, 1, 2]) succession.putInCharge(asHost(host(i)));
   host(0).end();
   await new Promise((resolve) => setImmediate(resolve));
@@ -101,7 +101,7 @@ it("immediately ends a successor that is no longer wanted", () => {
   expect(host(1).heardStates).toEqual([]);
 });
 
-it("ends all hosts immediately when it is stopped", async () => {
+it("ends all script hosts immediately when it is stopped", async () => {
   for (const i of [0, 1]) succession.putInCharge(asHost(host(i)));
   succession.prepare(asHost(host(2)));
   await succession.stop();

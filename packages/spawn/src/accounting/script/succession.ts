@@ -1,7 +1,7 @@
 /**
  * Owns the script hosts: the one in charge, its successor if one is being started, and retired
- * script hosts, which end when their handlers have ended. There are at most four, not counting
- * those that were told to end immediately.
+ * script hosts, which end when their handlers have ended. There are at most four in all, not
+ * counting those that were told to end immediately.
  */
 import type { ScriptHost } from "@cm4all/lua";
 

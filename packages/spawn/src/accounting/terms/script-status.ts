@@ -10,7 +10,7 @@ export interface HandlerFailure {
 }
 
 export interface ScriptStatus {
-  /** Undefined if there is no script or it cannot be read. */
+  /** Undefined if there is no script, or if one with a default name cannot be read. */
   readonly path?: string | undefined;
   /** Why the script is not running. */
   readonly problem?: string | undefined;

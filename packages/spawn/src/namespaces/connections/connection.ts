@@ -162,10 +162,10 @@ export class Connection {
   }
 
   /**
-   * Closes the connection of an untrusted peer. The peer may have sent descriptors that take very
-   * long to close (SO_LINGER). If so, the disposal closes the socket together with them, and no
-   * client waits for that. Until then, nothing is read: a peer that keeps sending fills the socket
-   * buffer, and then has to wait.
+   * Closes the connection of an untrusted peer. Descriptors that the peer has sent may take very
+   * long to close (SO_LINGER). If any have arrived, or more than a few datagrams, the disposal
+   * closes the socket later, and no client waits for that. Until then, nothing more is read: a peer
+   * that keeps sending fills the socket buffer, and then has to wait.
    */
   closeUnread(): void {
     if (!this.isOpen) return;

@@ -1,8 +1,9 @@
 /**
- * Ends names when they have expired or when an administrator purges them, and kills their inits
- * when the daemon ends and no other takes over. All methods but `endAll` spare a name whose PID
- * namespace holds processes other than the init, because a client that never took a lease must not
- * lose its processes. After `endIdle`, the lifetime of such a name begins again.
+ * Ends names when they have expired or when an administrator purges them, and kills the inits of
+ * idle names when the daemon ends and no later daemon can take the names over. All methods but
+ * `endAll` spare a name whose PID namespace holds processes other than the init, because a client
+ * that never took a lease must not lose its processes. After `endIdle`, the lifetime of such a name
+ * begins again.
  */
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";
