@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { NAMESPACE_METRICS } from "./metrics.ts";
 
-it("the bounds of request durations rise from 50 µs to 1 s by at most a factor of 4 each", () => {
+it("the bucket bounds of request durations rise from 50 µs to 1 s, at most fourfold at a time", () => {
   const { bounds } = NAMESPACE_METRICS.requestDurationSeconds;
   expect([bounds[0], bounds.at(-1)]).toEqual([0.00005, 1]);
   const before: readonly number[] = bounds.slice(0, -1);

@@ -143,8 +143,8 @@ class NamespaceService {
 
   /**
    * Opens the store of an earlier run; undefined if there is none that can be used.
-   * @throws StoreError if something has run short. The store may be whole, so it must neither be
-   *   replaced by an empty one nor its inits be ended
+   * @throws StoreError if resources have run short. The store may be intact, so it must not be
+   *   replaced by an empty one, and its inits must not be killed
    */
   #tryOpenInheritedStore(log: Logger): Store | undefined {
     if (this.#options.storeFd === undefined) return undefined;

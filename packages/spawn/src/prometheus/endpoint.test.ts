@@ -17,7 +17,7 @@ vi.mock(import("./exposition.ts"), async (importOriginal) => {
   return { Exposition: FailingExposition };
 });
 
-it("the metrics are served after prom-client could not be loaded at first", async () => {
+it("the metrics are served even if prom-client could not be loaded at first", async () => {
   const directory = mkdtempSync(join(tmpdir(), "metrics-endpoint-"));
   const endpoint = new MetricsEndpoint(
     () => Promise.reject(new Error("unused")),

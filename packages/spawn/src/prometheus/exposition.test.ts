@@ -27,7 +27,7 @@ const reaperSeries = (text: string) =>
     .split("\n")
     .filter((line) => line.startsWith("cm4all_spawn_reaper_") && !line.includes("_turn_"));
 
-it("has the word cgroups only at the end of names, or before _total", async () => {
+it("the names of metrics contain the word cgroups only at the end or before _total", async () => {
   const { text } = await new Exposition(async () => status({ reaper })).render();
   const names = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name = ""]) => name);
   expect(names.filter((name) => /cgroup/.test(name))).not.toEqual([]);
@@ -78,7 +78,7 @@ it("reads the status only once for concurrent requests", async () => {
   expect(asked).toBe(2);
 });
 
-it("has the start time of the process with fractions of a second", async () => {
+it("shows the start time of the process with fractions of a second", async () => {
   const { text } = await new Exposition(async () => status({})).render();
   const [, seconds] = /^process_start_time_seconds (.*)$/m.exec(text) ?? [];
   expect(Number(seconds)).toBe(performance.timeOrigin / 1000);

@@ -100,9 +100,9 @@ export class CgroupFiles {
   /**
    * Measures a cgroup.
    * @param bornMs the time at which its creation was observed, for kernels that do not report it
-   * @param also called with the open directory and its mode, to read more from it
-   * @param remains called before "gone" is returned, with the figures that could be read, if the
-   *   cgroup was removed while it was measured. Others are missing
+   * @param also a callback that reads more from the open directory, whose mode it gets as well
+   * @param remains a callback that, if the cgroup was removed while it was measured, gets the
+   *   figures that could still be read, before "gone" is returned
    */
   measure(
     directory: CgroupDirectory,
@@ -120,7 +120,7 @@ export class CgroupFiles {
       const { path, id, measuredMs } = this.identify(directory, undefined);
       // The result always has the same shape. V8 copies only the first spread of a literal quickly.
       const measured = { ...usage, path, id, measuredMs, birthMs: birthMs ?? bornMs };
-      // Without its directory, a file looks like a file of a controller that is off.
+      // The files of a removed cgroup are missing, just like those of a disabled controller.
       if (this.#isThere(directory)) return measured;
       remains?.(measured);
       return "gone";

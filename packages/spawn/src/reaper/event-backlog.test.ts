@@ -39,7 +39,7 @@ class Queue implements EventQueue {
   }
 }
 
-/** Makes a backlog. Events with negative watch descriptors are handled at once. */
+/** Makes a backlog. Events with negative watch descriptors are handled as they are read. */
 function open(eventsPerRead = 4) {
   const queue = new Queue(eventsPerRead);
   const handledAtOnce: number[] = [];
@@ -104,7 +104,7 @@ describe("take", () => {
     expect(backlog.isEmpty).toBe(true);
   });
 
-  it("returns undefined if all events of a buffer were handled at once, and goes on with the next", () => {
+  it("returns undefined for a buffer whose events were all handled as they were read, and then takes the next", () => {
     const { queue, backlog, handledAtOnce, take } = open(2);
     queue.add(-1, -2, -3, 4);
     backlog.noteEvents();
@@ -161,7 +161,7 @@ describe("tryReadAhead", () => {
     expect(backlog.tryReadAhead()).toBe(false);
   });
 
-  it("is not kept from reading by events that were handled at once", () => {
+  it("is not kept from reading by events that were handled as they were read", () => {
     const perRead = 2048;
     const { queue, backlog } = open(perRead);
     const events = MAX_BACKLOG_BYTES / EVENT_BYTES;
@@ -188,7 +188,7 @@ describe("hasHandled", () => {
     expect(backlog.hasHandled(end + 1)).toBe(false);
   });
 
-  it("counts events that were read and those that are queued", () => {
+  it("takes a position from `end`, which is after all events that were read or are queued", () => {
     const { queue, backlog } = open();
     queue.add(1);
     backlog.tryReadAhead();
@@ -213,7 +213,7 @@ describe("hasHandled", () => {
     expect(backlog.hasHandled(second)).toBe(true);
   });
 
-  it("becomes true at once if all events were handled as they were read", () => {
+  it("becomes true immediately if all events were handled as they were read", () => {
     const { queue, backlog } = open();
     queue.add(-1, -2);
     const { end } = backlog;

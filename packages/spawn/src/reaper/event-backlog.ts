@@ -1,11 +1,11 @@
 /**
  * Reads the events of an inotify instance, and keeps them until they are handled. Counts bytes of
- * the kernel's format instead of events, because the kernel tells how many of them it has queued.
+ * the kernel's format instead of events, because the kernel reports the size of its queue in bytes.
  */
 import type { Inotify, InotifyEvent } from "@cm4all/linux";
 
 /**
- * The limit for events that were read and are not handled yet, in bytes of the kernel's format. In
+ * The limit for events that have been read but not handled, in bytes of the kernel's format. In
  * memory they take a few times as much. The kernel's queue holds 16,384 events, which take 1 MiB if
  * their names have up to 48 bytes.
  */
@@ -23,7 +23,7 @@ export class EventBacklog {
   #isTaken = false;
   /** The value that `Inotify.bytesRead` had when the latest events were taken. */
   #takenBytes = 0;
-  /** All events among the first so many bytes have been handled. */
+  /** The position before which all events have been handled; see `hasHandled`. */
   #handledBytes = 0;
 
   /**
@@ -105,7 +105,7 @@ export class EventBacklog {
     this.#noteIfAllIsHandled();
   }
 
-  /** Events that were handled at once may be all that has been read. */
+  /** If no event waits or is being handled, all that have been read have been handled. */
   #noteIfAllIsHandled(): void {
     if (!this.#isTaken && this.#waiting.length === 0) this.#handledBytes = this.#inotify.bytesRead;
   }

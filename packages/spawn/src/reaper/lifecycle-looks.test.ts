@@ -441,7 +441,7 @@ describe("a cgroup that is gone when it is to be measured", () => {
     expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
   });
 
-  it("is reported with what could still be read, and else with its last sample", () => {
+  it("is reported with what could still be read, or with its last sample if nothing could", () => {
     const [a, b] = [world.make("a"), world.make("b")];
     for (const node of [a, b]) world.start(node);
     world.charge(b, 3);

@@ -217,7 +217,7 @@ describe("at startup", () => {
     world.charge(a, 5);
     world.start(b);
     expect(world.pass()).toEqual([]);
-    // There may be records of these directories, which are not gone.
+    // There may be records of these cgroups, whose directories still exist.
     expect(world.lifecycle.unreleased()).toEqual({ found: [a, b, c], used: [] });
     world.rmdir(c);
     expect(world.pass()).toEqual(["/c#1 vanished found"]);
@@ -258,7 +258,7 @@ describe("at startup", () => {
   });
 });
 
-describe("without room at the main thread", () => {
+describe("while the main thread has no room", () => {
   it("cgroups that became empty wait, and are measured only when there is room", () => {
     world.isAccounting = true;
     world.hasRoom = false;

@@ -269,8 +269,8 @@ export class Reaper {
   }
 
   #measure(node: Node, bornMs: number | undefined, remains: Remains) {
-    // The cgroup may have been seen empty before the events of that time were handled. A change of
-    // an attribute from before the end of its last process can still be among them.
+    // The cgroup may have been seen empty while earlier events were still waiting. One of them may
+    // report an attribute that was changed before the cgroup's last process ended.
     if (!this.#tree.tryReadAhead()) this.#xattrs.clear();
     const loadXattrs = (fd: number, mode: number) => this.#xattrs.load(node, fd, mode);
     const also = this.#isAccounting ? loadXattrs : undefined;

@@ -23,7 +23,7 @@ export class TreeDirectories<Place> {
 
   /**
    * Returns whether the directory of `node` still exists under its name; true if that cannot be
-   * found out now, which is reported.
+   * found out now. The failure is then reported.
    */
   isThere(node: TreeNode<Place>): boolean {
     // The root has no name in the tree, and stays open.
@@ -34,13 +34,16 @@ export class TreeDirectories<Place> {
 
   /**
    * Returns whether a directory with this path exists, whatever its inode is; true if that cannot
-   * be found out now, which is reported.
+   * be found out now. The failure is then reported.
    */
   exists(path: ByteString): boolean {
     return this.#tryStatus(path) !== undefined;
   }
 
-  /** Returns undefined if the directory is gone. A long path takes a descriptor to look at. */
+  /**
+   * Returns undefined if the directory is gone, and `unknown` if that cannot be found out: looking
+   * at a long path takes a descriptor, which may not be available.
+   */
   #tryStatus(path: ByteString): FileStatus | "unknown" | undefined {
     try {
       return this.#root.tryStatus(path);

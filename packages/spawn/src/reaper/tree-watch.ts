@@ -13,7 +13,7 @@
  *
  * All work is done in steps, one for each directory or event, so that thousands of them do not
  * keep the caller from its other work. Only changes of attributes are reported as soon as their
- * events are read, because they make tables invalid that may be used before the next step.
+ * events are read, because cached attributes may be used before the next step.
  */
 import {
   type ByteString,
@@ -156,8 +156,8 @@ export class TreeWatch<Place> {
   }
 
   /**
-   * Reads the events that are queued now, to report at once which attributes have changed. The
-   * events themselves are handled in later steps.
+   * Reads the events that are queued now, to report immediately which attributes have changed. The
+   * other events are handled in later steps.
    * @returns false if too many events wait to be handled: attributes may then have changed
    *   without a report
    */

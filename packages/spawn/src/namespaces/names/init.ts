@@ -162,8 +162,8 @@ export class Init {
 
   /**
    * Returns whether the process has ended, even if the loop has not fetched that event yet: a
-   * request can be received in the same turn as the connection that it comes over, after the events
-   * of the turn were fetched.
+   * request can be received in the turn in which its connection is accepted, after the events of
+   * that turn were fetched.
    */
   get hasEnded(): boolean {
     return !this.#pidfd.isOpen || pollNow(this.#pidfd.number, POLLIN) !== 0;

@@ -133,7 +133,7 @@ export class NameDirectory {
    * Reads what is kept. Returns undefined if the file `name` is missing or empty: the earlier run
    * had not finished making or removing the name.
    * @param setAside called for each file that cannot be used, with the reason
-   * @throws Error if this is not the directory of a name, or if something has run short
+   * @throws Error if this is not the directory of a name, or if resources have run short
    */
   tryRead(setAside: (file: string, reason: string) => void): StoredName | undefined {
     let name: string;

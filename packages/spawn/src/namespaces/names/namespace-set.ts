@@ -119,7 +119,8 @@ export class NamespaceSet {
       this.#add(key, namespace);
       undo.push(() => this.#end(key));
     }
-    // Only now, because the owner forgets a set that has nothing.
+    // The owner forgets an empty set, so it learns of the init's end only once the replacement has
+    // been added.
     if (isGone) this.#owner.initDied(this);
     const { descriptors } = this.#tools;
     return (

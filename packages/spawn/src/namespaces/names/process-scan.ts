@@ -30,7 +30,7 @@ export function* scanProcesses(
   /** Maps each other namespace to the one of `namespaces` in which it is nested, if any. */
   const nested = new Map<number, number | undefined>([[ownInode, undefined]]);
   const seen = new Set<number>();
-  // A process can end before it is looked at and leave a child that was not listed yet. So a
+  // A process can end before it is looked at and leave a child that has not been listed. So a
   // second pass looks at the new processes.
   for (let time = 0; time < 2; time++) {
     for (const pid of listProcesses()) {

@@ -23,7 +23,7 @@ interface FoundInit {
  * @param cgroupPids the processes of the daemon's own cgroup. Inits among them that the store
  *   does not know are adopted if other processes run in their PID namespaces, and ended otherwise
  * @param ownInode the inode of the daemon's PID namespace
- * @throws SyscallError, or an error of Node. If something has run short, all names and their inits
+ * @throws SyscallError, or an error of Node. If resources have run short, all names and their inits
  *   are still there: another start can restore them
  */
 export function restore(

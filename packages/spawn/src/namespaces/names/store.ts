@@ -62,7 +62,10 @@ const O_CREATE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 const FORMAT = "cm4all-spawn namespaces 1\n";
 
-/** Docker's AppArmor profile refuses mount(2) with EACCES, and its filter pivot_root(2) with EPERM. */
+/**
+ * Docker refuses mount(2) with EACCES by its AppArmor profile, and pivot_root(2) with EPERM by its
+ * seccomp filter.
+ */
 const CONTAINER_HINT =
   "a container may refuse the call, as Docker's do without " +
   "--security-opt seccomp=unconfined --security-opt apparmor=unconfined";
@@ -104,7 +107,7 @@ export class Store {
       const fd = openOwnNamespace("mnt");
       return new Store(home, fd, buildTree(fd));
     } catch (error) {
-      // The daemon has CAP_SYS_ADMIN, so that is not the reason.
+      // The daemon has CAP_SYS_ADMIN, so a missing capability is not the reason.
       const hint = isErrno(error, "EPERM", "EACCES") ? `; ${CONTAINER_HINT}` : "";
       const reason = errorText(error);
       throw new StoreError(`cannot make the store of namespaces: ${reason}${hint}`, {
@@ -153,7 +156,7 @@ export class Store {
    * Returns the names that an earlier run has left behind. Removes names that it had not finished
    * making or removing, and leaves alone everything that this version does not understand.
    * @param setAside called for each entry that is not used, with the reason
-   * @throws SyscallError, or an error of Node, if something has run short
+   * @throws SyscallError, or an error of Node, if resources have run short
    */
   restore(setAside: (path: string, reason: string) => void): StoredName[] {
     return readdirSync("/names").flatMap((id) => {

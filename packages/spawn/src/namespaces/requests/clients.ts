@@ -98,7 +98,7 @@ export class Clients {
     return this.#allowed.size + this.#unproven.size + this.#waiting.size;
   }
 
-  /** Returns how many of the clients were found trustworthy. */
+  /** Returns the number of admitted clients. */
   get admitted(): number {
     return this.#allowed.size;
   }

@@ -20,9 +20,11 @@ export class WaitingRoom {
   readonly #bySocket = new Map<number, Waiting>();
 
   /**
-   * @param called runs when a peer has sent something or hung up, after all other clients have
-   *   been served. The peer has then been taken from the room, and the callback owns its socket
-   * @param onError runs when a peer cannot be taken from the room; the room tries again
+   * @param called a callback that runs when a peer has sent something or hung up, after all other
+   *   clients have been served. The peer has then been taken from the room, and the callback owns
+   *   its socket
+   * @param onError a callback that runs when a peer cannot be taken from the room; the room tries
+   *   again
    */
   constructor(loop: EventLoop, called: (peer: Peer) => void, onError: (error: Error) => void) {
     this.#sideLoop = new SideLoop(loop, (fd) => {
