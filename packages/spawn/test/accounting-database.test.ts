@@ -213,7 +213,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await untilDone();
     const { count, cpu } = await plainRows();
     expect(count).toBe(5);
-    // Not the log: it has two lines for a cgroup whose last moments the kernel has charged late.
+    // These are not the figures of the log, which has two lines for a cgroup whose last moments the
+    // kernel has charged late.
     const used = Object.values((await host.reaping()).reaper?.scopeCpuSeconds ?? {});
     expect(used).toHaveLength(1);
     expect(cpu).toBeGreaterThan(0);
@@ -292,7 +293,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await untilDone(30_000);
     const { parkedCgroups } = await host.accounting();
     const twice = await query("SELECT path FROM plain GROUP BY path HAVING count(*) > 1");
-    // The names of groups are used again; the names of the jobs' cgroups are not.
+    // The names of the jobs' parents are used again; those of the jobs' own cgroups are not.
     expect(twice.filter((path) => path.includes("/c"))).toEqual([]);
     const booked = Number((await query("SELECT count(*) FROM plain WHERE path LIKE '%/c%'"))[0]);
     expect(booked).toBeLessThanOrEqual(250);

@@ -9,7 +9,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
-/** The number of cgroups that become empty once. As many others become empty all the time. */
+/** How many cgroups become empty once, and how many others become empty all the time. */
 const COUNT = 300;
 
 const TIMEOUT_MS = 180_000;
@@ -41,8 +41,8 @@ it.skipIf(!can)(
     await host.untilReady();
     loops = [1, 2].map(() => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
     const base = `${host.scratch.path}/a.scope`;
-    // These cgroups are used again and again, more often than the daemon can look at them.
     const startedMs = performance.now();
+    // These cgroups are used again and again, more often than the daemon can look at them.
     const runs = program.start({ mode: "churn", base, prefix: "busy", count: COUNT, rate: 3000 });
     await program.run({ mode: "leave", base, prefix: "once", count: COUNT });
     const accounted = () => host.said.split("\n").filter((path) => path.includes("/once-")).length;

@@ -309,7 +309,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     });
   });
 
-  it("that makes the script unusable keeps the records that wait", async () => {
+  it("that configures an unusable script keeps the records that wait", async () => {
     await host.startWith(`script = "${script("good")}"\n`);
     await host.untilReady();
     host.reload('script = "/nonexistent/x.lua"\n');

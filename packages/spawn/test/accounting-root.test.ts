@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     });
     afterEach(() => host.stop());
 
-    it("is reaped, its attributes are read, and it is named in the log", async () => {
+    it("is named in the log, and the cgroups below it are reaped with their attributes", async () => {
       host.writeHandler("say(cgroup.path, cgroup.parent.xattr.account)");
       await host.start();
       {

@@ -131,7 +131,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
   });
 
-  it("keeps only the last of several reports waiting if each replaces the one before", async () => {
+  it("keeps only the last of several waiting reports if each replaces the one before it", async () => {
     const go = join(host.directory, "go");
     host.writeHandler(`
       local f = io.open(${JSON.stringify(go)})

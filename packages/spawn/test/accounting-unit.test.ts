@@ -134,7 +134,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
       /has the uid 4243, but accounting.user has 4242/,
     ],
     [
-      "its process is in none of our units",
+      "its process is in none of the daemon's units",
       { cgroup: "x.service" },
       /a process that is in no unit of ours/,
     ],

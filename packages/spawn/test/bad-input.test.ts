@@ -294,7 +294,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     const sendMany = (count: number) => {
       for (let i = 0; i < count; i++) {
         client.send(randomDatagram());
-        // If the connection is already closed, the next answers show it.
+        // If the connection is already closed, `receiveBefore` finds out.
         trySend(client, marker);
         const kind = receiveBefore();
         kinds[kind]++;
@@ -310,8 +310,8 @@ describe.skipIf(cannotRun)("random datagrams", () => {
       client = daemon.connect();
       client.inodes("marker", { ipc: true });
     };
-    // The first half is not measured: V8 takes up to 50 MiB while it works, and no more, however
-    // many datagrams there are.
+    // The first half is not measured: V8 takes up to 50 MiB meanwhile, and then no more, however
+    // many datagrams follow.
     sendMany(COUNT / 2);
     await settle();
     const status = await daemon.status();

@@ -62,7 +62,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("is gone if it is removed while it is measured, with the figures that were read before", async () => {
+  it("is gone if it is removed while it is measured, and the figures that were read before are kept", async () => {
     const usec = await run("a");
     const a = directory("a");
     const remains: CgroupMeasurement[] = [];

@@ -166,7 +166,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", 
   }
 
   it.each(Object.entries(USELESS))(
-    "%s keeps the namespaces and the inits of that entry",
+    "%s keeps the namespaces and the inits of the damaged name",
     async (_, damage) => {
       const before = daemon.connect();
       for (const name of ["one", "two"]) before.inodes(name, ALL);

@@ -94,7 +94,7 @@ describe.each(dashboardFiles)("%s", (file) => {
   });
 });
 
-it("the check of the schema finds mistakes", () => {
+it("the check against Grafana's schema finds mistakes", () => {
   const [file = ""] = dashboardFiles;
   const dashboard = readDashboard(file);
   const [panel, ...panels] = dashboard.panels;

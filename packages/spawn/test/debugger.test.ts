@@ -16,7 +16,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", 
   });
   afterEach(() => host.stop());
 
-  it("does nothing from the first moment on, but ends commands of scripts as usual", async () => {
+  it("does nothing to the daemon and the script host from their first moment on, but ends commands of scripts as usual", async () => {
     host.writeHandler('say("ended by", os.execute("kill -USR1 $$"))');
     await host.start("", { wrapper: SIGUSR1_PENDING, start: "first line" });
     const { daemon } = host;

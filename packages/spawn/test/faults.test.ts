@@ -188,13 +188,13 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     expect(readdirSync(storedNames())).toEqual([]);
   });
 
-  it("gives nobody the namespace of an init that has ended before the request, even in the same turn", async () => {
+  it("gives nobody the namespace of an init that ended before the request, even in the same turn", async () => {
     using before = daemon.connect();
     using answer = before.ask("name", { pid: true });
     const [init] = daemon.childPids();
     await whileThreadFails("accept4:delay_exit=1000000", async () => {
-      // In the turn after one that has accepted a connection, the daemon looks for a request as
-      // soon as it has accepted the next connection.
+      // If the previous turn of its loop accepted a connection, too, the daemon looks for a request
+      // as soon as it has accepted the next one.
       using _first = daemon.connect();
       using second = daemon.connect();
       await sleep(1500);

@@ -1,7 +1,7 @@
 /**
- * Tests that the daemon creates its store, and finds it again, whatever directory is its root, and
- * that it changes nothing else. In a chroot, it easily could: setns(2) moves the thread to the root
- * of the mount namespace, outside the chroot.
+ * Tests that the daemon, whatever its root directory is, creates its store, finds it again, and
+ * changes nothing else. In a chroot, it could easily change other files: setns(2) moves the thread
+ * to the root of the mount namespace, outside the chroot.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -58,7 +58,7 @@ describe.skipIf(cannotRun)("under load, the daemon", () => {
     for (const client of lazy) client[Symbol.dispose]();
   });
 
-  it("serves 1,000 connections at once", async () => {
+  it("serves 1,000 simultaneous connections", async () => {
     using first = daemon.connect();
     const inode = first.inodes("load", { ipc: true }).ipc;
     const before = await daemon.restingDescriptorCount();

@@ -360,7 +360,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
   }
 
   it.each<[string, (socket: Socket) => void]>([
-    ["ends meanwhile", (socket) => socket.destroy()],
+    ["ends before it answers", (socket) => socket.destroy()],
     ["ends while it answers", (socket) => socket.end('{"waitsFor')],
     [
       "is older than the command",
@@ -408,7 +408,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  it("status reports a daemon that is killed before it answers as not running", async () => {
+  it("status reports that the daemon is not running if it is killed before it answers", async () => {
     const one = await start();
     const connections = () =>
       readFileSync("/proc/net/unix", "utf8").split(one.controlSocket).length - 1;
@@ -460,7 +460,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  /** Runs `status --watch` on a terminal of this size. Meanwhile, `what` runs, and must quit it. */
+  /** Runs `status --watch` on a terminal of this size, and calls `what`, which must quit it. */
   async function watchOnTerminal(
     { controlSocket }: { readonly controlSocket: string },
     columns: number,

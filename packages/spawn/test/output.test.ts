@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(status).toBe(EX_IOERR);
     });
 
-    it("is not reported for text without a newline at its end, if that text has been written", () => {
+    it("is not reported if text without a newline at its end has been written", () => {
       const unended = "io.write('a') io.stderr:write('b')";
       expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
       expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);

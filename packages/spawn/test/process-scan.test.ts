@@ -12,7 +12,7 @@ import {
 } from "../src/namespaces/names/process-scan.ts";
 import { until } from "./support/daemon.ts";
 
-/** The path at which openSync finds nothing, once. */
+/** A path for which openSync fails once with ENOENT. */
 let gone: string | undefined;
 vi.mock("node:fs", async (importOriginal) => {
   const fs = await importOriginal<typeof import("node:fs")>();
@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
   });
   afterAll(() => endChild(pid));
 
-  /** Scans the processes, and calls `meanwhile` when the first have been listed. */
+  /** Scans the processes, and calls `meanwhile` at the first pause of the scan. */
   function scan(meanwhile?: () => void): Set<number> {
     const walk = scanProcesses([{ pid, inode }], ownInode);
     let step = walk.next();
@@ -58,8 +58,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
         spawn("sleep", ["100"], { stdio: "ignore" }),
       );
     });
-    // The end of the init would wait until this process reaps the child, so the child has to end
-    // first.
+    // The kernel would delay the end of the init until this process has reaped the child, so the
+    // child has to end first.
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));

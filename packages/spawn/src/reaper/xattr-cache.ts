@@ -85,7 +85,7 @@ export class XattrCache<Place> {
     return limitXattrs(tables);
   }
 
-  /** Reads the attributes of a directory whose table is not in the cache. */
+  /** Reads attributes that are not in the cache; only logs a shortage of descriptors or memory. */
   #openLater(node: TreeNode<Place>): XattrTable {
     try {
       return this.#open(node);

@@ -52,7 +52,7 @@ describe("formatReport", () => {
     expect(format()).not.toContain("others");
   });
 
-  it("states how many of the days on which limits were reached are listed", () => {
+  it("states how many of all incidents are listed", () => {
     const incident = { customer: "a", day: "2026-01-02", ...usage, oomKills: 1 };
     expect(format({ incidents: [incident], allIncidents: 7 })).toContain("first: 1 of 7</caption>");
     expect(format({ incidents: [incident], allIncidents: 1 })).toContain("first</caption>");

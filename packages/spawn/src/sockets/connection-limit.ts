@@ -7,7 +7,7 @@ import type { Server, Socket } from "node:net";
 export interface ConnectionBounds {
   /** The maximum number of connections; each takes up a descriptor. */
   readonly count: number;
-  /** The milliseconds that a peer has to send its request, and again to read the answer. */
+  /** The time, in milliseconds, for a peer to send its request, and again to read the answer. */
   readonly peerTimeoutMs: number;
 }
 

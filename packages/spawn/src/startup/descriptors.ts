@@ -5,10 +5,10 @@ import { LOG_WARNING, type Logger } from "../log/log.ts";
 const MAX_DESCRIPTORS = 65_536;
 
 /**
- * Makes the kernel's table of descriptors large enough for the maximum number. The caller has to
- * wait for the kernel; while the thread of the namespace service starts, this delays no client.
- * Without this call, that thread and its clients would wait each time that the kernel enlarges the
- * table: for 30 to 50 ms in all, while unprivileged users make their first 4,000 connections.
+ * Makes the kernel's table of descriptors large enough for the maximum number. The kernel makes the
+ * caller wait for this, which delays no client while the thread of the namespace service is still
+ * starting. Without this call, that thread and its clients would wait each time the kernel enlarges
+ * the table: for 30 to 50 ms in all, while unprivileged users make their first 4,000 connections.
  */
 export function makeRoomForDescriptors(log: Logger): void {
   try {

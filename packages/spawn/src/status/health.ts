@@ -68,7 +68,10 @@ function accountingProblems(
   return problems;
 }
 
-/** Names no limit, because only the log has the reason: watches, descriptors or memory are short. */
+/**
+ * Returns the reaper's problem, if there is one. It names no limit, because only the log says what
+ * is short: watches, descriptors or memory.
+ */
 function reaperProblems({ unwatchedDirectories }: ReaperMetrics): string[] {
   if (unwatchedDirectories === 0) return [];
   const count_ = unwatchedDirectories === 1 ? "1 directory" : `${unwatchedDirectories} directories`;
