@@ -1,7 +1,9 @@
 import { crc32 as zlibCrc32 } from "node:zlib";
 
 if (typeof zlibCrc32 !== "function")
-  throw new Error(`Node ${process.versions.node} has no zlib.crc32: 20.15 or newer is needed`);
+  throw new Error(
+    `Node ${process.versions.node} has no zlib.crc32: Node 20.19, 22.13 or newer is needed`,
+  );
 
 /**
  * Returns the CRC-32 of IEEE 802.3. This is Node's function: for a short datagram it takes 0.1 us,

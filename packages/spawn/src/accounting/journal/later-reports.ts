@@ -1,6 +1,6 @@
 /** Finds the later reports of the cgroups that were reported several times. */
 import { type CgroupRecord, tryParseRecord } from "@cm4all/cgroup";
-import { type Journal, RecordState } from "@cm4all/journal";
+import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
 import { idOf } from "./journal-lookup.ts";
 
 /**
@@ -8,7 +8,7 @@ import { idOf } from "./journal-lookup.ts";
  * far as the journal's records can be read. The later reports may be handed over while this
  * function reads.
  * @param wanted the records to look at; undefined for all but those that wait
- * @throws NoRecord if a record in `wanted` is damaged; system errors of reading
+ * @throws system errors of reading
  */
 export async function findLater(
   journal: Journal,
@@ -28,7 +28,10 @@ export async function findLater(
     if (numbers.length > 0) found.set(number, numbers);
   };
   if (wanted !== undefined) {
-    for (const number of wanted) look(number, await journal.read(number));
+    for (const number of wanted) {
+      const payload = await tryRead(journal, number);
+      if (payload !== undefined) look(number, payload);
+    }
     return found;
   }
   await journal.readOn(-1, ({ number, state, payload }) => {
@@ -36,6 +39,16 @@ export async function findLater(
     return true;
   });
   return found;
+}
+
+/** Returns undefined if the record is damaged, or has gone while the others were read. */
+async function tryRead(journal: Journal, number: number): Promise<Buffer | undefined> {
+  try {
+    return await journal.read(number);
+  } catch (error) {
+    if (error instanceof NoRecord) return undefined;
+    throw error;
+  }
 }
 
 interface Report {

@@ -16,10 +16,12 @@ const figures = { path: bytesOfText("/a"), id: "boot:1", measuredMs: 0 };
 const last = (report: number) => encodeRecord({ snapshot: { ...figures, report }, xattrs: [] });
 const first = (report: number) => encodeRecord({ snapshot: { report, ...figures }, xattrs: [] });
 
+let disk: SimulatedDisk;
 let journal: Journal;
 
 beforeEach(async () => {
-  journal = await Journal.open(new SimulatedDisk(() => 0.5));
+  disk = new SimulatedDisk(() => 0.5);
+  journal = await Journal.open(disk);
 });
 
 async function append({ json }: { json: string }, state: RecordState = RecordState.PARKED) {
@@ -65,4 +67,14 @@ it("a record of another version outdates nothing, and is not outdated", async ()
   const strange = await append({ json: '{"id":"boot:1"}' });
   const [first] = [await append(last(1)), await append(last(2))];
   expect(await findOutdated(journal, [strange, first])).toEqual(new Set([first]));
+});
+
+it("a damaged record does not count as outdated, and the others are still looked at", async () => {
+  const [damaged, intact] = [await append(last(1)), await append(first(1))];
+  await append(last(2));
+  const { cached } = disk.files().get("00000001.journal") ?? {};
+  cached?.write("X", cached.indexOf("/a"));
+  await expect(journal.read(damaged)).rejects.toThrow("is damaged on the disk");
+  expect(await findOutdated(journal, [damaged, intact])).toEqual(new Set([intact]));
+  expect(await findOutdated(journal)).toEqual(new Set([intact]));
 });

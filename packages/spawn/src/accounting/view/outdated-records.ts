@@ -9,7 +9,7 @@ export const OUTDATED =
 /**
  * Returns the numbers of the outdated records, as far as the journal's records can be read.
  * @param wanted the records to look at; undefined for all but those that wait
- * @throws NoRecord if a record in `wanted` is damaged; system errors of reading
+ * @throws system errors of reading
  */
 export async function findOutdated(
   journal: Journal,
