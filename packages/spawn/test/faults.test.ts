@@ -188,11 +188,14 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     expect(readdirSync(storedNames())).toEqual([]);
   });
 
-  it("gives nobody the namespace of an init that ended before the request, even in the same turn", async () => {
-    using before = daemon.connect();
-    using answer = before.ask("name", { pid: true });
+  /**
+   * Kills the init of `name` after the events of a turn have been fetched, and requests the name in
+   * the same turn.
+   * @param faults of the thread in the meantime
+   */
+  async function requestAfterInit(faults: readonly string[], work: (client: TestClient) => void) {
     const [init] = daemon.childPids();
-    await whileThreadFails("accept4:delay_exit=1000000", async () => {
+    await whileThreadFails(["accept4:delay_exit=1000000", ...faults], async () => {
       // If the previous turn of its loop accepted a connection, too, the daemon looks for a request
       // as soon as it has accepted the next one.
       using _first = daemon.connect();
@@ -201,13 +204,31 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       kill(init);
       await until(() => readProc(init ?? 0, "stat").includes(") Z "), "the init has ended");
       second.send(request("name", { pid: true }));
-      const raw = second.receive();
+      work(second);
+    });
+    await daemon.untilLogged("the init of name ended");
+    expect((await daemon.status()).initDeaths).toBe(1);
+  }
+
+  it("gives nobody the namespace of an init that ended before the request, even in the same turn", async () => {
+    using before = daemon.connect();
+    using answer = before.ask("name", { pid: true });
+    await requestAfterInit([], (client) => {
+      const raw = client.receive();
       if (raw.kind !== "handles") throw new Error(JSON.stringify(raw));
       expect(inodeOf(raw.answer.pid)).not.toBe(inodeOf(answer.pid));
       raw.answer[Symbol.dispose]();
     });
-    await daemon.untilLogged("the init of name ended");
-    expect((await daemon.status()).initDeaths).toBe(1);
+  });
+
+  it("reports the end of an init even if no other can be started in its place", async () => {
+    using before = daemon.connect();
+    before.ask("name", { pid: true })[Symbol.dispose]();
+    await requestAfterInit(["pidfd_open:error=ENOMEM"], (client) => {
+      expect(client.receive()).toMatchObject({ kind: "error" });
+    });
+    expect((await daemon.status()).names).toBe(0);
+    expect(readdirSync(storedNames())).toEqual([]);
   });
 
   it("goes on if a lease ends while read fails", async () => {

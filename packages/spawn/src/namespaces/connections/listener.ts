@@ -48,8 +48,11 @@ export class Listener {
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
-  /** How many of the connections that are yet to be accepted may have been made before `start`. */
-  #early = LISTEN_BACKLOG;
+  /**
+   * How many of the connections that are yet to be accepted may have been made before `start`. The
+   * kernel queues one more than listen(2) asks for.
+   */
+  #early = LISTEN_BACKLOG + 1;
   /** The most recent turn of the loop in which connections were accepted. */
   #turn = 0;
   /** The number of strangers since the queue was last empty. */

@@ -39,6 +39,8 @@ export interface SetOwner {
   leasesClosed(set: NamespaceSet): void;
   /** Called when the init has ended without having been killed by this set. */
   initDied(set: NamespaceSet): void;
+  /** Called after a namespace has ended by itself: the set may have nothing left. */
+  removeIfUseless(set: NamespaceSet): void;
 }
 
 /** Undoes one step of a request, if a later step of the request fails. */
@@ -113,15 +115,15 @@ export class NamespaceSet {
     const key = keyOf(kind, payload);
     let namespace = this.#namespaces.get(key);
     const isGone = namespace?.init?.hasEnded === true;
-    if (isGone) this.#end(key);
+    if (isGone) {
+      this.#end(key);
+      this.#owner.initDied(this);
+    }
     if (namespace === undefined || isGone) {
       namespace = this.#create(kind, payload);
       this.#add(key, namespace);
       undo.push(() => this.#end(key));
     }
-    // The owner forgets an empty set, so it learns of the init's end only once the replacement has
-    // been added.
-    if (isGone) this.#owner.initDied(this);
     const { descriptors } = this.#tools;
     return (
       descriptors.tryGet(namespace) ??
@@ -274,6 +276,7 @@ export class NamespaceSet {
       if (this.init !== init) return;
       this.#end("pid");
       this.#owner.initDied(this);
+      this.#owner.removeIfUseless(this);
     });
     return init;
   }

@@ -102,7 +102,6 @@ export class Registry implements SetOwner {
   initDied(set: NamespaceSet): void {
     this.#counts.initDeaths++;
     this.#log(LOG_NOTICE, `the init of ${set.name} ended; its PID namespace is gone`);
-    this.#removeIfUseless(set);
   }
 
   /** Returns when the name that has been idle longest was last used; undefined if none is idle. */
@@ -132,14 +131,14 @@ export class Registry implements SetOwner {
 
   /** Notes the use of a name by a request that failed, or forgets the name if it has nothing. */
   touchUnlessUseless(set: NamespaceSet): void {
-    if (!this.#removeIfUseless(set)) this.touch(set);
+    if (!this.removeIfUseless(set)) this.touch(set);
   }
 
   /**
    * Forgets a name that has neither a namespace nor a lease.
    * @returns false if it has one of them, or cannot be removed at the moment
    */
-  #removeIfUseless(set: NamespaceSet): boolean {
+  removeIfUseless(set: NamespaceSet): boolean {
     if (!set.isEmpty || set.isLeased) return false;
     try {
       this.remove(set);
