@@ -313,7 +313,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("HandlersFail", "WaitsLong");
     });
 
-    it("has handlers that fail, one after it had an effect, and records that are dropped", async () => {
+    it("has handlers that fail, one of them after it had an effect, and records that are dropped", async () => {
       const host = await makeHost();
       host.writeHandler(
         'if cgroup.path:find("fails") then error("no") end say(cgroup.path) if cgroup.path:find("late") then error("late") end',

@@ -114,7 +114,7 @@ it("the reaper measures and reports a cgroup with every field, and logs what it 
   expect(counts.scopeMemoryPeakBytes["/a.scope"]?.sum).toBe(536870912);
 });
 
-it("the reaper reports its scan only after it has opened all cgroups, and reports those that it opened late as found at startup", () => {
+it("the reaper reports the end of its scan only after it has opened all cgroups, and reports those that it opened late as found at startup", () => {
   const path = join(directory, "a.scope/job");
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, "cgroup.events"), "populated 0\n");

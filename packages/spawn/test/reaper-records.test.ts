@@ -101,7 +101,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     stopProcess(program.process.pid);
     const child = scratch.run("bp.scope/group/job");
     await until("its process", () => scratch.isPopulated("bp.scope/group/job"));
-    // The reaper reads 64 KiB of events at once; these are three times as many.
+    // The reaper reads up to 64 KiB of events at a time; these are 192,000 bytes.
     for (let i = 0; i < 1500; i++) scratch.make(`bp.scope/${"x".repeat(100)}${i}`);
     set("bp.scope/group", "user.account", "new");
     child.kill("SIGKILL");
@@ -186,7 +186,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     await program.journalUntil("it to be deleted", () => program.told.includes("deleted 1"));
   });
 
-  it("is sent at each interval while its cgroup runs, and no longer once the cgroup is empty", async () => {
+  it("is sent as an interim report at each interval, but only while its cgroup is populated", async () => {
     await start({ interimMs: 300 });
     const child = scratch.run("bp.scope/a", "while :; do :; done");
     scratch.make("bp.scope/unused");

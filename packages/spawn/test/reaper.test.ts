@@ -538,7 +538,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     let isDone = false;
     const work = Promise.all(
       Array.from({ length: 6 }, async () => {
-        // On a busy machine, 300 cgroups may be over before there were enough kills.
+        // On a busy machine, 300 cgroups may have been used before the fourth kill.
         while (count < 300 || kills < 4) {
           const i = count++;
           await scratch.runToEnd(`bp.scope/g${i % 10}-${Math.floor(i / 60)}/c${i}`);

@@ -167,7 +167,7 @@ describe("on the files of a journal", () => {
     });
   });
 
-  it("list does not keep a daemon from starting while its reader is slow", async () => {
+  it("list, even with a slow reader, does not keep a daemon from starting", async () => {
     await append(...Array.from({ length: 3000 }, (_, i) => record(i)));
     const go = join(directory, "go");
     const begun = join(directory, "begun");

@@ -77,7 +77,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(ask({ uidMap: "0 1000 1" })).toBe(inodes[1]);
   });
 
-  it("answer in the order IPC, PID, USER, lease", () => {
+  it("are answered with descriptors in the order IPC, PID, USER, lease", () => {
     using client = daemon.connect();
     using answer = client.ask("order", { ipc: true, pid: true, user: {}, lease: true });
     const link = (fd: Answer["ipc"]) => readlinkSync(`/proc/self/fd/${fd?.number}`);
@@ -88,16 +88,16 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(link(answer.lease)).toMatch(/lease$/);
   });
 
-  it("place a process in a namespace whose PID 1 is the init", async () => {
+  it("give a PID namespace whose PID 1 is the init", async () => {
     using client = daemon.connect();
     using answer = client.ask("place", { pid: true });
     const script = "exec unshare --mount --mount-proc ps -e -o pid=,args=";
-    // The answer may come before the init has executed catatonit, which gives it its name.
+    // The answer may come before the init has executed catatonit with this command line.
     const shown = /^ +1 init place -P$/m;
     await until(() => shown.test(inside(answer, script)), "PID 1 is the init");
   });
 
-  it("share IPC objects inside and not outside", () => {
+  it("give an IPC namespace whose objects are visible inside it, and not outside", () => {
     using client = daemon.connect();
     using answer = client.ask("objects", { ipc: true });
     const made = /\d+/.exec(inside(answer, "ipcmk -S 1"))?.[0];
@@ -105,14 +105,14 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(execFileSync("ipcs", ["-s"], { encoding: "utf8" })).not.toContain(` ${made} `);
   });
 
-  it("write the requested maps", () => {
+  it("give a user namespace with the requested maps", () => {
     using client = daemon.connect();
     using answer = client.ask("maps", { user: { uidMap: "0 1000 10\n", gidMap: "0 2000 20\n" } });
     const text = inside(answer, "cat /proc/self/uid_map /proc/self/gid_map");
     expect(text.trim().split(/\s+/).map(Number)).toEqual([0, 1000, 10, 0, 2000, 20]);
   });
 
-  it("answer several datagrams over one connection", () => {
+  it("are answered one after the other over one connection", () => {
     using client = daemon.connect();
     const inodes = Array.from(
       { length: 50 },
@@ -263,7 +263,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
-  it("keep a name no longer than its leases, even if a lease is full of packets", async () => {
+  it("end a name after its last lease, even if that lease is full of packets", async () => {
     using client = daemon.connect();
     const lease = client.ask("packets", { ipc: true, lease: true });
     execFileSync("perl", ["-e", FILL_WITH_PACKETS], {
@@ -274,7 +274,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
-  it("start anew each time that a name is leased", async () => {
+  it("notice the end of the last lease each time that a name is leased again", async () => {
     using client = daemon.connect();
     const leased = async () => (await daemon.status()).leasedNames;
     for (let i = 0; i < 5; i++) {

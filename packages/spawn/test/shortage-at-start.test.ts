@@ -17,7 +17,10 @@ interface Shortage {
   readonly path?: string;
 }
 
-/** System calls with which the daemon takes over a store, or finds the service manager. */
+/**
+ * Faults of the system calls with which the daemon takes over a store, or finds the service
+ * manager.
+ */
 const SHORTAGES: Readonly<Record<string, Shortage>> = {
   "a descriptor for the service manager": { fault: "socket:error=EMFILE" },
   "memory for entering the store": { fault: "setns:error=ENOMEM:when=1" },

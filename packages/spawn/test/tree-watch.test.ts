@@ -227,7 +227,7 @@ describe("TreeWatch", () => {
     expect(news(tree)).toEqual(["started"]);
   });
 
-  it("starts without a directory that cannot be looked at for a reason other than a shortage", () => {
+  it("starts without a directory that it cannot look at, if the reason is not a shortage", () => {
     make("a");
     root.withDirectory = () => {
       throw Object.assign(new Error(), { code: "EACCES" });
@@ -508,7 +508,7 @@ describe("TreeWatch", () => {
       if (isShort) throw Object.assign(new Error(), { code: "EMFILE" });
       return tryStatus(path);
     };
-    // Unlike a removal in cgroupfs, one in this file system would end the watch.
+    // Renamed, not removed: unlike in cgroupfs, a removal would end the watch in this file system.
     renameSync(join(directory, "a/b"), join(directory, "other/b"));
     make("a/c");
     remove("a/c");

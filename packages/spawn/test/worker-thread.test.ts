@@ -176,7 +176,7 @@ describe("when a thread ends, its pending requests are rejected with the cause:"
     });
   });
 
-  it("a script that cannot even be started", async () => {
+  it("a file that cannot be loaded", async () => {
     const thread = new WorkerThread<TestDialogue>({
       role: "missing",
       options: {},
