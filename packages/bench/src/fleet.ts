@@ -281,6 +281,6 @@ async function checkRows(server: Postgres, expected: number): Promise<void> {
 
 /** Prints how fast many hosts can write their figures to one database. */
 export async function measureFleet(): Promise<void> {
-  console.log(`Medians of ${ROUNDS} measurements, each of all rows of its line.`);
+  console.log(`Medians of ${ROUNDS} measurements, each of which accounts all rows of its line.`);
   for (const run of RUNS) await measureRun(run);
 }

@@ -284,7 +284,7 @@ export function openTree(root: string | undefined): Tree {
     return new Tree(root);
   } catch (error) {
     if (isErrno(error, "ENOTDIR"))
-      throw new CommandFailure(`${root}: is not a directory`, EX_NOINPUT, { cause: error });
+      throw new CommandFailure(`${root}: it is not a directory`, EX_NOINPUT, { cause: error });
     throw fileFailure(`cannot use the root directory ${root}`, error);
   }
 }

@@ -169,7 +169,7 @@ describe("a tree", () => {
     symlinkSync("inside", join(directory, "link"));
     using linked = openTree(join(directory, "link/"));
     expect(linked.root).toBe(root);
-    expect(() => openTree(join(root, "etc/conf"))).toThrow("conf: is not a directory");
+    expect(() => openTree(join(root, "etc/conf"))).toThrow("conf: it is not a directory");
     expect(() => openTree(join(root, "none"))).toThrow(/cannot use the root directory .*ENOENT/);
   });
 });

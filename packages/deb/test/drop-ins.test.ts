@@ -54,7 +54,7 @@ test("each drop-in for units of the original packages is named, with its current
     "cm4all-spawn: drop-in for the original daemon: cm4all-spawn-reaper.service.d/override.conf: it applies to the accounting script",
     "    User=me: must be the same as accounting.user in spawn.toml, if that is set",
     "    MemoryMax=100M: must be at least 256 MiB more than accounting.memory_mib in spawn.toml",
-    "    ExecStart=/usr/sbin/cm4all-spawn-reaper -v: the original's programs are no longer installed",
+    "    ExecStart=/usr/sbin/cm4all-spawn-reaper -v: the original programs are no longer installed",
     "",
   ]);
 });

@@ -99,7 +99,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     // same pid.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
-      return "its greeting names a process that is in no unit of ours";
+      return "its greeting names a process that is in none of the daemon's units";
     }
     this.#unit = unit;
     const misfit = misfitOf({

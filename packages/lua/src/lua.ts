@@ -40,7 +40,7 @@ export function pushText(L: LuaState, text: string): void {
 function stringAt(L: LuaState, index: number): string {
   const value = L.stack[index > 0 ? L.ci.funcOff + index : L.top + index]?.value;
   if (value instanceof LuaString) return value.text;
-  throw new Error("no string is there");
+  throw new Error("there is no string at this index");
 }
 
 /** Pushes a string of any bytes. */

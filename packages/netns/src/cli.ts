@@ -42,8 +42,8 @@ async function attempt(action: () => void | Promise<void>): Promise<void> {
 const description =
   "Creates network namespaces, and connects them: with veth pairs, macvlan, ipvlan or VLAN " +
   "links, or with links of the host that are moved in.\n\n" +
-  "NAME is the name of the namespace, as for ip-netns(8). The end of a veth pair on the " +
-  "host has the same name; the end inside is net0.";
+  "NAME is the name of the namespace, as for ip-netns(8). On the host, the end of a veth " +
+  "pair has the same name; the end inside is net0.";
 
 const files = `
 Files:

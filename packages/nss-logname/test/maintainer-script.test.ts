@@ -123,7 +123,7 @@ describe("the program of the maintainer scripts", () => {
     expect(edit("add")).toContain("it has more than 1048576 bytes");
     writeFileSync(file, "passwd: files [NOTFOUND=return] sss\n");
     expect(edit("add")).toBe(
-      `libnss-cm4all-logname: ${file}: in line 1, files ends the search on NOTFOUND; it is left as it is. To add the service by hand, put "cm4all_logname" at the end of its passwd and group lines.\n`,
+      `libnss-cm4all-logname: ${file}: in line 1, "files" ends the search on NOTFOUND; it is left as it is. To add the service by hand, put "cm4all_logname" at the end of its passwd and group lines.\n`,
     );
   });
 

@@ -226,7 +226,7 @@ export async function runCommandLine(): Promise<void> {
   leaveOutput(program.command("lua <script>"))
     .description("run a script's handler once, to try it")
     .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
-    .option("--recorded <file>", "for a record that the command measure has printed")
+    .option("--recorded <file>", "for a record in a file, as the command measure prints it")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
   // Without a command, this action runs the daemon; for an unknown command, it suggests a similar

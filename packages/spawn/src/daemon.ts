@@ -261,7 +261,7 @@ class Daemon {
     this.#namespaces.post("stop", this.#notifier === undefined);
     this.#cgroupsStopped = this.#cgroups?.stop(this.#stopGraceMs);
     setTimeout(() => {
-      this.#log(LOG_WARNING, "stopping takes too long; ending at once");
+      this.#log(LOG_WARNING, "stopping takes too long; ending immediately");
       exitImmediately(0);
     }, STOP_TIMEOUT_MS + this.#stopGraceMs);
   }

@@ -136,7 +136,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     [
       "its process is in none of the daemon's units",
       { cgroup: "x.service" },
-      /a process that is in no unit of ours/,
+      /a process that is in none of the daemon's units/,
     ],
     [
       "its greeting names an impossible process",
@@ -146,7 +146,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     [
       "it was started for another connection",
       { cgroup: "cm4all-spawn-accounting@1-1-0.service" },
-      /a process that is in no unit of ours/,
+      /a process that is in none of the daemon's units/,
     ],
   ])("is replaced by a child process if %s", async (_, how, reason) => {
     if (how !== undefined) await hosts.listen({ uid: USER, ...how });

@@ -392,7 +392,9 @@ describe("on the files of a journal", () => {
     rmSync(journal, { recursive: true });
     expect(await run("list")).toMatchObject({
       status: 66,
-      stderr: expect.stringMatching(/there is no journal: ENOENT.*accounting\.journal says where/),
+      stderr: expect.stringMatching(
+        /cannot open the journal: ENOENT.*accounting\.journal says where/,
+      ),
     });
     writeFileSync(journal, "");
     expect((await run("list")).status).toBe(66);

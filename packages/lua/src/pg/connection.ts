@@ -187,7 +187,7 @@ export class PgConnection {
     if ("text" in entry) {
       this.#send(session, entry);
     } else if (this.#owner !== undefined) {
-      entry.settle({ error: "the session is in a transaction already\n", cause: "script" });
+      entry.settle({ error: "the session is already in a transaction\n", cause: "script" });
       this.#pump();
     } else {
       this.#lease = entry;

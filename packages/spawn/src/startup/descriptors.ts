@@ -17,6 +17,9 @@ export function makeRoomForDescriptors(log: Logger): void {
     // The number of descriptors has reached its limit, so the table need not grow. The next open(2)
     // reports the limit.
     if (isErrno(error, "EMFILE")) return;
-    log(LOG_WARNING, `opening many descriptors at once will take longer: ${errorText(error)}`);
+    log(
+      LOG_WARNING,
+      `opening many descriptors in a short time will take longer: ${errorText(error)}`,
+    );
   }
 }

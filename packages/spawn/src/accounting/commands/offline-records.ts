@@ -157,7 +157,7 @@ function lockJournal(directory: string): Fd {
     if (isErrno(error, "EACCES"))
       throw new CommandFailure(`only root may read the journal (${directory})`, EX_NOPERM);
     throw new CommandFailure(
-      `there is no journal: ${errorText(error)}; accounting.journal says where it is`,
+      `cannot open the journal: ${errorText(error)}; accounting.journal says where it is`,
       EX_NOINPUT,
     );
   }

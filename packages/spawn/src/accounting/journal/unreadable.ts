@@ -53,7 +53,7 @@ export class UnreadableRecords {
     if (this.#records.size === 0)
       this.#log(
         LOG_ERR,
-        `a record of the journal cannot be read: ${errorText(error)}; it is tried again, and others are not held up`,
+        `a record of the journal cannot be read: ${errorText(error)}; it will be read again, without holding up others`,
       );
     this.#records.set(number, record);
     return true;
