@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Reads the two commands that README gives newcomers. It does so without
+ * Reads the two commands that the README gives newcomers. It does so without
  * packages/testing/src/snippets.ts, because the Node of a bare machine may be too old to run
  * TypeScript.
  */

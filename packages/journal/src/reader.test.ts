@@ -41,7 +41,7 @@ describe("reading on", () => {
     expect(await readOn(numbers.at(-1) ?? 0)).toEqual([]);
   });
 
-  it("leaves out records that are gone, even if marked while it is under way", async () => {
+  it("leaves out records that are gone, even if they are marked while the journal is being read", async () => {
     for (const number of numbers.slice(0, 100)) await journal.mark(number, RecordState.GONE);
     expect(await readOn(-1, 3)).toEqual([100, 101, 102]);
     const found: unknown[] = [];

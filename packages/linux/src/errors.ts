@@ -6,7 +6,7 @@ export type CallArguments = Readonly<Record<string, string | number | undefined>
 
 const errorMap = getSystemErrorMap();
 
-/** Returns the kernel's name of an errno, such as `ENOENT`. */
+/** Returns the kernel's name for an errno, such as `ENOENT`. */
 export function errnoName(errno: number): string {
   const known = errorMap.get(-errno)?.[0];
   if (known !== undefined) return known;

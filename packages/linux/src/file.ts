@@ -1,6 +1,6 @@
 /**
- * File operations that Node has, too, for code that performs them for each request. Some return a
- * negated errno, because an exception costs more than the call.
+ * File operations that Node has, too: these are for code that performs them for each request. Some
+ * return a negated errno, because an exception costs more than the call.
  * @see open(2), read(2), pread(2), fstat(2)
  */
 import { constants, fstatSync, mkdirSync, openSync, readSync, statSync } from "node:fs";

@@ -112,7 +112,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("0");
     });
 
-    it("can publish and masquerade only IPv4 if single links cannot forward IPv6", async () => {
+    it("can publish and masquerade IPv4 alone if single links cannot forward IPv6", async () => {
       // The tmpfs hides force_forwarding, which kernels before Linux 6.17 do not have.
       sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=0");
       sandbox.output("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6/conf/default");
@@ -181,7 +181,8 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       sandbox.output("sysctl", "-w", "net.ipv4.ip_forward=1");
       succeed("down", "a");
       expect(forwarding("eth0")).toBe("1");
-      // If the administrator disables it for one link, up enables it there, and down disables it.
+      // If the administrator disables it for one link, `up` enables it
+      // there, and `down` disables it again.
       sandbox.output("sysctl", "-w", "net.ipv4.conf.eth0.forwarding=0");
       succeed("up", "a");
       expect(forwarding("eth0")).toBe("1");

@@ -161,7 +161,7 @@ describe("any file that is understood", () => {
     .tuple(other, line("passwd"), other, line("group"), other)
     .map((parts) => parts.join(""));
 
-  it("gets the service last, a single time, and is the same as before when the service is removed", () => {
+  it("gets the service last and only once, and is the same as before once the service is removed", () => {
     fc.assert(
       fc.property(file, (text) => {
         const added = addService(text);

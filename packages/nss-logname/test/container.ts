@@ -1,4 +1,4 @@
-/** A container for the tests: real programs, and accounts that must not change. */
+/** A container with real programs, and with accounts that the module must not change. */
 import { existsSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { copyBundle } from "@cm4all/testing";

@@ -48,8 +48,8 @@ export function scriptUnits(): string[] {
 }
 
 /**
- * Returns the pids of the inits of PID namespaces: the processes in the service's cgroup that call
- * themselves `init`.
+ * Returns the pids of the inits of PID namespaces: the processes in the service's cgroup whose
+ * command lines begin with `init`.
  */
 export function initPids(): number[] {
   return pidsOf(SERVICE).filter((pid) => commandLine(pid).startsWith("init "));
