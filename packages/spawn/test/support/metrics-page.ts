@@ -27,7 +27,7 @@ and its place in the output of
 describes the other rows.
 .PP
 Units are seconds and bytes. Counters begin at 0 when the daemon starts; those of the reaper also
-begin at 0 when the reaper's thread is restarted. A histogram has three series, whose names end in
+begin at 0 when the reaper's thread is restarted. The series of a histogram have names that end in
 .IR _bucket ", " _sum " and " _count .
 A metric of the type
 .I state
@@ -39,9 +39,9 @@ stands for all scopes that no longer exist.
 
 /** The metrics that have no declaration: the daemon's version, and what prom-client adds. */
 const PROCESS = `.SH THE PROCESS
-Only Prometheus gets the following metrics; the command
+Only Prometheus gets the following metrics. Of what they tell, the command
 .B status
-does not show them.
+shows the version and the time since the start, in the row \\(lqdaemon\\(rq.
 .TP
 .B cm4all_spawn_build_info
 Always 1; the label gives the version of the running daemon.

@@ -150,7 +150,7 @@ export const ACCOUNTING_METRICS = {
   },
   damagedFiles: {
     kind: "gauge",
-    help: "Journal files that are partly damaged; they are kept, and their other records are used.",
+    help: "Journal files that are partly damaged; they are kept, and their intact records are used.",
     row: "journal",
     text: "{} damaged files",
     textOfOne: "{} damaged file",
