@@ -66,7 +66,7 @@ export class Container extends Image {
     this.write("/etc/group", group);
   }
 
-  /** Runs `cm4all-logname` from outside, with a bundle that has nothing beside it. */
+  /** Runs `cm4all-logname` from outside: a copy of the bundle, alone in its directory. */
   command(...args: string[]): void {
     using copy = copyBundle(builtCommand);
     output(process.execPath, [copy.program, ...args, "--root", this.root]);
@@ -76,7 +76,7 @@ export class Container extends Image {
     this.command("install", "--module", builtModule);
   }
 
-  /** Returns the output of a program inside, which has to exit with 0 and print no messages. */
+  /** Returns what a program inside prints; it has to exit with 0, and write nothing to stderr. */
   print(who: Who, ...command: string[]): string {
     const { stdout, stderr, status } = this.run(who, ...command);
     expect(stderr).toBe("");

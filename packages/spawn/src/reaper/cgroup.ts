@@ -165,7 +165,7 @@ export interface LifecycleWorld<Node> {
    */
   remove(node: Node, maxUsec: number | undefined): Removal;
   /**
-   * Called when a cgroup was released, or has vanished.
+   * Called when a cgroup has been released or has vanished.
    * @param before the figures that were last reported, which the new ones include
    * @returns whether the release is reported: the cgroup is then kept until the release is
    *   journalled

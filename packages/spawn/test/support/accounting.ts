@@ -1,4 +1,4 @@
-/** Runs a daemon with a script, and cgroups for it to account. */
+/** Runs a daemon that has a script, and makes cgroups for it to account. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

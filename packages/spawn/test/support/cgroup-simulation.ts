@@ -51,7 +51,7 @@ export class Simulation {
   readonly refused = new Set<Directory>();
   /** The directories in which only the figures cannot be read. */
   readonly unmeasurable = new Set<Directory>();
-  /** The figures that can still be read of directories that are removed while they are measured. */
+  /** For directories that are removed while they are measured: the figures that can still be read. */
   readonly remains = new Map<Directory, CgroupUsage>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];

@@ -145,7 +145,7 @@ class Records {
     if (note !== undefined) this.notes[number] = note;
   }
 
-  /** Returns how many records have a state. */
+  /** Returns how many records are in this state. */
   count(state: RecordState): number {
     return this.states.filter((each) => each === state).length;
   }
@@ -629,7 +629,8 @@ describe("reports of the same cgroup", () => {
     queue.follows(1, 0);
     sink.succeed();
     await pass();
-    // The second stays in the journal: a retry of the first would be compared with it.
+    // The second stays in the journal, so that a retry of the first is refused: a later report has
+    // been accounted.
     expect(records.states).toEqual([PARKED, ACCOUNTED]);
   });
 });
@@ -673,7 +674,7 @@ describe("a handler of lists", () => {
     expect(sink.calls.slice(5)).toEqual(["e#1 f#1", "bad#1"]);
   });
 
-  it("gets lists no longer than the script host can take, and no more records are read ahead", async () => {
+  it("gets no list that is longer than the script host can take, and no further records are read ahead", async () => {
     records.bytes = 2 ** 21;
     await release("a", "b", "c", "d", "e", "f");
     expect(sink.calls).toEqual(["a#1 b#1"]);
