@@ -6,7 +6,7 @@
 import { build } from "esbuild";
 
 /**
- * Imports a TypeScript module that makes no system calls. Call this in the package's directory.
+ * Imports a TypeScript module that loads no native addon. Call this in the package's directory.
  * @param {string} entry the module
  * @returns {Promise<{ readonly [name: string]: unknown }>} its exports
  */

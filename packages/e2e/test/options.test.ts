@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { commandsOf, places } from "../bare/places.mjs";
 import { readOptions } from "../options.mjs";
 
-it.each(Object.keys(places))("accepts the commands of the place %s", (name) => {
+it.each(Object.keys(places))("accepts all commands of the place `%s` in places.mjs", (name) => {
   const commands = commandsOf(name).join(",");
   const { values, positionals } = readOptions(["--bare", "trixie", "--commands", commands, name]);
   expect(values.commands).toBe(commands);

@@ -1,4 +1,7 @@
-/** Refuses system calls to this process and to all its future children. @see seccomp(2) */
+/**
+ * Makes the kernel refuse certain system calls of this process and of all its future children.
+ * @see seccomp(2)
+ */
 import { EINVAL, ENOSYS } from "./errno.ts";
 import { check } from "./errors.ts";
 import { systemCall } from "./libc.ts";

@@ -1,6 +1,7 @@
 /**
- * PgBouncer in front of a server, on a Unix socket. It ends with the process that started it, except
- * under root: the kernel clears the parent-death signal when PgBouncer changes its user.
+ * PgBouncer in front of a server, on a Unix socket. It ends with the process that started it,
+ * unless that process runs as root: then the kernel clears the parent-death signal when PgBouncer
+ * changes its user.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -5,7 +5,7 @@
  */
 
 const BLANK = String.raw`[ \t\n\r\f\v]+`;
-/** A comment up to the end of its line, which may be a CR or an LF. */
+/** A comment up to the end of its line. Either a CR or an LF ends a line. */
 const COMMENT = String.raw`--[^\n\r]*`;
 const BLANKS = new RegExp(`${BLANK}|${COMMENT}`, "y");
 
@@ -23,7 +23,7 @@ const TOKEN = new RegExp(
 );
 
 /**
- * Yields words, strings, quoted names and single characters, without white space and comments.
+ * Yields words, strings, quoted names and single characters, but no white space or comments.
  * @param hasBackslashes true if backslashes are escapes in all strings, not only in those that
  * begin with E
  */

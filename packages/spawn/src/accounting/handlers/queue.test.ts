@@ -482,7 +482,7 @@ describe("an outage", () => {
     expect(log).toHaveLength(3);
   });
 
-  it("is probed immediately after a reload, and its pauses start anew", async () => {
+  it("leads to a probe immediately after a reload, and its pauses start anew", async () => {
     await release(...names);
     sink.disconnect();
     await pass();
