@@ -7,9 +7,12 @@ it.each([
   [0, 0],
   [0.5, 50],
   [0.99, 99],
-  [1, 99],
-])("the quantile of %d is the value below which this share of the values lie", (share, value) => {
+])("of a hundred values, the share %d is below the quantile", (share, value) => {
   expect(quantile(HUNDRED, share)).toBe(value);
+});
+
+it("returns the greatest value for the share 1", () => {
+  expect(quantile(HUNDRED, 1)).toBe(99);
 });
 
 it("compares values as numbers, and leaves their order alone", () => {

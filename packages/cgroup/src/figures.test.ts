@@ -17,5 +17,7 @@ it.each(figureEntries.filter(([name]) => name !== RARE))(
         ? SINGLE_FILES[file as keyof typeof SINGLE_FILES](text)
         : KEYED_FILES[file as keyof typeof KEYED_FILES](text).get(key);
     expect(value).toEqual(expect.any(Number));
+    // The parser of io.stat returns 0 for missing keys.
+    if (key !== undefined) expect(text).toMatch(new RegExp(`\\b${key}[ =]`));
   },
 );

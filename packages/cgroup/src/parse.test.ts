@@ -144,8 +144,8 @@ describe("a truncated file", () => {
       });
 });
 
-describe("a line of an unknown form", () => {
-  it("is ignored", () => {
+describe("what has an unknown form", () => {
+  it("is ignored: a line, or a field of io.stat", () => {
     expect(Object.fromEntries(parseFlatKeyed("5\n 6\na 7 8\nb 9\n"))).toEqual({ b: 9 });
     expect(parseIoStat("8:0 rbytes=1=2 wbytes rios=3\n").get("rbytes")).toBe(0);
     expect(parseIoStat("8:0 rbytes=1=2 wbytes rios=3\n").get("rios")).toBe(3);

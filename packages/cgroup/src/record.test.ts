@@ -41,19 +41,21 @@ it.each([
 });
 
 it.each([
-  null,
-  {},
-  [null],
-  [{}],
-  [["name"]],
-  [["na"]],
-  [[["name"]]],
-  [[["name", 1]]],
-  [[["name", "value", "more"]]],
-  [[["name", "value"], ["name"]]],
-  [[["name", "value"]], [[]]],
-])("refuses %j in place of the attributes", (xattrs) => {
-  expect(tryParseRecord(JSON.stringify({ snapshot, xattrs }))).toBeUndefined();
+  "null",
+  "{}",
+  "[null]",
+  "[{}]",
+  '[["name"]]',
+  '[["na"]]',
+  '[[["name"]]]',
+  '[[["name", 1]]]',
+  '[[["name", "value", "more"]]]',
+  '[[["name", "value"], ["name"]]]',
+  '[[["name", "value"]], [[]]]',
+])("refuses %s in place of the attributes", (xattrs) => {
+  expect(
+    tryParseRecord(`{"snapshot":${JSON.stringify(snapshot)},"xattrs":${xattrs}}`),
+  ).toBeUndefined();
 });
 
 it("accepts several attributes of several cgroups", () => {

@@ -30,8 +30,8 @@ export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundin
     if (mapsRoot(user.gidMap)) words.push("--setgid", "0");
     words.push("--");
   }
-  // The client's call to posix_spawn(3) gives the child the default action for every signal, so a shell has
-  // to ignore the signals.
+  // The client's call to posix_spawn(3) gives the child the default action for every signal, so a
+  // shell has to ignore the signals.
   if (ignoredSignals.length > 0)
     words.push("/bin/bash", "-pc", `trap "" ${ignoredSignals.join(" ")}; exec "$@"`, "bash");
   return words;

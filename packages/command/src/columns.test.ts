@@ -56,6 +56,7 @@ it("puts as many words on a line as fit", () => {
 it("breaks a word that is too long for a line, and goes on behind its last part", () => {
   expect(wrapText("abcdefgh ij kl", 3)).toEqual(["abc", "def", "gh", "ij", "kl"]);
   expect(wrapText("abcdefgh ij kl", 5)).toEqual(["abcde", "fgh", "ij kl"]);
+  expect(wrapText("abcdefgh ij kl", 6)).toEqual(["abcdef", "gh ij", "kl"]);
   expect(wrapText("x abcdef ij", 3)).toEqual(["x", "abc", "def", "ij"]);
   expect(wrapText("abc", 3)).toEqual(["abc"]);
 });

@@ -39,7 +39,7 @@ it("suggests the first of several words that are equally close", () => {
   expect(didYouMean("webs", ["wxbx", "wexs"])).toBe(" (did you mean wexs?)");
 });
 
-it("suggests a word with at most one mistake for each three characters", () => {
+it("suggests a word with one mistake from two characters on, and with two from five on", () => {
   expect(didYouMean("abcd", ["axcd"])).toBe(" (did you mean axcd?)");
   expect(didYouMean("abcd", ["axxd"])).toBe("");
   expect(didYouMean("abcd", ["abcdef"])).toBe("");

@@ -14,8 +14,8 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
 }
 
 /**
- * Returns the least number of edits that turn `one` into `other`. An edit adds, removes or replaces
- * a character, or exchanges it with the next one.
+ * Returns the number of edits that turn `one` into `other`: the least number if no character is
+ * edited twice. An edit adds, removes or replaces a character, or exchanges it with the next one.
  */
 export function editDistance(one: string, other: string): number {
   const width = other.length + 1;

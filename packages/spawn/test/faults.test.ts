@@ -195,12 +195,12 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
    */
   async function requestAfterInit(faults: readonly string[], work: (client: TestClient) => void) {
     const [init] = daemon.childPids();
-    await whileThreadFails(["accept4:delay_exit=1000000", ...faults], async () => {
+    await whileThreadFails(["accept4:delay_exit=3000000", ...faults], async () => {
       // If the previous turn of its loop accepted a connection, too, the daemon looks for a request
       // as soon as it has accepted the next one.
       using _first = daemon.connect();
       using second = daemon.connect();
-      await sleep(1500);
+      await sleep(4500);
       kill(init);
       await until(() => readProc(init ?? 0, "stat").includes(") Z "), "the init has ended");
       second.send(request("name", { pid: true }));

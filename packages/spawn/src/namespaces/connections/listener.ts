@@ -50,7 +50,8 @@ export class Listener {
   #pause: Timer | undefined;
   /**
    * How many of the connections that are yet to be accepted may have been made before `start`. The
-   * kernel queues one more than listen(2) asks for.
+   * kernel queues one more than listen(2) asks for. systemd may have asked for more than this
+   * daemon does, but its socket unit sets the option for all of them (PassCredentials=).
    */
   #early = LISTEN_BACKLOG + 1;
   /** The most recent turn of the loop in which connections were accepted. */
