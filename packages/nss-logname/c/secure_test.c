@@ -1,7 +1,7 @@
 /*
- * Prints what NSS returns for the program's own user. The tests install the program with and
- * without the set-uid bit, the set-gid bit and file capabilities. The argument is a user name to
- * look up.
+ * Prints what NSS returns for the program's effective uid and gid, and for the user name that is its
+ * argument. The tests install the program with and without the set-uid bit, the set-gid bit and
+ * file capabilities.
  */
 #include "check.h"
 

@@ -17,7 +17,7 @@ const LINKS = readdirSync("/").filter((name) => lstatSync(`/${name}`).isSymbolic
 export class FakeRoot implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "fake-root-"));
 
-  /** @param without the name of a top-level directory that is left out */
+  /** @param without which top-level directory to leave out, by name */
   constructor(without = "") {
     for (const top of [this.directory, join(this.directory, "jail")]) {
       for (const name of TOP) if (name !== without) mkdirSync(join(top, name), { recursive: true });
