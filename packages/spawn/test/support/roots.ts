@@ -17,10 +17,10 @@ const LINKS = readdirSync("/").filter((name) => lstatSync(`/${name}`).isSymbolic
 export class FakeRoot implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "fake-root-"));
 
-  /** @param without which top-level directory to leave out, by name */
-  constructor(without = "") {
+  /** @param omitted the name of a top-level directory that this root lacks */
+  constructor(omitted = "") {
     for (const top of [this.directory, join(this.directory, "jail")]) {
-      for (const name of TOP) if (name !== without) mkdirSync(join(top, name), { recursive: true });
+      for (const name of TOP) if (name !== omitted) mkdirSync(join(top, name), { recursive: true });
       if (LINKS.length > 0) execFileSync("cp", ["-P", ...LINKS.map((name) => `/${name}`), top]);
     }
     mkdirSync(join(this.directory, "old"));

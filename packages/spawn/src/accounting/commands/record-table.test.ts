@@ -94,7 +94,7 @@ it("times are local, with their offset from UTC", () => {
 });
 
 describe("a record", () => {
-  it("is shown with its state, figures as scripts see them, and attributes of the cgroup and those above", () => {
+  it("is shown with its state, figures as scripts see them, and attributes of the cgroup and of the cgroups above it", () => {
     const lines = formatRecord(found({ reason: "the database did not answer", attempts: 3 }));
     const rows = lines.map((line) => line.split(/ {2,}/));
     expect(rows).toEqual([
